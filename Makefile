@@ -1,0 +1,31 @@
+# Two commands: `make up` and `make test`. The others are for whoever changes the code.
+.PHONY: up test check fmt gen bench chaos tools
+export CARGO_TERM_COLOR ?= auto
+
+up: tools          ## build and run the whole suite on this machine; Ctrl-C stops it
+	@cargo build --quiet --package muster
+	@exec target/debug/muster up
+
+test: tools        ## every test
+	cargo test --workspace --no-fail-fast
+
+check: tools       ## format, lints, contract checks
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	proto/check.sh
+
+fmt:               ## format Rust and protobuf
+	cargo fmt --all
+
+gen: tools         ## what is generated and committed: .sqlx, deploy/muster.example.toml
+	deploy/generate.sh
+
+bench: tools       ## figures, as ratios to floors of the same run
+	cargo build --release --quiet --package muster
+	target/release/muster bench
+
+chaos: tools       ## the long fault runs: 2,000 kills, 10^5 tenant calls
+	MUSTER_SOAK=1 cargo test --workspace --no-fail-fast -- --nocapture
+
+tools:
+	@deploy/bare-machine.sh
