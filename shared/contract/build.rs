@@ -1,32 +1,56 @@
-//! Compiles `proto/` with protox (no protoc).
-use std::{env, fs, path::{Path, PathBuf}};
+//! Compiles `proto/` into this crate, with protox in place of protoc. What is checked and written lives in `build/`.
+//!
+//! The descriptors are kept as the raw bytes that protox writes: a `prost_types::FileDescriptorSet` loses custom options.
+
+#[path = "build/mod.rs"]
+mod build;
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use prost_reflect::DescriptorPool;
 
 fn main() -> anyhow::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
-    let third_party = root.join("third_party");
-    println!("cargo::rerun-if-changed={}", root.display());
-    let mut files = Vec::new();
-    protos(&root.join("muster"), &mut files)?;
-    files.push(third_party.join("grpc/health/v1/health.proto"));
+    let proto = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    let (ours, third_party) = (proto.join("muster"), proto.join("third_party"));
+    println!("cargo::rerun-if-changed={}", ours.display());
+    println!("cargo::rerun-if-changed={}", third_party.display());
+    println!("cargo::rerun-if-changed=build");
+
+    let mut files = vec![third_party.join("grpc/health/v1/health.proto")];
+    collect_protos(&ours, &mut files)?;
     files.sort();
-    let mut compiler = protox::Compiler::new([&root, &third_party])?;
+    let mut compiler = protox::Compiler::new([&proto, &third_party])?;
     compiler.include_imports(true).include_source_info(true).open_files(&files)?;
+    let pool = DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice())?;
+
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
+    let contract = build::read(&pool).map_err(anyhow::Error::msg)?;
+    for (name, source) in contract.render() {
+        fs::write(out.join(name), source).with_context(|| format!("write {name}"))?;
+    }
+    fs::write(out.join("descriptors.bin"), pool.encode_to_vec())?;
+
     let mut set = compiler.file_descriptor_set();
-    set.file.retain(|f| !f.package().starts_with("buf.") && f.package() != "google.api");
+    set.file.retain(|file| !file.package().starts_with("buf.") && file.package() != "google.api"); // options alone: no code comes of them
     let mut prost = prost_build::Config::new();
     prost.enable_type_names().bytes(["."]);
-    tonic_prost_build::configure()
-        .include_file("mod.rs")
-        .compile_fds_with_config(set, prost)?;
+    tonic_prost_build::configure().include_file("mod.rs").compile_fds_with_config(set, prost)?;
     Ok(())
 }
 
-fn protos(dir: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    for entry in fs::read_dir(dir)? {
+/// Adds the `.proto` files below `dir` to `files`.
+fn collect_protos(dir: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    for entry in fs::read_dir(dir).with_context(|| format!("read {}", dir.display()))? {
         let path = entry?.path();
-        if path.is_dir() { protos(&path, files)?; } else if path.extension().is_some_and(|e| e == "proto") { files.push(path); }
+        if path.is_dir() {
+            collect_protos(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "proto") {
+            files.push(path);
+        }
     }
     Ok(())
 }
