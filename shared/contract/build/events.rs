@@ -140,14 +140,16 @@ pub(crate) fn render(events: &Events) -> String {
             key = names::field(key_field)
         );
     }
-    for (rust_type, lines) in events.redactions.values() {
-        let _ = if lines.is_empty() {
-            writeln!(out, "impl Redact for {rust_type} {{}}\n")
-        } else {
+    for (type_name, (rust_type, lines)) in &events.redactions {
+        let _ = if !lines.is_empty() {
             writeln!(
                 out,
                 "impl Redact for {rust_type} {{\n    fn redact_fields(&mut self, redaction: &mut Redaction<'_>) {{\n{lines}    }}\n}}\n"
             )
+        } else if events.events.iter().any(|event| event.type_name == *type_name) {
+            writeln!(out, "impl Redact for {rust_type} {{}}\n")
+        } else {
+            Ok(())
         };
     }
     out
