@@ -1,0 +1,3 @@
+//! Who calls.
+mod token;
+pub use token::AccessToken;

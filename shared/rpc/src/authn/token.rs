@@ -1,0 +1,81 @@
+//! What a verified access token says.
+
+use runtime::{OrganizationId, SessionId, UserId, WorkspaceId};
+use serde::Deserialize;
+use time::OffsetDateTime;
+
+/// Who issues access tokens, and whom they are for.
+pub(super) const ISSUER: &str = "muster";
+
+/// The claims of an access token (RFC 9068), verified. The display roles in it are not read: no decision may depend on them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessToken {
+    /// The user: `sub`.
+    pub user_id: UserId,
+    /// The session: `sid`.
+    pub session_id: SessionId,
+    /// The tenant: `org`.
+    pub organization_id: OrganizationId,
+    /// The workspace it is narrowed to: `ws`.
+    pub workspace_id: Option<WorkspaceId>,
+    /// `iat`, to the microsecond when the issuer gave a fraction.
+    pub issue_time: OffsetDateTime,
+    /// `exp`.
+    pub expire_time: OffsetDateTime,
+}
+
+/// The claims as they stand in the token. Numbers may have a fraction (RFC 7519, 2, NumericDate).
+#[derive(Debug, Deserialize)]
+pub(super) struct Claims {
+    iss: String,
+    aud: Audience,
+    sub: UserId,
+    sid: SessionId,
+    org: OrganizationId,
+    ws: Option<WorkspaceId>,
+    iat: f64,
+    exp: f64,
+}
+
+/// One audience or several (RFC 7519, 4.1.3).
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Audience {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Audience {
+    pub(super) fn names(&self, wanted: &str) -> bool {
+        match self {
+            Self::One(one) => one == wanted,
+            Self::Several(several) => several.iter().any(|one| one == wanted),
+        }
+    }
+}
+
+impl Claims {
+    /// The token, if it was issued by the suite for the suite. Time is not looked at here: it goes on after a token is verified.
+    pub(super) fn accept(self) -> Option<AccessToken> {
+        let ours = self.iss == ISSUER && self.aud.names(ISSUER);
+        let (issue_time, expire_time) = (moment(self.iat)?, moment(self.exp)?);
+        ours.then_some(AccessToken {
+            user_id: self.sub,
+            session_id: self.sid,
+            organization_id: self.org,
+            workspace_id: self.ws,
+            issue_time,
+            expire_time,
+        })
+    }
+}
+
+/// Seconds since 1970, to the microsecond.
+pub(super) fn moment(seconds: f64) -> Option<OffsetDateTime> {
+    let micros = (seconds * 1e6).round();
+    // Beyond 2^53 an f64 has no microseconds, and no token lives in the year 2255.
+    if !micros.is_finite() || !(0.0..9e15).contains(&micros) {
+        return None;
+    }
+    OffsetDateTime::from_unix_timestamp_nanos(micros as i128 * 1_000).ok()
+}

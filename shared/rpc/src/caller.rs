@@ -1,0 +1,299 @@
+//! The caller of a call, and what it may.
+//!
+//! Deliberately absent: roles. A caller holds a permission at a scope with a reach, and a row is within that reach or not.
+
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use authz::{Authorizer, Resource, Workspaces};
+use contract::common::v1::EventEnvelope;
+use contract::{Authn, Exposure, Idempotency, MethodPolicy, Reach, Scope};
+use runtime::{OrganizationId, SessionId, UserId, WorkspaceId};
+use uuid::Uuid;
+
+use crate::{CallContext, Deadline, Error};
+
+/// How long background work without a deadline of its own may take.
+const BACKGROUND_TIME: Duration = Duration::from_secs(30);
+
+/// The policy of what no method asked for.
+pub(crate) static BACKGROUND: MethodPolicy = MethodPolicy {
+    path: "",
+    service: "",
+    name: "background",
+    owner: "",
+    authn: Authn::ServiceOnly,
+    permission: None,
+    scope: Scope::None,
+    scope_field: None,
+    audit_action: None,
+    idempotency: Idempotency::None,
+    deadline_default: BACKGROUND_TIME,
+    deadline_max: BACKGROUND_TIME,
+    exposure: Exposure::Internal,
+    reasons: &[],
+    server_streaming: false,
+};
+
+/// An authorizer that has no snapshot and gets none: whoever asks it is refused.
+pub(crate) fn nobody() -> Authorizer {
+    static NOBODY: LazyLock<Authorizer> = LazyLock::new(Authorizer::new);
+    NOBODY.clone()
+}
+
+/// Who calls.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// A user, by a verified access token.
+    User(UserId),
+    /// A service of the suite, by a verified peer token, or this service itself in background work.
+    Service(Cow<'static, str>),
+    /// Anybody.
+    Anonymous,
+}
+
+/// The caller's key for a safe repeat of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestKey {
+    /// What the caller sent as `request_id`.
+    pub request_id: Uuid,
+    /// SHA-256 of the request as it was validated: another body under the same id is `REQUEST_ID_REUSED`.
+    pub body_sha256: [u8; 32],
+}
+
+/// The caller of one call, as far as `open` went: known, and permitted at the scope the method declares. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    context: Arc<CallContext>,
+    subject: Subject,
+    organization: OrganizationId,
+    workspace: Option<WorkspaceId>,
+    reach: Reach,
+    request: Option<RequestKey>,
+    /// The workspaces of background work; a call's are found when they are asked for.
+    workspaces: Option<Workspaces>,
+}
+
+impl Caller {
+    pub(crate) fn of_call(context: Arc<CallContext>, workspace: Option<WorkspaceId>, reach: Reach, request: Option<RequestKey>) -> Self {
+        let organization = context.token.as_ref().map_or(OrganizationId::SYSTEM, |token| token.organization_id);
+        let subject = context.subject.clone();
+        Self { context, subject, organization, workspace, reach, request, workspaces: None }
+    }
+
+    /// The service itself, at work on its own: an event that is taken in, a worker's round. It reaches everything of `organization`, and
+    /// what it writes is told as caused by `cause`.
+    pub fn background(service: &'static str, organization: OrganizationId, cause: Option<&EventEnvelope>) -> Self {
+        let context = CallContext::current().filter(|context| std::ptr::eq(context.policy, &BACKGROUND));
+        let deadline = context.map(|context| context.deadline());
+        let mut context = CallContext::background(service, cause, BACKGROUND_TIME);
+        context.deadline = deadline.unwrap_or(context.deadline);
+        let subject = context.subject.clone();
+        let (reach, workspaces) = (Reach::Any, Some(Workspaces::All));
+        Self { context: Arc::new(context), subject, organization, workspace: None, reach, request: None, workspaces }
+    }
+
+    /// Background work on behalf of `user`: an event of theirs that is taken in, a fixture of a test. Rows of class USER and the actor of what
+    /// is written are the user's. It has no effect on the caller of a call, who is known.
+    #[must_use]
+    pub fn acting_as(&self, user: UserId) -> Self {
+        let subject = if self.is_background() { Subject::User(user) } else { self.subject.clone() };
+        Self { subject, ..self.clone() }
+    }
+
+    /// Background work that sees rows of these workspaces alone. It has no effect on the caller of a call.
+    #[must_use]
+    pub fn within(&self, workspaces: Vec<WorkspaceId>) -> Self {
+        let workspaces = if self.is_background() { Some(Workspaces::These(workspaces)) } else { None };
+        Self { workspaces, ..self.clone() }
+    }
+
+    /// Background work whose answer is kept under `request`, so that a repeat has no second effect. It has no effect on the caller of a call.
+    #[must_use]
+    pub fn with_request(&self, request: RequestKey) -> Self {
+        let request = if self.is_background() { Some(request) } else { self.request };
+        Self { request, ..self.clone() }
+    }
+
+    fn is_background(&self) -> bool {
+        std::ptr::eq(self.context.policy, &BACKGROUND)
+    }
+
+    /// The same caller in another organization: for the one that was just created, and for the one that a session is switched to. Nothing
+    /// is checked here, so only CreateOrganization and SwitchContext may use it, after their own checks.
+    #[must_use]
+    pub fn with_organization(&self, organization: OrganizationId) -> Self {
+        Self { organization, workspace: None, ..self.clone() }
+    }
+
+    /// Who calls.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// The user who calls.
+    ///
+    /// # Errors
+    /// `CREDENTIALS_MISSING` when no user does.
+    pub fn user_id(&self) -> Result<UserId, Error> {
+        if let Subject::User(user) = self.subject { Ok(user) } else { Err(Error::CredentialsMissing) }
+    }
+
+    /// The tenant: the organization of the token; the system organization for services and anonymous callers.
+    pub fn organization_id(&self) -> OrganizationId {
+        self.organization
+    }
+
+    /// The workspace that the request names, for methods of scope WORKSPACE.
+    pub fn workspace_id(&self) -> Option<WorkspaceId> {
+        self.workspace
+    }
+
+    /// The workspace that the token is narrowed to.
+    pub fn token_workspace_id(&self) -> Option<WorkspaceId> {
+        self.context.token.as_ref().and_then(|token| token.workspace_id)
+    }
+
+    /// The session of the token.
+    pub fn session_id(&self) -> Option<SessionId> {
+        self.context.token.as_ref().map(|token| token.session_id)
+    }
+
+    /// The policy of the method.
+    pub fn policy(&self) -> &'static MethodPolicy {
+        self.context.policy
+    }
+
+    /// The path of the method; for background work the name of the service.
+    pub fn method(&self) -> &str {
+        match &self.context.subject {
+            Subject::Service(service) if self.is_background() => service,
+            _ => self.context.policy.path,
+        }
+    }
+
+    /// What the audit trail calls the act; `None` for reads and background work.
+    pub fn audit_action(&self) -> Option<&'static str> {
+        self.context.policy.audit_action
+    }
+
+    /// How far the method's permission reaches for this caller: it was found by `open`.
+    pub fn reach(&self) -> Reach {
+        self.reach
+    }
+
+    /// The key for a safe repeat; there when the method's policy has one and the caller sent it.
+    pub fn request(&self) -> Option<&RequestKey> {
+        self.request.as_ref()
+    }
+
+    /// The `x-request-id` of the call.
+    pub fn correlation_id(&self) -> &str {
+        self.context.request_id()
+    }
+
+    /// The W3C `traceparent` of the call.
+    pub fn traceparent(&self) -> &str {
+        self.context.traceparent()
+    }
+
+    /// The event that background work follows from.
+    pub fn causation_id(&self) -> Option<Uuid> {
+        self.context.causation_id
+    }
+
+    /// The service that called, when one did: on its own behalf, or passing a user's call on.
+    pub fn peer(&self) -> Option<&str> {
+        self.context.peer.as_deref()
+    }
+
+    /// The caller's network address without port: what the gateway says, else the socket's.
+    pub fn client_address(&self) -> Option<&str> {
+        self.context.client_address.as_deref()
+    }
+
+    /// The caller's user agent: what the gateway says, else the header's.
+    pub fn user_agent(&self) -> Option<&str> {
+        self.context.user_agent.as_deref()
+    }
+
+    /// When the call's time runs out.
+    pub fn deadline(&self) -> Deadline {
+        self.context.deadline
+    }
+
+    /// The authorizer of this process; in background work one that knows nobody.
+    pub fn authorizer(&self) -> &Authorizer {
+        &self.context.authorizer
+    }
+
+    /// Whether the caller is a system admin.
+    pub fn is_system_admin(&self) -> bool {
+        self.user_id().is_ok_and(|user| self.authorizer().is_system_admin(user))
+    }
+
+    /// The workspaces of the tenant whose rows the caller may see: all for organization-wide roles and for services, the one of the token
+    /// when it is narrowed and reached, none for anonymous callers.
+    pub fn workspaces(&self) -> Workspaces {
+        if let Some(workspaces) = &self.workspaces {
+            return workspaces.clone();
+        }
+        let user = match self.subject {
+            Subject::User(user) => user,
+            Subject::Service(_) => return Workspaces::All,
+            Subject::Anonymous => return Workspaces::These(Vec::new()),
+        };
+        let reached = self.authorizer().workspaces(user, self.organization);
+        match (self.token_workspace_id(), reached) {
+            (None, reached) => reached,
+            (Some(narrowed), Workspaces::All) => Workspaces::These(vec![narrowed]),
+            (Some(narrowed), Workspaces::These(reached)) => Workspaces::These(reached.into_iter().filter(|one| *one == narrowed).collect()),
+        }
+    }
+
+    /// Requires that `resource` is within the reach that the method's permission has for this caller: any, assigned (or own), own.
+    ///
+    /// Every use case that touches a row calls it with what the row says of itself, and a row type says that in one place. A new way to
+    /// reach a row, say a grant on the single resource, is one field more in [`Resource`] and one branch more here; no call site changes:
+    ///
+    /// ```
+    /// use authz::Resource;
+    /// use rpc::Caller;
+    /// use runtime::{OrganizationId, UserId};
+    ///
+    /// struct WorkItem {
+    ///     reporter_id: UserId,
+    ///     assignee_ids: Vec<UserId>,
+    /// }
+    ///
+    /// impl WorkItem {
+    ///     /// What decides who reaches this item. `assignees` is what a permission of reach ASSIGNED looks at; a future
+    ///     /// `grants: &self.grants` stands here, beside it, and nowhere else.
+    ///     fn resource(&self) -> Resource<'_> {
+    ///         Resource { owner: Some(self.reporter_id), assignees: &self.assignee_ids }
+    ///     }
+    /// }
+    ///
+    /// fn transition(caller: &Caller, item: &WorkItem) -> Result<(), rpc::Error> {
+    ///     caller.require(&item.resource())?;
+    ///     Ok(())
+    /// }
+    ///
+    /// let item = WorkItem { reporter_id: UserId::nil(), assignee_ids: vec![] };
+    /// let worker = Caller::background("tasks", OrganizationId::SYSTEM, None);
+    /// assert!(transition(&worker, &item).is_ok());
+    /// ```
+    ///
+    /// # Errors
+    /// `PERMISSION_DENIED`.
+    pub fn require(&self, resource: &Resource<'_>) -> Result<(), Error> {
+        if self.reach == Reach::Any {
+            return Ok(());
+        }
+        let user = self.user_id().map_err(|_| Error::Denied)?;
+        let own = resource.owner == Some(user);
+        let assigned = self.reach == Reach::Assigned && resource.assignees.contains(&user);
+        if own || assigned { Ok(()) } else { Err(Error::Denied) }
+    }
+}

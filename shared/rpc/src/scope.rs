@@ -1,0 +1,73 @@
+//! Whether a caller holds the permission of a method at the scope the method declares. No I/O: the embedded authorizer knows.
+
+use authz::Held;
+use contract::{Authn, Permission, Reach, Scope};
+use runtime::{OrganizationId, UserId, WorkspaceId};
+
+use crate::authn::AccessToken;
+use crate::{CallContext, Error, Subject};
+
+/// What was found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) reach: Reach,
+    pub(crate) workspace: Option<WorkspaceId>,
+}
+
+/// Checks the call of `context`, whose request names its scope by `scope_id`.
+pub(crate) fn check(context: &CallContext, scope_id: Option<&str>) -> Result<Found, Error> {
+    let policy = context.policy;
+    let token = match policy.authn {
+        Authn::Required => context.token.as_deref().ok_or(Error::CredentialsMissing)?,
+        Authn::ServiceOnly if matches!(context.subject, Subject::Service(_)) => return Ok(Found { reach: Reach::Any, workspace: None }),
+        Authn::ServiceOnly => return Err(Error::PeerTokenInvalid),
+        Authn::Public | Authn::Unspecified => return Ok(Found { reach: Reach::Own, workspace: None }),
+    };
+    let Some(permission) = policy.permission else {
+        return Ok(Found { reach: Reach::Own, workspace: None });
+    };
+    if !context.authorizer.is_ready() {
+        return Err(Error::NotReady);
+    }
+    if !context.authorizer.is_current() {
+        return Err(Error::AuthorizationStale);
+    }
+    match policy.scope {
+        Scope::System if context.authorizer.is_system_admin(token.user_id) => Ok(Found { reach: Reach::Any, workspace: None }),
+        Scope::System => Err(Error::Denied),
+        Scope::Organization => in_organization(context, token, permission, scope_id),
+        Scope::Workspace => in_workspace(context, token, permission, scope_id),
+        Scope::None | Scope::Self_ | Scope::Unspecified => Err(Error::Internal(format!("{} has a permission and no scope", policy.path))),
+    }
+}
+
+fn in_organization(context: &CallContext, token: &AccessToken, permission: Permission, scope_id: Option<&str>) -> Result<Found, Error> {
+    let organization = token.organization_id;
+    if let Some(named) = scope_id
+        && named.parse::<OrganizationId>() != Ok(organization)
+    {
+        return Err(Error::OrganizationNotFound);
+    }
+    match held(context, token.user_id, permission, organization, None) {
+        Held::Yes { reach, .. } => Ok(Found { reach, workspace: None }),
+        Held::No { knows_scope: false } if scope_id.is_some() => Err(Error::OrganizationNotFound),
+        Held::No { .. } => Err(Error::Denied),
+    }
+}
+
+fn in_workspace(context: &CallContext, token: &AccessToken, permission: Permission, scope_id: Option<&str>) -> Result<Found, Error> {
+    let workspace = scope_id.and_then(|id| id.parse::<WorkspaceId>().ok()).ok_or(Error::WorkspaceNotFound)?;
+    let narrowed_away = token.workspace_id.is_some_and(|narrowed| narrowed != workspace);
+    if narrowed_away || !context.authorizer.has_workspace(token.organization_id, workspace) {
+        return Err(Error::WorkspaceNotFound);
+    }
+    match held(context, token.user_id, permission, token.organization_id, Some(workspace)) {
+        Held::Yes { reach, .. } => Ok(Found { reach, workspace: Some(workspace) }),
+        Held::No { knows_scope: true } => Err(Error::Denied),
+        Held::No { knows_scope: false } => Err(Error::WorkspaceNotFound),
+    }
+}
+
+fn held(context: &CallContext, user: UserId, permission: Permission, organization: OrganizationId, workspace: Option<WorkspaceId>) -> Held {
+    context.authorizer.reach(user, permission, organization, workspace)
+}
