@@ -46,7 +46,7 @@ impl Ids {
 
 /// Defines an id: a newtype over [`Uuid`] that prints, parses, serializes and binds to SQL as the bare UUID.
 ///
-/// `id_type!(pub struct WorkItemId; "Names a work item.");`
+/// `id_type! { pub struct WorkItemId; "Names a work item." }`, in braces: rustfmt garbles the form in parentheses.
 #[macro_export]
 macro_rules! id_type {
     ($visibility:vis struct $name:ident; $doc:literal) => {
@@ -173,10 +173,10 @@ pub fn parse(text: &str) -> Result<Uuid, NotAnId> {
     Uuid::try_parse(text).map_err(|_| NotAnId)
 }
 
-id_type!(pub struct OrganizationId; "Names an organization: the tenant of a call.");
-id_type!(pub struct WorkspaceId; "Names a workspace of an organization.");
-id_type!(pub struct UserId; "Names a user, who may belong to many organizations.");
-id_type!(pub struct SessionId; "Names a session: what signing in began.");
+id_type! { pub struct OrganizationId; "Names an organization: the tenant of a call." }
+id_type! { pub struct WorkspaceId; "Names a workspace of an organization." }
+id_type! { pub struct UserId; "Names a user, who may belong to many organizations." }
+id_type! { pub struct SessionId; "Names a session: what signing in began." }
 
 impl OrganizationId {
     /// The system organization: tokens before membership, platform events, sign-in failures, system admins.
@@ -230,7 +230,9 @@ mod tests {
 
     #[test]
     fn only_the_hyphenated_form_is_an_id() {
-        for text in ["", "x", "01890a5dac96774bbcceb302099a8057", "{01890a5d-ac96-774b-bcce-b302099a8057}", "01890a5d-ac96-774b-bcce-b302099a805g"] {
+        for text in
+            ["", "x", "01890a5dac96774bbcceb302099a8057", "{01890a5d-ac96-774b-bcce-b302099a8057}", "01890a5d-ac96-774b-bcce-b302099a805g"]
+        {
             assert_eq!(text.parse::<UserId>(), Err(NotAnId), "{text}");
         }
         assert!("01890a5d-ac96-774b-bcce-b302099a8057".parse::<UserId>().is_ok());

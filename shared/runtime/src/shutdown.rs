@@ -42,21 +42,24 @@ impl Shutdown {
         self.0.run_until_cancelled(future).await
     }
 
-    /// Waits for SIGTERM or SIGINT and raises the flag; a second one ends the process at once with code 130, so that a stuck drain can be
-    /// left. The process has one of these: `main` spawns it.
+    /// Takes SIGTERM and SIGINT over at once; the future waits for them. The first raises the flag, the second ends the process with code
+    /// 130, so that a stuck drain can be left. A process has one of these, and `main` spawns it.
     ///
     /// # Errors
     /// The system refused a signal handler.
-    pub async fn on_signals(self) -> io::Result<()> {
+    pub fn on_signals(&self) -> io::Result<impl Future<Output = ()> + Send + 'static> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut next = async || tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" };
-        let name = next().await;
-        tracing::info!(signal = name, "stopping");
-        self.request();
-        let name = next().await;
-        tracing::warn!(signal = name, "asked twice: leaving at once");
-        std::process::exit(130);
+        let shutdown = self.clone();
+        Ok(async move {
+            let mut next = async || tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" };
+            let name = next().await;
+            tracing::info!(signal = name, "stopping");
+            shutdown.request();
+            let name = next().await;
+            tracing::warn!(signal = name, "asked twice: leaving at once");
+            std::process::exit(130);
+        })
     }
 }
 
@@ -73,6 +76,15 @@ mod tests {
         parent.request();
         other.requested().await;
         assert!(other.is_requested());
+    }
+
+    #[tokio::test]
+    async fn a_sigterm_raises_the_flag() {
+        let shutdown = Shutdown::new();
+        let tasks = crate::Tasks::new("test", Shutdown::new());
+        tasks.spawn_once("signals", shutdown.on_signals().unwrap());
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM).unwrap();
+        shutdown.requested().await;
     }
 
     #[tokio::test]

@@ -117,7 +117,8 @@ impl Tasks {
                 };
                 if let Some(cause) = cause {
                     tracing::error!(cause, "background task died");
-                    metrics::counter!("muster_background_task_failures_total", "service" => inner.service, "task" => name.clone()).increment(1);
+                    metrics::counter!("muster_background_task_failures_total", "service" => inner.service, "task" => name.clone())
+                        .increment(1);
                     let failure = TaskFailure { name: name.into_owned(), cause };
                     inner.failure.send_if_modified(|first| first.is_none() && first.replace(failure).is_none());
                 }
@@ -227,7 +228,10 @@ mod tests {
     async fn a_panic_and_an_error_are_told_with_their_text() {
         let panicking = tasks();
         panicking.spawn_once("relay", async { assert_eq!(1, 2, "no luck") });
-        assert_eq!(panicking.failed().await.to_string(), "background task `relay` panicked: assertion `left == right` failed: no luck\n  left: 1\n right: 2");
+        assert_eq!(
+            panicking.failed().await.to_string(),
+            "background task `relay` panicked: assertion `left == right` failed: no luck\n  left: 1\n right: 2"
+        );
         let failing = tasks();
         failing.spawn_once("relay", async { Err::<(), _>("disk full") });
         assert_eq!(failing.failed().await.to_string(), "background task `relay` failed: disk full");

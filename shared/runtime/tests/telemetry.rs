@@ -1,4 +1,5 @@
 //! One process, one subscriber: this binary starts telemetry once, to a log that it can read and a collector that it serves itself.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::Write;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -130,7 +131,8 @@ async fn a_flush_on_a_runtime_of_one_thread_does_not_wait_for_itself() {
 #[test]
 fn a_log_line_carries_the_trace_and_the_fields_of_every_span_around_it() {
     let world = world();
-    let outer = telemetry::with_parent(tracing::info_span!("outer", service = "tasks", actor = "u1", outcome = tracing::field::Empty), PARENT);
+    let outer =
+        telemetry::with_parent(tracing::info_span!("outer", service = "tasks", actor = "u1", outcome = tracing::field::Empty), PARENT);
     outer.in_scope(|| {
         outer.record("outcome", "ok");
         tracing::info_span!("inner", actor = "u2").in_scope(|| tracing::info!(rows = 3, "fields"));

@@ -57,7 +57,8 @@ impl Layers {
                     Err(error) => faults.push_from(String::new(), format!("no TOML: {}", syntax(&text, &error)), Some(origin)),
                     Ok(data) => {
                         let values = data.into_values().next().unwrap_or_default();
-                        layers.lay(values, "", &origin, faults);
+                        layers.forget_replaced(&values, "", faults);
+                        layers.lay(values, "", &origin);
                     }
                 },
             }
@@ -114,12 +115,11 @@ impl Layers {
         }
     }
 
-    fn lay(&mut self, layer: Dict, prefix: &str, origin: &str, faults: &mut Faults) {
-        self.forget_replaced(&layer, prefix, faults);
+    fn lay(&mut self, layer: Dict, prefix: &str, origin: &str) {
         for (key, value) in layer {
             let key = if prefix.is_empty() { key } else { format!("{prefix}.{key}") };
             match value {
-                Value::Dict(_, inner) if !inner.is_empty() => self.lay(inner, &key, origin, faults),
+                Value::Dict(_, inner) if !inner.is_empty() => self.lay(inner, &key, origin),
                 value => {
                     set(&mut self.values, &key, value);
                     self.leaves.insert(key, Leaf { origin: origin.to_owned(), raw: None });

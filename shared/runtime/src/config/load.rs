@@ -70,7 +70,8 @@ impl Known {
     }
 
     fn is_known(&self, key: &str) -> bool {
-        find(&self.defaults, key).is_some() || self.open.iter().any(|table| key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.')))
+        find(&self.defaults, key).is_some()
+            || self.open.iter().any(|table| key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.')))
     }
 
     /// Takes out of `layers` what is no key: reads secrets from their files, warns of the retired, reports the unknown.
@@ -101,7 +102,6 @@ impl Known {
             parent = shorter;
             match find(&self.defaults, parent) {
                 Some(Value::Dict(..)) | None => {}
-                Some(Value::Empty(..)) => return true,
                 Some(_) => return true,
             }
         }
@@ -120,7 +120,10 @@ impl Known {
 fn open_tables(sections: &[SectionSpec]) -> Vec<String> {
     let open = |section: &SectionSpec| {
         let name = section.name;
-        (section.docs)().iter().filter_map(move |(key, _)| key.strip_suffix(".*").map(|table| format!("{name}.{table}"))).collect::<Vec<_>>()
+        (section.docs)()
+            .iter()
+            .filter_map(move |(key, _)| key.strip_suffix(".*").map(|table| format!("{name}.{table}")))
+            .collect::<Vec<_>>()
     };
     sections.iter().flat_map(open).collect()
 }
@@ -189,16 +192,22 @@ fn kind_of(actual: &Actual) -> &'static str {
     }
 }
 
-/// The edit distance of two keys. Keys are short, so the plain recurrence is enough.
+/// The edit distance of two keys, where two neighbours swapped count as one edit: `prot` is nearer to `port` than to `pool`.
 fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.bytes().enumerate() {
-            let substituted = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut before_last: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let substituted = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = substituted.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(before_last[j - 2] + 1);
+            }
+            row.push(least);
         }
+        before_last = std::mem::replace(&mut last, row);
     }
-    row[b.len()]
+    last[b.len()]
 }

@@ -64,7 +64,7 @@ pub struct SectionSpec {
     pub(crate) docs: fn() -> &'static [(&'static str, &'static str)],
     pub(crate) retired: fn() -> &'static [(&'static str, &'static str)],
     pub(crate) defaults: fn() -> Dict,
-    pub(crate) check: fn(&Value, &mut Faults) -> Result<(), figment::Error>,
+    pub(crate) check: fn(&Value, &mut Faults) -> Result<(), Box<figment::Error>>,
 }
 
 impl SectionSpec {
@@ -79,6 +79,6 @@ fn defaults<S: Section>() -> Dict {
     Value::serialize(S::default()).ok().and_then(Value::into_dict).unwrap_or_default()
 }
 
-fn check<S: Section>(value: &Value, faults: &mut Faults) -> Result<(), figment::Error> {
-    value.deserialize::<S>().map(|section| section.validate(faults))
+fn check<S: Section>(value: &Value, faults: &mut Faults) -> Result<(), Box<figment::Error>> {
+    value.deserialize::<S>().map(|section| section.validate(faults)).map_err(Box::new)
 }

@@ -75,7 +75,9 @@ impl Table<'_> {
         for (key, value) in tables {
             if let Value::Dict(_, inner) = value {
                 let full = join(path, key);
-                if self.documented && let Some(doc) = self.doc(&format!("{full}.*")) {
+                if self.documented
+                    && let Some(doc) = self.doc(&format!("{full}.*"))
+                {
                     comment(doc, out);
                 }
                 Table { section: self.section, values: inner, documented: self.documented }.write(&full, out);
@@ -84,7 +86,9 @@ impl Table<'_> {
     }
 
     fn line(&self, path: &str, key: &str, value: &Value, out: &mut String) {
-        if self.documented && let Some(doc) = self.doc(path) {
+        if self.documented
+            && let Some(doc) = self.doc(path)
+        {
             comment(doc, out);
         }
         let secret = value.as_str() == Some(UNSET);

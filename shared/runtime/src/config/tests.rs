@@ -168,7 +168,8 @@ fn a_file_that_is_named_must_be_there() {
 
 #[test]
 fn digits_stay_text_where_text_is_wanted() {
-    let environment = pairs(&[("MUSTER__DATABASE__PASSWORD", "007"), ("MUSTER__TASKS__LABEL", "042"), ("MUSTER__TASKS__PEERS__AUDIT", "1")]);
+    let environment =
+        pairs(&[("MUSTER__DATABASE__PASSWORD", "007"), ("MUSTER__TASKS__LABEL", "042"), ("MUSTER__TASKS__PEERS__AUDIT", "1")]);
     let config = load::<Root>(&Sources { environment, ..Sources::default() }).unwrap().config;
     assert_eq!(config.database.password.expose(), "007");
     assert_eq!(config.tasks.label.as_deref(), Some("042"));

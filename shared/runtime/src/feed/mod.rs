@@ -148,7 +148,13 @@ impl Feed {
                 }
                 End::Broken(error) => {
                     self.count("muster_feed_failures_total");
-                    tracing::warn!(service = self.service, feed = self.name, attempt = backoff.attempt(), error, "feed broken: connecting again");
+                    tracing::warn!(
+                        service = self.service,
+                        feed = self.name,
+                        attempt = backoff.attempt(),
+                        error,
+                        "feed broken: connecting again"
+                    );
                 }
             }
             backoff.wait().await;

@@ -12,9 +12,9 @@ mod levels;
 mod metrics;
 mod process;
 pub mod redact;
-mod trace;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -105,7 +105,11 @@ where
         .with_filter(exported());
     let writer = BoxMakeWriter::new(writer);
     // Spans first: a log line asks for the trace id of the span around it.
-    tracing_subscriber::registry().with(spans).with(log(config.format, name, writer).with_filter(filter)).try_init().map_err(|_| Error::Started)?;
+    tracing_subscriber::registry()
+        .with(spans)
+        .with(log(config.format, name, writer).with_filter(filter))
+        .try_init()
+        .map_err(|_| Error::Started)?;
     let levels = Levels::new(&config.levels, move |filter| handle.reload(filter).map_err(|error| error.to_string()));
     Ok(Guard { metrics, levels, traces })
 }

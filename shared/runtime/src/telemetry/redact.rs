@@ -140,7 +140,9 @@ mod tests {
 
     #[test]
     fn names_of_secrets_and_of_personal_data_are_known_in_any_case() {
-        for name in ["password", "new_password", "Authorization", "refresh_token", "x-api_key", "set-cookie", "email", "recovery_email", "totp"] {
+        for name in
+            ["password", "new_password", "Authorization", "refresh_token", "x-api_key", "set-cookie", "email", "recovery_email", "totp"]
+        {
             assert!(is_secret_name(name), "{name}");
         }
         for name in ["user_id", "method", "password_file", "token_count", "token_ttl_seconds", "organization_id"] {

@@ -26,3 +26,27 @@ fn the_section_checks_its_ranges() {
 fn outside_of_a_subscriber_there_is_no_traceparent() {
     assert_eq!(tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::new(), traceparent), None);
 }
+
+#[test]
+fn pretty_lines_are_redacted_too() {
+    #[derive(Clone, Default)]
+    struct Lines(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::registry().with(log(Format::Pretty, "test", BoxMakeWriter::new(move || writer.clone())));
+    tracing::subscriber::with_default(subscriber, || {
+        let _span = tracing::info_span!("call", password = "canary1", method = "Create").entered();
+        tracing::info!(api_token = "canary2", rows = 3, "sent Bearer canary3canary3");
+    });
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    assert!(text.contains("Create") && text.contains("rows=3") && text.contains("sent Bearer [redacted]"), "{text}");
+    assert!(!text.contains("canary"), "{text}");
+}
