@@ -123,9 +123,9 @@ impl Options {
         option.is_some_and(|option| value(&option, "required").as_bool() == Some(true))
     }
 
-    /// Whether a message states `buf.validate` rules about itself as a whole.
-    pub(crate) fn has_message_rules(&self, message: &MessageDescriptor) -> bool {
-        set(self.message_rules.as_ref(), &message.options()).is_some_and(|option| option.fields().next().is_some())
+    /// The `buf.validate` rules about a message as a whole, if it states any.
+    pub(crate) fn message_rules(&self, message: &MessageDescriptor) -> Option<DynamicMessage> {
+        set(self.message_rules.as_ref(), &message.options())
     }
 }
 

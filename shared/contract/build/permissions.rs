@@ -18,24 +18,26 @@ pub(crate) struct Permission {
 pub(crate) fn read(methods: &[Method], refusals: &mut Refusals) -> Vec<Permission> {
     let mut permissions = BTreeMap::<String, Permission>::new();
     for Method { descriptor, policy } in methods.iter().filter(|method| !method.policy.permission.is_empty()) {
-        let mut grants = policy.grants.clone();
-        grants.sort();
         let label = format!("{}/{}", descriptor.parent_service().name(), descriptor.name());
         match permissions.get_mut(&policy.permission) {
-            Some(known) if known.scope != policy.scope || known.grants != grants => {
-                refusals.add(
-                    descriptor,
-                    format_args!("states another scope or other grants for `{}` than {}", known.name, known.methods.join(", ")),
-                );
+            Some(known) if known.scope != policy.scope || sorted(&known.grants) != sorted(&policy.grants) => {
+                let others = known.methods.join(", ");
+                refusals.add(descriptor, format_args!("states another scope or other grants for `{}` than {others}", known.name));
             }
             Some(known) => known.methods.push(label),
             None => {
-                let (name, scope) = (policy.permission.clone(), policy.scope.clone());
+                let (name, scope, grants) = (policy.permission.clone(), policy.scope.clone(), policy.grants.clone());
                 permissions.insert(name.clone(), Permission { name, scope, grants, methods: vec![label] });
             }
         }
     }
     permissions.into_values().collect()
+}
+
+fn sorted(grants: &[Grant]) -> Vec<&Grant> {
+    let mut grants: Vec<_> = grants.iter().collect();
+    grants.sort();
+    grants
 }
 
 pub(crate) fn render(permissions: &[Permission]) -> String {

@@ -69,7 +69,7 @@ impl Reader<'_> {
         }
         let mut read = Message { rust_type: names::message(message), ..Default::default() };
         self.messages.insert(message.full_name().to_owned(), Default::default());
-        if self.options.has_message_rules(message) {
+        if self.options.message_rules(message).is_some() {
             self.refusals.add(message, "no code for rules about a whole message, CEL among them: build/requests.rs is where it goes");
         }
         for field in message.fields().filter(|field| !in_oneof(field)) {

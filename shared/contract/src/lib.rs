@@ -18,6 +18,7 @@ mod permission;
 mod reason;
 mod request;
 
+pub mod diff;
 pub mod time;
 
 /// What prost and tonic generate. Only its shape is ours: `proto/` is where it is changed.

@@ -101,7 +101,12 @@ fn a_secret_in_an_event_however_deep() {
 
 #[test]
 fn a_stored_answer_that_holds_a_secret() {
-    refused("string key = 1;", "string key = 1 [(muster.annotations.v1.field).sensitivity = SENSITIVITY_SECRET];", PLANT, "`gate.key` is SECRET");
+    refused(
+        "string key = 1;",
+        "string key = 1 [(muster.annotations.v1.field).sensitivity = SENSITIVITY_SECRET];",
+        PLANT,
+        "`gate.key` is SECRET",
+    );
 }
 
 #[test]
@@ -122,7 +127,12 @@ fn a_permission_without_a_scope_and_a_scope_without_a_permission() {
 fn methods_that_disagree_about_a_permission() {
     let sow = "grants: {role: BASE_ROLE_MEMBER, reach: REACH_ANY}\n    };\n  }\n  rpc Water";
     refused(sow, &sow.replace("MEMBER", "VIEWER"), SOW, "another scope or other grants for `garden.bed.plant` than GardenService/Plant");
-    refused("scope: SCOPE_WORKSPACE\n      scope_field: \"workspace_id\"\n      audit_action: \"garden.bed.sow\"", "scope: SCOPE_ORGANIZATION\n      audit_action: \"garden.bed.sow\"", SOW, "another scope");
+    refused(
+        "scope: SCOPE_WORKSPACE\n      scope_field: \"workspace_id\"\n      audit_action: \"garden.bed.sow\"",
+        "scope: SCOPE_ORGANIZATION\n      audit_action: \"garden.bed.sow\"",
+        SOW,
+        "another scope",
+    );
 }
 
 #[test]
@@ -184,9 +194,24 @@ fn a_rule_without_code() {
 #[test]
 fn cel_in_each_place_it_could_stand() {
     let cel = "cel: {id: \"a\", message: \"b\", expression: \"true\"}";
-    refused("(buf.validate.field).string.max_len = 20];\n  repeated", &format!("(buf.validate.field) = {{string: {{max_len: 20}}, {cel}}}];\n  repeated"), "string name", "`cel`");
-    refused("(buf.validate.field).string.max_len = 20];\n  repeated", "(buf.validate.field) = {string: {max_len: 20}, cel_expression: \"true\"}];\n  repeated", "string name", "`cel_expression`");
-    refused("message Seed {", &format!("message Seed {{\n  option (buf.validate.message).{};", "cel_expression = \"true\""), "message Seed {", "CEL");
+    refused(
+        "(buf.validate.field).string.max_len = 20];\n  repeated",
+        &format!("(buf.validate.field) = {{string: {{max_len: 20}}, {cel}}}];\n  repeated"),
+        "string name",
+        "`cel`",
+    );
+    refused(
+        "(buf.validate.field).string.max_len = 20];\n  repeated",
+        "(buf.validate.field) = {string: {max_len: 20}, cel_expression: \"true\"}];\n  repeated",
+        "string name",
+        "`cel_expression`",
+    );
+    refused(
+        "message Seed {",
+        &format!("message Seed {{\n  option (buf.validate.message).{};", "cel_expression = \"true\""),
+        "message Seed {",
+        "CEL",
+    );
 }
 
 #[test]
