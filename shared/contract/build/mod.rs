@@ -38,7 +38,7 @@ pub(crate) fn read(pool: &DescriptorPool) -> Result<Contract, Refusals> {
     let methods = policy::read(pool, &options, &reasons, &mut refusals);
     let contract = Contract {
         permissions: permissions::read(&methods, &mut refusals),
-        requests: requests::read(&methods, &options, &mut refusals),
+        requests: requests::read(pool, &methods, &options, &mut refusals),
         events: events::read(pool, &options, &mut refusals),
         methods,
         reasons,

@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, OneofDescriptor};
+use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor, OneofDescriptor};
 
 use super::{
     header, is_ours, names,
     options::Options,
+    our_messages,
     place::Refusals,
     policy::Method,
     rules::{self, Pattern, Rules},
@@ -35,7 +36,7 @@ struct Request {
 }
 
 /// Every message that a request of `methods` is or holds, sorted by name.
-pub(crate) fn read(methods: &[Method], options: &Options, refusals: &mut Refusals) -> Vec<Message> {
+pub(crate) fn read(pool: &DescriptorPool, methods: &[Method], options: &Options, refusals: &mut Refusals) -> Vec<Message> {
     let mut reader = Reader { options, refusals, messages: BTreeMap::new() };
     for method in methods {
         reader.message(&method.descriptor.input());
@@ -53,6 +54,7 @@ pub(crate) fn read(methods: &[Method], options: &Options, refusals: &mut Refusal
             reader.refusals.add(descriptor, format_args!("its request {} is that of another RPC already", input.name()));
         }
     }
+    reader.unreached(pool);
     reader.messages.into_values().collect()
 }
 
@@ -79,6 +81,18 @@ impl Reader<'_> {
             self.oneof(&oneof, &mut read);
         }
         self.messages.insert(message.full_name().to_owned(), read);
+    }
+
+    /// Refuses rules that nothing looks at: those of messages that no request holds.
+    fn unreached(&mut self, pool: &DescriptorPool) {
+        for message in our_messages(pool).filter(|message| !self.messages.contains_key(message.full_name())) {
+            if self.options.message_rules(&message).is_some() {
+                self.refusals.add(&message, "no request holds this message, so nothing would enforce its rules");
+            }
+            for field in message.fields().filter(|field| self.options.field_rules(field).is_some()) {
+                self.refusals.add(&field, "no request holds this field, so nothing would enforce its rules");
+            }
+        }
     }
 
     /// A field that is no member of a oneof.

@@ -35,5 +35,5 @@ pub use permission::Permission;
 pub use reason::WireReason;
 pub use request::{RequestMessage, Violation};
 
-/// The `FileDescriptorSet` of every package and what it imports, with custom options and, for our own files, comments.
+/// The `FileDescriptorSet` of every package and what it imports, with custom options and comments.
 pub static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

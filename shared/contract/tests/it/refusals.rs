@@ -192,6 +192,13 @@ fn a_rule_without_code() {
 }
 
 #[test]
+fn a_rule_that_nothing_would_enforce() {
+    refused("string key = 1;", "string key = 1 [(buf.validate.field).string.max_len = 9];", "string key", "no request holds this field");
+    let rule = "message Gate {\n  option (buf.validate.message).cel_expression = \"true\";";
+    refused("message Gate {", rule, "message Gate {", "no request holds this message");
+}
+
+#[test]
 fn cel_in_each_place_it_could_stand() {
     let cel = "cel: {id: \"a\", message: \"b\", expression: \"true\"}";
     refused(
