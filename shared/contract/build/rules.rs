@@ -166,7 +166,13 @@ impl Reader<'_> {
                     rules.is_bounded = true;
                     rules.calls.push(format!(".max_items({max})"));
                 }
-                ("items", Value::Message(items)) => rules.items = Some(Box::new(self.read(items, false))),
+                ("items", Value::Message(items)) => {
+                    let items = self.read(items, false);
+                    if items.required {
+                        self.refuse("repeated.items.required");
+                    }
+                    rules.items = Some(Box::new(items));
+                }
                 _ => self.refuse(&format!("repeated.{rule}")),
             }
         }

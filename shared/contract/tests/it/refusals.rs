@@ -192,6 +192,15 @@ fn a_rule_without_code() {
 }
 
 #[test]
+fn a_rule_that_is_stated_where_it_means_nothing() {
+    let spare = "[(buf.validate.field).repeated.max_items = 3]";
+    let items = "[(buf.validate.field).repeated = {max_items: 3, items: {required: true}}]";
+    refused(spare, items, "Seed spare", "`repeated.items.required`");
+    refused("Seed beside = 3;", "Seed beside = 3 [(buf.validate.field).required = true];", "Seed beside", "is for the oneof");
+    refused("[(buf.validate.field).int32.gte = 0]", "[(buf.validate.field).int64.gte = 0]", "int32 count", "`int64`");
+}
+
+#[test]
 fn a_rule_that_nothing_would_enforce() {
     refused("string key = 1;", "string key = 1 [(buf.validate.field).string.max_len = 9];", "string key", "no request holds this field");
     let rule = "message Gate {\n  option (buf.validate.message).cel_expression = \"true\";";
