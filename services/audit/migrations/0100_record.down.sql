@@ -1,0 +1,2 @@
+DROP TABLE :schema.record;
+DROP FUNCTION :schema.refuse_change();

@@ -1,0 +1,37 @@
+//! What can go wrong, and how it is told: one match to code and reason.
+
+use contract::audit::v1::AuditReason;
+use rpc::{Code, Fault, Reason};
+
+/// Why a call to the audit service failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such record in the caller's organization.
+    #[error("no such record")]
+    AuditEventNotFound,
+    /// A stored record can't be read back.
+    #[error("internal error")]
+    Unreadable(#[source] db::Error),
+    /// Credentials, permission or a peer.
+    #[error(transparent)]
+    Rpc(#[from] rpc::Error),
+    /// The database, a page token or a filter.
+    #[error(transparent)]
+    Db(#[from] db::Error),
+}
+
+impl Fault for Error {
+    fn status(&self) -> (Code, Reason) {
+        match self {
+            Error::AuditEventNotFound => (Code::NotFound, AuditReason::AuditEventNotFound.into()),
+            Error::Unreadable(e) | Error::Db(e) => e.status(),
+            Error::Rpc(e) => e.status(),
+        }
+    }
+}
+
+impl From<Error> for tonic::Status {
+    fn from(error: Error) -> Self {
+        rpc::status(&error)
+    }
+}
