@@ -102,6 +102,15 @@ impl Caller {
         Self { subject, ..self.clone() }
     }
 
+    /// The same caller as the user that it just proved to be: by a password, or by a token of the service's own making. Rows of class USER and
+    /// the actor of what is written are the user's. Nothing is checked here, so only public methods may use it, after their own checks. It
+    /// has no effect on a user; a service that passes the proof on (the gateway, say) speaks for the user.
+    #[must_use]
+    pub fn proven_as(&self, user: UserId) -> Self {
+        let subject = if let Subject::User(_) = self.subject { self.subject.clone() } else { Subject::User(user) };
+        Self { subject, ..self.clone() }
+    }
+
     /// Background work that sees rows of these workspaces alone. It has no effect on the caller of a call.
     #[must_use]
     pub fn within(&self, workspaces: Vec<WorkspaceId>) -> Self {

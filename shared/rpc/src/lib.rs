@@ -7,11 +7,16 @@
 //! Deliberately absent: retries (only the edge retries, never a service), the name of any service, and every rule that needs a row.
 
 pub mod authn;
+pub mod client;
+pub mod health;
+pub mod reflection;
+pub mod server;
 
 mod caller;
 mod context;
 mod deadline;
 mod error;
+mod limit;
 mod open;
 mod request_id;
 mod scope;

@@ -1,0 +1,189 @@
+//! Tokens to refuse before their time.
+//!
+//! Three kinds: a session is over, a user's tokens from before a moment are void, an organization's are. A revocation is forgotten when no token
+//! it could match lives any more, so the set is as large as what was revoked within a token's life.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use contract::identity::v1::revocation_service_client::RevocationServiceClient;
+use contract::identity::v1::{ListRevocationsRequest, Revocation, RevocationKind, WatchRevocationsRequest};
+use contract::time::datetime;
+use futures::StreamExt;
+use runtime::feed::{Changes, Feed, Message, Replica};
+use runtime::{Clock, OrganizationId, SessionId, Shutdown, UserId};
+use time::OffsetDateTime;
+use tokio::sync::watch;
+use tonic::{Code, Status};
+
+use super::AccessToken;
+use crate::client::Channel;
+
+/// The revocation set of a process. Cheap to clone; clones share one state.
+#[derive(Clone, Debug)]
+pub struct Revocations(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    clock: Clock,
+    set: RwLock<Set>,
+    ready: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Set {
+    sessions: HashMap<SessionId, Void>,
+    users: HashMap<UserId, Void>,
+    organizations: HashMap<OrganizationId, Void>,
+    /// The size at which what has lapsed is looked for again.
+    sweep_at: usize,
+}
+
+/// Tokens issued before `not_before` are void; the entry lapses at `expire`.
+#[derive(Clone, Copy, Debug)]
+struct Void {
+    not_before: OffsetDateTime,
+    expire: OffsetDateTime,
+}
+
+/// A set smaller than this is not swept.
+const SWEEP_MIN: usize = 1024;
+
+impl Revocations {
+    /// A set that knows of nothing yet; `clock` says what has lapsed.
+    pub fn new(clock: Clock) -> Self {
+        Self(Arc::new(Inner { clock, set: RwLock::default(), ready: watch::Sender::new(false) }))
+    }
+
+    /// Replaces the set. From the first one on it is ready.
+    pub fn install(&self, revocations: &[Revocation]) {
+        let mut set = Set::default();
+        revocations.iter().for_each(|revocation| set.add(revocation));
+        set.sweep(self.0.clock.now());
+        *self.0.set.write().unwrap_or_else(PoisonError::into_inner) = set;
+        self.0.ready.send_replace(true);
+    }
+
+    /// Adds to the set.
+    pub fn apply(&self, revocations: &[Revocation]) {
+        let mut set = self.0.set.write().unwrap_or_else(PoisonError::into_inner);
+        revocations.iter().for_each(|revocation| set.add(revocation));
+        set.sweep(self.0.clock.now());
+    }
+
+    /// Whether a first set is installed.
+    pub fn is_ready(&self) -> bool {
+        *self.0.ready.borrow()
+    }
+
+    /// Waits for the first set.
+    pub async fn ready(&self) {
+        // An error would say that the sender is gone, and it is held here.
+        let _ = self.0.ready.subscribe().wait_for(|ready| *ready).await;
+    }
+
+    /// How many revocations are held.
+    pub fn len(&self) -> usize {
+        self.0.set.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Whether none is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether `token` is void.
+    pub fn refuses(&self, token: &AccessToken) -> bool {
+        let set = self.0.set.read().unwrap_or_else(PoisonError::into_inner);
+        let before = |void: Option<&Void>| void.is_some_and(|void| token.issue_time < void.not_before);
+        set.sessions.contains_key(&token.session_id) || before(set.users.get(&token.user_id)) || before(set.organizations.get(&token.organization_id))
+    }
+}
+
+impl Set {
+    fn len(&self) -> usize {
+        self.sessions.len() + self.users.len() + self.organizations.len()
+    }
+
+    fn add(&mut self, revocation: &Revocation) {
+        // A revocation that can't be read in full is taken at its widest: it refuses rather than lets pass.
+        let at = |timestamp: Option<&prost_types::Timestamp>| timestamp.and_then(datetime).unwrap_or(FAR_FUTURE);
+        let void = Void { not_before: at(revocation.not_before.as_ref()), expire: at(revocation.expire_time.as_ref()) };
+        let id = &revocation.subject_id;
+        match revocation.kind() {
+            RevocationKind::Session => widen(&mut self.sessions, id.parse().ok(), void),
+            RevocationKind::User => widen(&mut self.users, id.parse().ok(), void),
+            RevocationKind::Organization => widen(&mut self.organizations, id.parse().ok(), void),
+            RevocationKind::Unspecified => tracing::error!("a revocation of a kind that is not known was passed over"),
+        }
+    }
+
+    /// Forgets what has lapsed, when the set has doubled since it last was done.
+    fn sweep(&mut self, now: OffsetDateTime) {
+        if self.len() < self.sweep_at.max(SWEEP_MIN) {
+            return;
+        }
+        self.sessions.retain(|_, void| void.expire > now);
+        self.users.retain(|_, void| void.expire > now);
+        self.organizations.retain(|_, void| void.expire > now);
+        self.sweep_at = self.len() * 2;
+    }
+}
+
+/// Later than any token.
+const FAR_FUTURE: OffsetDateTime = time::macros::datetime!(9999-12-31 23:59:59 UTC);
+
+fn widen<K: Hash + Eq>(map: &mut HashMap<K, Void>, id: Option<K>, void: Void) {
+    let Some(id) = id else {
+        tracing::error!("a revocation of something without an id was passed over");
+        return;
+    };
+    let held = map.entry(id).or_insert(void);
+    held.not_before = held.not_before.max(void.not_before);
+    held.expire = held.expire.max(void.expire);
+}
+
+/// Keeps `revocations` as identity tells them, until shutdown. The caller makes the feed and so holds its switches:
+/// `Feed::new("tasks", "revocations", Options::default())`.
+pub async fn replicate_revocations(feed: Feed, revocations: Revocations, channel: Channel, shutdown: Shutdown) {
+    feed.run(Copy { revocations, client: RevocationServiceClient::new(channel) }, shutdown).await;
+}
+
+struct Copy {
+    revocations: Revocations,
+    client: RevocationServiceClient<Channel>,
+}
+
+impl Replica for Copy {
+    type Snapshot = Vec<Revocation>;
+    type Body = Vec<Revocation>;
+    type Error = Status;
+
+    async fn snapshot(&mut self) -> Result<(i64, Self::Snapshot), Status> {
+        let answer = self.client.list_revocations(ListRevocationsRequest {}).await?.into_inner();
+        Ok((answer.position, answer.revocations))
+    }
+
+    async fn watch(&mut self, position: i64) -> Result<Changes<Self>, Status> {
+        let stream = self.client.watch_revocations(WatchRevocationsRequest { from_position: position }).await?.into_inner();
+        let message = |news: contract::identity::v1::WatchRevocationsResponse| Message {
+            previous_position: news.previous_position,
+            position: news.position,
+            body: news.revocations,
+        };
+        Ok(stream.map(move |news| news.map(message)).boxed())
+    }
+
+    fn needs_snapshot(&self, status: &Status) -> bool {
+        status.code() == Code::OutOfRange
+    }
+
+    fn install(&mut self, _: i64, snapshot: Vec<Revocation>) {
+        self.revocations.install(&snapshot);
+    }
+
+    fn apply(&mut self, _: i64, body: Vec<Revocation>) {
+        self.revocations.apply(&body);
+    }
+}

@@ -1,0 +1,112 @@
+//! The verifier of a process: access tokens and peer tokens, each verified once and looked at on every call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use runtime::Clock;
+
+use super::cache::{Cache, fingerprint};
+use super::{AccessToken, KeySet, PeerKeys, Revocations, jwt, token};
+use crate::Error;
+
+/// How far the issuer's clock may be from ours. Source: field note reliability, 4, "Clock skew".
+const LEEWAY: Duration = Duration::from_secs(30);
+/// Verified tokens kept: 16 384 at about 200 bytes are 3 MiB.
+const VERIFIED_MAX: usize = 16_384;
+/// The type of an access token. Source: RFC 9068, 2.1.
+const TYPE: &str = "at+jwt";
+
+/// Verifies who calls. Cheap to clone; clones share one state.
+#[derive(Clone, Debug)]
+pub struct Verifier(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    keys: KeySet,
+    revocations: Revocations,
+    peers: PeerKeys,
+    clock: Clock,
+    verified: Cache<Verified>,
+}
+
+#[derive(Clone, Debug)]
+struct Verified {
+    token: Arc<AccessToken>,
+    /// The generation of the key set that verified it.
+    generation: u64,
+}
+
+impl Verifier {
+    /// A verifier by these keys and this revocation set, for the service of `peers`.
+    pub fn new(keys: KeySet, revocations: Revocations, peers: PeerKeys, clock: Clock) -> Self {
+        Self(Arc::new(Inner { keys, revocations, peers, clock, verified: Cache::new(VERIFIED_MAX) }))
+    }
+
+    /// Whether access tokens can be verified: keys and revocations are known.
+    pub fn is_ready(&self) -> bool {
+        self.0.keys.is_ready() && self.0.revocations.is_ready()
+    }
+
+    /// Waits for keys and revocations.
+    pub async fn ready(&self) {
+        self.0.keys.ready().await;
+        self.0.revocations.ready().await;
+    }
+
+    /// The keys of this service and the peers it trusts.
+    pub fn peers(&self) -> &PeerKeys {
+        &self.0.peers
+    }
+
+    /// What the access token in an `authorization` header says.
+    ///
+    /// # Errors
+    /// `CREDENTIALS_MISSING` for another scheme than Bearer, `TOKEN_INVALID`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`, `NOT_READY`.
+    pub async fn subject(&self, authorization: &HeaderValue) -> Result<Arc<AccessToken>, Error> {
+        if !self.is_ready() {
+            return Err(Error::NotReady);
+        }
+        let text = bearer(authorization.as_bytes()).ok_or(Error::CredentialsMissing)?;
+        let name = fingerprint(text);
+        let generation = self.0.keys.generation();
+        let known = self.0.verified.get(&name).filter(|verified| verified.generation == generation);
+        let token = match known {
+            Some(verified) => verified.token,
+            None => {
+                let token = std::str::from_utf8(text).map_err(|_| Error::TokenInvalid)?;
+                let token = Arc::new(self.verified(token).await.ok_or(Error::TokenInvalid)?);
+                self.0.verified.insert(name, Verified { token: token.clone(), generation });
+                token
+            }
+        };
+        let now = self.0.clock.now();
+        if token.expire_time + LEEWAY <= now {
+            return Err(Error::TokenExpired);
+        }
+        if token.issue_time > now + LEEWAY {
+            return Err(Error::TokenInvalid);
+        }
+        if self.0.revocations.refuses(&token) { Err(Error::TokenRevoked) } else { Ok(token) }
+    }
+
+    async fn verified(&self, text: &str) -> Option<AccessToken> {
+        let head = jwt::head(text, TYPE)?;
+        let key = self.0.keys.find(&head.key_id).await.filter(|key| key.algorithm == head.algorithm)?;
+        jwt::claims::<token::Claims>(text, &key.key, key.algorithm)?.accept()
+    }
+
+    /// The service that signed a `muster-peer` header for this one.
+    ///
+    /// # Errors
+    /// `PEER_TOKEN_INVALID`.
+    pub fn peer(&self, token: &HeaderValue) -> Result<Arc<str>, Error> {
+        self.0.peers.verify(token)
+    }
+}
+
+/// The token after the scheme, whose name is in any case (RFC 9110, 11.1).
+fn bearer(header: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = header.split_at_checked(7)?;
+    (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
+}

@@ -1,0 +1,159 @@
+//! The channel by which one service calls another.
+//!
+//! Every call goes out with a deadline (what is left of the call that it is made for, less a margin, so that this side can still say which call
+//! took too long), with this service's peer token for that peer, with the subject's `authorization` unchanged, and with request id and trace. All
+//! of it comes from the task-local [`CallContext`]; without one a call gets its method's default time and a trace of its own.
+//!
+//! Deliberately absent: retries. One layer retries, the edge; a loop of a feed tries again by itself, with backoff.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http_body::Frame;
+use tokio::time::Sleep;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::transport::Endpoint;
+use tower::{Service, ServiceExt};
+
+use crate::authn::{MUSTER_PEER, PeerKeys};
+use crate::deadline::{self, GRPC_TIMEOUT};
+use crate::request_id::REQUEST_ID;
+use crate::trace::TRACEPARENT;
+use crate::{CallContext, Deadline, Error};
+
+/// What a hop keeps of its time for itself. Source: field note reliability, 7.1.
+const MARGIN: Duration = Duration::from_millis(10);
+/// The time of a call to a method without a policy.
+const DEFAULT: Duration = Duration::from_secs(5);
+/// Calls that wait for the connection, before further ones wait for them.
+const BUFFER: usize = 64;
+
+/// A channel to one peer, for generated clients: `ProductServiceClient::new(channel)`. Cheap to clone; clones share one connection.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    inner: tonic::transport::Channel,
+    peer: Arc<str>,
+    keys: PeerKeys,
+}
+
+/// A channel from the service of `keys` to the service `peer` at `uri` (`http://127.0.0.1:7101`). It connects when it is first used, and again
+/// whenever it must.
+///
+/// # Errors
+/// `uri` is none.
+pub fn channel(peer: &str, uri: &str, keys: &PeerKeys) -> Result<Channel, tonic::transport::Error> {
+    let endpoint = Endpoint::from_shared(uri.to_owned())?
+        .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")))?
+        .connect_timeout(Duration::from_secs(2))
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10))
+        .keep_alive_while_idle(true)
+        .buffer_size(BUFFER);
+    Ok(Channel { inner: endpoint.connect_lazy(), peer: peer.into(), keys: keys.clone() })
+}
+
+impl Service<Request<Body>> for Channel {
+    type Response = Response<InTime>;
+    type Error = Status;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Status>> + Send>>;
+
+    /// Always: waiting for the connection is part of the call, so that its time counts.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let context = CallContext::current();
+        let deadline = match self.prepare(&mut request, context.as_deref()) {
+            Ok(deadline) => deadline,
+            Err(error) => return Box::pin(async move { Err(error.into()) }),
+        };
+        let mut inner = self.inner.clone();
+        Box::pin(async move {
+            let called = async { inner.ready().await?.call(request).await };
+            let answer = deadline.limit(called).await?.map_err(|error| Status::from_error(error.into()))?;
+            Ok(answer.map(|body| InTime { body, deadline, timer: None }))
+        })
+    }
+}
+
+impl Channel {
+    /// Writes what goes out with every call; answers when its time runs out.
+    fn prepare(&self, request: &mut Request<Body>, context: Option<&CallContext>) -> Result<Deadline, Error> {
+        let deadline = time_of(request, context);
+        let remaining = deadline.remaining();
+        if remaining.is_zero() {
+            return Err(Error::DeadlineExceeded);
+        }
+        let headers = request.headers_mut();
+        headers.insert(GRPC_TIMEOUT, deadline::format(remaining));
+        headers.insert(MUSTER_PEER, self.keys.sign(&self.peer)?);
+        if let Some(context) = context {
+            if let Some(authorization) = context.authorization() {
+                headers.entry(AUTHORIZATION).or_insert_with(|| authorization.clone());
+            }
+            insert(headers, REQUEST_ID, context.request_id());
+            insert(headers, TRACEPARENT, context.traceparent());
+        } else if let Some(traceparent) = runtime::telemetry::traceparent() {
+            insert(headers, TRACEPARENT, &traceparent);
+        }
+        Ok(deadline)
+    }
+}
+
+/// What is left of the call this one is made for, less the margin; what the request itself asks for; what the method allows: the least of it.
+fn time_of(request: &Request<Body>, context: Option<&CallContext>) -> Deadline {
+    let policy = contract::method(request.uri().path());
+    let asked = request.headers().get(GRPC_TIMEOUT).and_then(deadline::parse);
+    let allowed = match (asked, context) {
+        (Some(asked), _) => asked,
+        (None, Some(_)) => policy.map_or(DEFAULT, |policy| policy.deadline_max),
+        (None, None) => policy.map_or(DEFAULT, |policy| policy.deadline_default),
+    };
+    let left = context.map(|context| Deadline::after(context.deadline().remaining().saturating_sub(MARGIN)));
+    let own = Deadline::after(allowed);
+    left.map_or(own, |left| left.or_sooner(own))
+}
+
+fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    // Neither a request id nor a traceparent can hold what a header can't.
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+/// The body of an answer, which breaks off when the call's time runs out, also when the peer is silent.
+#[derive(Debug)]
+pub struct InTime {
+    body: Body,
+    deadline: Deadline,
+    /// Made when the body first has to wait.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl http_body::Body for InTime {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+            return Poll::Ready(frame);
+        }
+        let at = self.deadline.instant();
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        ready!(timer.as_mut().poll(cx));
+        self.body = Body::empty();
+        Poll::Ready(Some(Err(Error::DeadlineExceeded.into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+}

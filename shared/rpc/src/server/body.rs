@@ -1,0 +1,195 @@
+//! The two bodies of a call: the request's, counted, and the answer's, watched to its end.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use runtime::Shutdown;
+use tokio::sync::OwnedSemaphorePermit;
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+use super::bare::{self, Sizes};
+use super::record::Record;
+use crate::{CallContext, Error};
+
+/// What gRPC puts before a message, in bytes.
+const PREFIX_BYTES: usize = 5;
+
+/// A request's body of at most so many bytes. More is answered with `MESSAGE_TOO_LARGE` before it is held in memory.
+#[derive(Debug)]
+pub(super) struct RequestBody {
+    inner: Incoming,
+    limit: usize,
+    left: usize,
+    context: Arc<CallContext>,
+}
+
+impl RequestBody {
+    pub(super) fn new(inner: Incoming, limit: usize, context: Arc<CallContext>) -> Self {
+        Self { inner, limit, left: limit + PREFIX_BYTES, context }
+    }
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+            None => return Poll::Ready(None),
+            // The client went away: tonic ends the call on it.
+            Some(Err(_)) => return Poll::Ready(Some(Err(Status::cancelled("the request was not sent to its end")))),
+            Some(Ok(frame)) => frame,
+        };
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        let Some(left) = self.left.checked_sub(bytes) else {
+            let error = Error::MessageTooLarge { limit_bytes: self.limit };
+            return Poll::Ready(Some(Err(self.context.enter(|| error.into()))));
+        };
+        self.left = left;
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// The body of an answer. Of a call that is still open, it keeps the call's time, its place and its record until the last frame.
+pub(super) struct AnswerBody {
+    inner: Body,
+    call: Option<Box<OpenCall>>,
+}
+
+/// A call whose answer is on its way.
+pub(super) struct OpenCall {
+    pub(super) context: Arc<CallContext>,
+    pub(super) record: Record,
+    pub(super) place: Option<OwnedSemaphorePermit>,
+    pub(super) sizes: Sizes,
+    pub(super) shutdown: Shutdown,
+    /// What ends the call early. Made when the body first has to wait.
+    end: Option<Pin<Box<dyn Future<Output = Error> + Send>>>,
+}
+
+impl OpenCall {
+    pub(super) fn new(context: Arc<CallContext>, record: Record, place: Option<OwnedSemaphorePermit>, sizes: Sizes, shutdown: Shutdown) -> Self {
+        Self { context, record, place, sizes, shutdown, end: None }
+    }
+
+    /// The error that ends the call, if it is time: its deadline has passed, or the server stops and the call is a stream.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        let streaming = self.context.policy.server_streaming;
+        let end = self.end.get_or_insert_with(|| {
+            let (deadline, shutdown) = (self.context.deadline.instant(), self.shutdown.clone());
+            Box::pin(async move {
+                tokio::select! {
+                    () = tokio::time::sleep_until(deadline) => Error::DeadlineExceeded,
+                    () = shutdown.requested(), if streaming => Error::NotReady,
+                }
+            })
+        });
+        end.as_mut().poll(cx)
+    }
+
+    fn is_over(&self) -> bool {
+        self.context.policy.server_streaming && self.context.deadline.is_expired()
+    }
+}
+
+impl AnswerBody {
+    /// The body of an answer that is complete.
+    pub(super) fn closed(inner: Body) -> Self {
+        Self { inner, call: None }
+    }
+
+    /// The body of a call that goes on.
+    pub(super) fn open(inner: Body, call: OpenCall) -> Self {
+        Self { inner, call: Some(Box::new(call)) }
+    }
+
+    /// Ends the call with `error`.
+    fn end(&mut self, call: Box<OpenCall>, error: Error) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        self.inner = Body::empty();
+        let mut trailers = HeaderMap::new();
+        let code = call.context.enter(|| bare::write(&mut trailers, &Status::from(error)));
+        Self::finish(*call, code);
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+    }
+
+    fn finish(mut call: OpenCall, code: Code) {
+        call.record.finish(code);
+        drop(call.place.take());
+    }
+}
+
+impl http_body::Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.get_mut();
+        let Some(mut call) = this.call.take() else {
+            return Pin::new(&mut this.inner).poll_frame(cx);
+        };
+        if call.is_over() {
+            return this.end(call, Error::DeadlineExceeded);
+        }
+        let inner = &mut this.inner;
+        let polled = call.context.enter(|| {
+            let _in_span = call.context.trace.span().enter();
+            catch_unwind(AssertUnwindSafe(|| Pin::new(inner).poll_frame(cx)))
+        });
+        let frame = match polled {
+            Err(panic) => return this.end(call, Error::Internal(format!("the stream panicked: {}", panic_text(&*panic)))),
+            Ok(Poll::Pending) => match call.poll_end(cx) {
+                Poll::Ready(error) => return this.end(call, error),
+                Poll::Pending => {
+                    this.call = Some(call);
+                    return Poll::Pending;
+                }
+            },
+            Ok(Poll::Ready(None)) => {
+                Self::finish(*call, Code::Ok);
+                return Poll::Ready(None);
+            }
+            Ok(Poll::Ready(Some(Err(status)))) => return this.end(call, Error::Internal(format!("the answer broke off: {status}"))),
+            Ok(Poll::Ready(Some(Ok(frame)))) => frame,
+        };
+        match frame.into_trailers() {
+            Ok(mut trailers) => {
+                let code = call.context.enter(|| bare::dress(&mut trailers, &call.context, call.sizes));
+                Self::finish(*call, code.unwrap_or(Code::Ok));
+                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+            }
+            Err(frame) if frame.data_ref().is_some_and(|data| data.len() > call.sizes.response + PREFIX_BYTES) => {
+                let limit_bytes = call.sizes.response;
+                this.end(call, Error::MessageTooLarge { limit_bytes })
+            }
+            Err(frame) => {
+                this.call = Some(call);
+                Poll::Ready(Some(Ok(frame)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.call.is_none() && self.inner.is_end_stream()
+    }
+}
+
+/// What a panic said.
+pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a text")
+}

@@ -1,0 +1,92 @@
+//! The limits of a server: every one is set, none is left to a library's default.
+
+use runtime::config::{Faults, Section};
+use serde::{Deserialize, Serialize};
+
+/// The limits of a server. The defaults are those of field note reliability, section 2.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Calls that run at once, without streams.
+    pub calls_max: usize,
+    /// Calls that wait for a place.
+    pub queue_max: usize,
+    /// How long one waits.
+    pub queue_wait_ms: u64,
+    /// Streams that are open at once.
+    pub streams_max: usize,
+    /// Connections that are open at once.
+    pub connections_max: usize,
+    /// Streams on one connection at once.
+    pub connection_streams_max: u32,
+    /// After which a connection is asked to end (GOAWAY), plus or minus a tenth.
+    pub connection_age_ms: u64,
+    /// Within which a new connection must say something.
+    pub handshake_ms: u64,
+    /// Silence after which a connection is pinged.
+    pub keepalive_ms: u64,
+    /// Within which it must answer.
+    pub keepalive_timeout_ms: u64,
+    /// The largest request, unless a method is granted more.
+    pub request_bytes_max: usize,
+    /// The largest answer.
+    pub response_bytes_max: usize,
+    /// How long calls may go on after a stop was asked for.
+    pub drain_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            calls_max: 256,
+            queue_max: 1024,
+            queue_wait_ms: 50,
+            streams_max: 1024,
+            connections_max: 1024,
+            connection_streams_max: 100,
+            connection_age_ms: 1_800_000,
+            handshake_ms: 10_000,
+            keepalive_ms: 30_000,
+            keepalive_timeout_ms: 10_000,
+            request_bytes_max: 1024 * 1024,
+            response_bytes_max: 4 * 1024 * 1024,
+            drain_ms: 15_000,
+        }
+    }
+}
+
+impl Section for Limits {
+    fn docs() -> &'static [(&'static str, &'static str)] {
+        &[
+            ("calls_max", "Calls that run at once, without streams, 1..=100000."),
+            ("queue_max", "Calls that wait for a place, 0..=100000."),
+            ("queue_wait_ms", "How long a call waits for a place, 0..=5000 ms."),
+            ("streams_max", "Streams that are open at once, 1..=100000."),
+            ("connections_max", "Connections that are open at once, 1..=100000; keep it below the limit of file descriptors."),
+            ("connection_streams_max", "Streams on one connection at once, 1..=1000."),
+            ("connection_age_ms", "After which a connection is asked to end, plus or minus a tenth, 1000..=86400000 ms."),
+            ("handshake_ms", "Within which a new connection must say something, 100..=60000 ms."),
+            ("keepalive_ms", "Silence after which a connection is pinged, 1000..=3600000 ms."),
+            ("keepalive_timeout_ms", "Within which it must answer, 100..=60000 ms."),
+            ("request_bytes_max", "The largest request, unless a method is granted more, 1024..=16777216 bytes."),
+            ("response_bytes_max", "The largest answer, 1024..=16777216 bytes."),
+            ("drain_ms", "How long calls may go on after a stop was asked for, 0..=60000 ms."),
+        ]
+    }
+
+    fn validate(&self, faults: &mut Faults) {
+        faults.range("calls_max", self.calls_max, 1..=100_000);
+        faults.range("queue_max", self.queue_max, 0..=100_000);
+        faults.range("queue_wait_ms", self.queue_wait_ms, 0..=5_000);
+        faults.range("streams_max", self.streams_max, 1..=100_000);
+        faults.range("connections_max", self.connections_max, 1..=100_000);
+        faults.range("connection_streams_max", self.connection_streams_max, 1..=1_000);
+        faults.range("connection_age_ms", self.connection_age_ms, 1_000..=86_400_000);
+        faults.range("handshake_ms", self.handshake_ms, 100..=60_000);
+        faults.range("keepalive_ms", self.keepalive_ms, 1_000..=3_600_000);
+        faults.range("keepalive_timeout_ms", self.keepalive_timeout_ms, 100..=60_000);
+        faults.range("request_bytes_max", self.request_bytes_max, 1_024..=16_777_216);
+        faults.range("response_bytes_max", self.response_bytes_max, 1_024..=16_777_216);
+        faults.range("drain_ms", self.drain_ms, 0..=60_000);
+    }
+}

@@ -1,0 +1,138 @@
+//! The one constructor of a server, with every limit set.
+//!
+//! Two listeners: the main one speaks gRPC, the admin one gRPC (health, event administration) and plain HTTP (`/metrics`, `/livez`, `/readyz`)
+//! and stays open until the main one has drained, so that probes and scrapers see the end. Health and reflection are added here.
+//!
+//! Deliberately absent: TLS (the mesh's or a later issue's; main and admin ports are cluster-internal), and the order of a service's drain, which
+//! is the host's.
+
+mod admin;
+mod bare;
+mod body;
+mod limits;
+mod listen;
+mod record;
+mod route;
+mod stack;
+
+use std::sync::Arc;
+
+use authz::Authorizer;
+use runtime::telemetry::Metrics;
+use runtime::{Ids, Shutdown};
+use tokio::net::TcpListener;
+use tonic::service::Routes;
+
+pub use limits::Limits;
+
+use crate::authn::Verifier;
+use crate::health::HealthHandle;
+use crate::limit::Limiter;
+use crate::reflection;
+use admin::AdminHttp;
+use listen::Listen;
+use route::Table;
+use stack::Stack;
+
+/// Connections to the admin port: probes, scrapers and a few operators, apart from the callers so that these can't lock them out.
+const ADMIN_CONNECTIONS_MAX: usize = 64;
+
+/// What a server serves and by which means.
+pub struct Server {
+    /// The name of the service, as it stands in labels and peer tokens: `tasks`.
+    pub service: &'static str,
+    /// The gRPC port.
+    pub listener: TcpListener,
+    /// The admin port; none for a server without one.
+    pub admin_listener: Option<TcpListener>,
+    /// The services' handlers. Health and reflection are added.
+    pub routes: Routes,
+    /// The full names of these services: `muster.tasks.v1.WorkItemService`. Methods of others are `METHOD_UNKNOWN`.
+    pub services: Vec<&'static str>,
+    /// Handlers on the admin port. Health is added.
+    pub admin_routes: Routes,
+    /// The full names of these.
+    pub admin_services: Vec<&'static str>,
+    /// Requests that may be larger than [`Limits::request_bytes_max`]: path and bytes.
+    pub request_limits: &'static [(&'static str, usize)],
+    /// What health answers.
+    pub health: HealthHandle,
+    /// Who calls.
+    pub verifier: Verifier,
+    /// What they may.
+    pub authorizer: Authorizer,
+    /// What `/metrics` shows; none for a server that shows none.
+    pub metrics: Option<Metrics>,
+    /// Request ids of calls that bring none.
+    pub ids: Ids,
+    /// The limits.
+    pub limits: Limits,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("service", &self.service).field("services", &self.services).finish_non_exhaustive()
+    }
+}
+
+/// Serves until shutdown. Then the listener closes, streams end with `NOT_READY`, calls have [`Limits::drain_ms`] to end, and what is left is cut
+/// off; when this returns nothing of the server runs any more. A client that is silent, or reads nothing, can't make it wait longer.
+///
+/// Set health to NOT_SERVING and let it be seen before shutdown is asked for.
+pub async fn serve(server: Server, shutdown: Shutdown) {
+    let Server { service, listener, admin_listener, routes, services, admin_routes, admin_services, request_limits, health, .. } = server;
+    let limits = Arc::new(server.limits);
+    let limiter = Arc::new(Limiter::new(service, &limits));
+    let stack = |routes: Routes, services: &[&'static str], shutdown: &Shutdown, http: Option<AdminHttp>| {
+        Arc::new(Stack {
+            service,
+            table: Table::new(service, services, limits.request_bytes_max, request_limits),
+            routes: routes.prepare(),
+            verifier: server.verifier.clone(),
+            authorizer: server.authorizer.clone(),
+            limiter: limiter.clone(),
+            ids: server.ids.clone(),
+            in_flight: metrics::gauge!("muster_rpc_in_flight", "service" => service),
+            response_bytes_max: limits.response_bytes_max,
+            shutdown: shutdown.clone(),
+            http,
+        })
+    };
+    let main = Listen {
+        listener,
+        stack: stack(reflection::add_to(routes.add_service(health.server()), &services), &services, &shutdown, None),
+        limits: limits.clone(),
+        http1: false,
+        connections_max: limits.connections_max,
+        shutdown: shutdown.clone(),
+    };
+    let admin_shutdown = Shutdown::new();
+    let admin = admin_listener.map(|listener| Listen {
+        listener,
+        stack: stack(
+            reflection::add_to(admin_routes.add_service(health.server()), &admin_services),
+            &admin_services,
+            &admin_shutdown,
+            Some(AdminHttp { health: health.clone(), metrics: server.metrics.clone() }),
+        ),
+        limits: limits.clone(),
+        http1: true,
+        connections_max: ADMIN_CONNECTIONS_MAX,
+        shutdown: admin_shutdown.clone(),
+    });
+    let main = async {
+        let left = main.run().await;
+        admin_shutdown.request();
+        left
+    };
+    let admin = async {
+        match admin {
+            Some(admin) => admin.run().await,
+            None => 0,
+        }
+    };
+    let (main_left, admin_left) = tokio::join!(main, admin);
+    if main_left + admin_left > 0 {
+        tracing::warn!(service, main_left, admin_left, "connections and calls did not end in time: cut off");
+    }
+}

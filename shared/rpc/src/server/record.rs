@@ -1,0 +1,114 @@
+//! What is told of every call, whatever became of it: one pair of metrics and one line in the access log. Ids alone, never contents.
+
+use std::sync::{Arc, OnceLock};
+
+use metrics::{Counter, Gauge, Histogram};
+use tokio::time::Instant;
+use tonic::Code;
+
+use super::route::Route;
+use crate::{CallContext, Subject};
+
+/// The metrics of one method: handles, so that a call looks nothing up.
+#[derive(Debug)]
+pub(super) struct Meters {
+    service: &'static str,
+    method: &'static str,
+    requests: [OnceLock<Counter>; 17],
+    seconds: OnceLock<Histogram>,
+}
+
+impl Meters {
+    pub(super) fn new(service: &'static str, path: &'static str) -> Self {
+        let method = path.strip_prefix('/').unwrap_or(path);
+        Self { service, method, requests: Default::default(), seconds: OnceLock::new() }
+    }
+
+    fn count(&self, code: Code, started: Instant) {
+        let (service, method) = (self.service, self.method);
+        let requests = self.requests[code as usize % self.requests.len()].get_or_init(|| {
+            metrics::counter!("muster_rpc_requests_total", "service" => service, "method" => method, "code" => name(code))
+        });
+        requests.increment(1);
+        let seconds = self.seconds.get_or_init(|| metrics::histogram!("muster_rpc_duration_seconds", "service" => service, "method" => method));
+        seconds.record(started.elapsed());
+    }
+}
+
+/// The telling of one call. A call that nobody finishes was cancelled.
+#[derive(Debug)]
+pub(super) struct Record {
+    route: Arc<Route>,
+    started: Instant,
+    in_flight: Gauge,
+    context: Option<Arc<CallContext>>,
+    told: bool,
+}
+
+impl Record {
+    pub(super) fn begin(route: Arc<Route>, in_flight: Gauge) -> Self {
+        in_flight.increment(1);
+        Self { route, started: Instant::now(), in_flight, context: None, told: false }
+    }
+
+    /// Says whose call it is, as soon as that is known.
+    pub(super) fn attach(&mut self, context: Arc<CallContext>) {
+        self.context = Some(context);
+    }
+
+    /// Tells how the call ended. Only the first time counts.
+    pub(super) fn finish(&mut self, code: Code) {
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
+        self.in_flight.decrement(1);
+        let meters = &self.route.meters;
+        meters.count(code, self.started);
+        let Some(context) = self.context.as_deref() else {
+            return;
+        };
+        let _in_span = context.trace.span().enter();
+        let duration_ms = self.started.elapsed().as_secs_f64() * 1e3;
+        let (method, code, request_id) = (meters.method, name(code), context.request_id());
+        let reason = context.reason().map(|reason| reason.wire);
+        let (peer, address) = (context.peer.as_deref(), context.client_address.as_deref());
+        let organization = context.token.as_ref().map(|token| tracing::field::display(token.organization_id));
+        match &context.subject {
+            Subject::User(user) => {
+                tracing::info!(target: "access", method, code, reason, duration_ms, request_id, user_id = %user, organization, peer, address);
+            }
+            Subject::Service(_) | Subject::Anonymous => {
+                tracing::info!(target: "access", method, code, reason, duration_ms, request_id, peer, address);
+            }
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.finish(Code::Cancelled);
+    }
+}
+
+/// The name of a code, as it stands in labels and logs.
+fn name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

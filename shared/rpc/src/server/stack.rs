@@ -1,0 +1,222 @@
+//! What every call passes through, from its headers to its answer, in one place and in this order: time, request id and trace, a place, who
+//! calls, the handler. Refused on the way, it is told and answered like any other.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use authz::Authorizer;
+use contract::Authn;
+use futures::FutureExt;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use metrics::Gauge;
+use runtime::{Ids, Shutdown};
+use tokio::sync::OwnedSemaphorePermit;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tonic::Status;
+use tower::Service;
+use tracing::Instrument;
+
+use super::admin::AdminHttp;
+use super::bare::{self, Sizes};
+use super::body::{AnswerBody, OpenCall, RequestBody, panic_text};
+use super::record::Record;
+use super::route::{Class, Route, Table};
+use crate::authn::{GATEWAY, MUSTER_PEER, Verifier};
+use crate::limit::Limiter;
+use crate::request_id::{self, REQUEST_ID};
+use crate::trace::{TRACEPARENT, Trace};
+use crate::{CallContext, Deadline, Error, Subject};
+
+const CLIENT_ADDRESS: &str = "muster-client-address";
+const CLIENT_AGENT: &str = "muster-user-agent";
+/// The longest user agent that is kept, in bytes.
+const AGENT_BYTES_MAX: usize = 256;
+
+/// One listener's calls.
+pub(super) struct Stack {
+    pub(super) service: &'static str,
+    pub(super) table: Table,
+    pub(super) routes: Routes,
+    pub(super) verifier: Verifier,
+    pub(super) authorizer: Authorizer,
+    pub(super) limiter: Arc<Limiter>,
+    pub(super) ids: Ids,
+    pub(super) in_flight: Gauge,
+    pub(super) response_bytes_max: usize,
+    pub(super) shutdown: Shutdown,
+    /// What answers plain HTTP; nothing on the main port.
+    pub(super) http: Option<AdminHttp>,
+}
+
+impl Stack {
+    pub(super) async fn answer(&self, request: Request<Incoming>, remote: SocketAddr) -> Response<AnswerBody> {
+        if !is_grpc(&request) {
+            let answer = match &self.http {
+                Some(http) => http.answer(request.method(), request.uri().path()),
+                None => empty(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            };
+            return answer.map(AnswerBody::closed);
+        }
+        let (parts, body) = request.into_parts();
+        let headers = &parts.headers;
+        let route = self.table.find(parts.uri.path()).clone();
+        let mut record = Record::begin(route.clone(), self.in_flight.clone());
+        let mut context = self.context(&route, headers);
+        let deadline = Deadline::of_call(headers, route.policy.deadline_default, route.policy.deadline_max);
+        context.deadline = *deadline.as_ref().unwrap_or(&context.deadline);
+        let span = context.trace.span().clone();
+        let admitted = async {
+            context.deadline = deadline?;
+            context.deadline.limit(self.admit(&route, headers, remote, &mut context)).await?
+        };
+        let admitted = admitted.instrument(span.clone()).await;
+        let context = Arc::new(context);
+        record.attach(context.clone());
+        let request_id = HeaderValue::try_from(context.request_id()).ok();
+        let mut answer = match admitted {
+            Ok(place) => self.call(route, Request::from_parts(parts, body), context, record, place).instrument(span).await,
+            Err(error) => refuse(&context, record, error),
+        };
+        if let Some(request_id) = request_id {
+            answer.headers_mut().insert(HeaderName::from_static(REQUEST_ID), request_id);
+        }
+        answer
+    }
+
+    fn context(&self, route: &Route, headers: &HeaderMap) -> CallContext {
+        let request_id = request_id::of(headers, &self.ids);
+        let parent = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
+        // Two of them are none: who wrote the second?
+        let parent = parent.filter(|_| headers.get_all(TRACEPARENT).iter().nth(1).is_none());
+        let policy = route.policy;
+        let trace = Trace::begin(parent, || {
+            tracing::info_span!("rpc", service = self.service, rpc.service = policy.service, rpc.method = policy.name, request_id = &*request_id)
+        });
+        CallContext::new(policy, request_id, trace, Deadline::after(policy.deadline_default), self.authorizer.clone())
+    }
+
+    /// Finds a place and who calls.
+    async fn admit(
+        &self,
+        route: &Route,
+        headers: &HeaderMap,
+        remote: SocketAddr,
+        context: &mut CallContext,
+    ) -> Result<Option<OwnedSemaphorePermit>, Error> {
+        if route.class == Class::Unknown {
+            return Err(Error::MethodUnknown);
+        }
+        if route.class == Class::Health {
+            return Ok(None);
+        }
+        let place = self.limiter.admit(route.policy.server_streaming, context.deadline).await?;
+        if route.class == Class::Suite {
+            self.identify(headers, remote, context).await?;
+        }
+        Ok(Some(place))
+    }
+
+    async fn identify(&self, headers: &HeaderMap, remote: SocketAddr, context: &mut CallContext) -> Result<(), Error> {
+        context.client_address = Some(remote.ip().to_canonical().to_string().into());
+        context.user_agent = text(headers, USER_AGENT.as_str());
+        if let Some(token) = only(headers, MUSTER_PEER).map_err(|()| Error::PeerTokenInvalid)? {
+            let peer = self.verifier.peer(token)?;
+            if &*peer == GATEWAY {
+                let address = text(headers, CLIENT_ADDRESS).and_then(|text| text.parse::<IpAddr>().ok());
+                context.client_address = address.map(|address| address.to_string().into()).or(context.client_address.take());
+                context.user_agent = text(headers, CLIENT_AGENT);
+            }
+            context.peer = Some(peer);
+        }
+        match context.policy.authn {
+            Authn::Public | Authn::Unspecified => {}
+            Authn::ServiceOnly => {
+                let peer = context.peer.as_deref().ok_or(Error::PeerTokenInvalid)?;
+                context.subject = Subject::Service(Cow::Owned(peer.to_owned()));
+            }
+            Authn::Required => {
+                let header = only(headers, AUTHORIZATION.as_str()).map_err(|()| Error::TokenInvalid)?.ok_or(Error::CredentialsMissing)?;
+                let token = self.verifier.subject(header).await?;
+                context.subject = Subject::User(token.user_id);
+                context.token = Some(token);
+                context.authorization = Some(header.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the handler, within the call's time and so that a panic ends the call alone.
+    async fn call(
+        &self,
+        route: Arc<Route>,
+        request: Request<Incoming>,
+        context: Arc<CallContext>,
+        mut record: Record,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Response<AnswerBody> {
+        let mut request = request.map(|body| RequestBody::new(body, route.request_bytes_max, context.clone()));
+        request.extensions_mut().insert(context.clone());
+        let mut routes = self.routes.clone();
+        let handler = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind();
+        let answered = context.deadline.limit(context.clone().scope(handler)).await;
+        let mut answer = match answered {
+            Ok(Ok(Ok(answer))) => answer,
+            Ok(Err(panic)) => return refuse(&context, record, Error::Internal(format!("the handler panicked: {}", panic_text(&*panic)))),
+            Err(error) => return refuse(&context, record, error),
+        };
+        let sizes = Sizes { request: route.request_bytes_max, response: self.response_bytes_max };
+        let ended = match route.class {
+            Class::Suite => context.enter(|| bare::dress(answer.headers_mut(), &context, sizes)),
+            Class::Health | Class::Reflection | Class::Unknown => bare::code(answer.headers()),
+        };
+        match ended {
+            Some(code) => {
+                record.finish(code);
+                answer.map(AnswerBody::closed)
+            }
+            None => {
+                let call = OpenCall::new(context, record, place, sizes, self.shutdown.clone());
+                answer.map(|body| AnswerBody::open(body, call))
+            }
+        }
+    }
+}
+
+/// Whether the request is a gRPC call at all. Source: gRPC over HTTP/2, "Requests".
+fn is_grpc(request: &Request<Incoming>) -> bool {
+    let content_type = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    request.method() == Method::POST && content_type.is_some_and(|content_type| content_type.starts_with(b"application/grpc"))
+}
+
+/// The one value of a header; an error when there are several, since nobody knows which one the others read.
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue>, ()> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    if values.next().is_some() { Err(()) } else { Ok(first) }
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<Box<str>> {
+    let text = headers.get(name)?.to_str().ok()?;
+    Some(text.get(..AGENT_BYTES_MAX).unwrap_or(text).into())
+}
+
+fn refuse(context: &Arc<CallContext>, mut record: Record, error: Error) -> Response<AnswerBody> {
+    let status = context.enter(|| context.trace.span().in_scope(|| Status::from(error)));
+    let code = status.code();
+    record.finish(code);
+    let mut answer = empty(StatusCode::OK);
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    bare::write(answer.headers_mut(), &status);
+    answer.map(AnswerBody::closed)
+}
+
+pub(super) fn empty(status: StatusCode) -> Response<Body> {
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = status;
+    answer
+}
