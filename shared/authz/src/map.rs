@@ -11,8 +11,9 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
-type Leaf<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
-type Branch<K, V> = Arc<[Arc<Leaf<K, V>>]>;
+/// One plain map of ids.
+pub(crate) type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
+type Branch<K, V> = Arc<[Arc<IdMap<K, V>>]>;
 
 const WIDTH: usize = 64;
 
@@ -28,7 +29,7 @@ impl<K, V> Clone for Map<K, V> {
 
 impl<K, V> Default for Map<K, V> {
     fn default() -> Self {
-        let leaf: Arc<Leaf<K, V>> = Arc::default();
+        let leaf: Arc<IdMap<K, V>> = Arc::default();
         let branch: Branch<K, V> = vec![leaf; WIDTH].into();
         Map(vec![branch; WIDTH].into())
     }

@@ -1,18 +1,17 @@
 //! Every assignment at one revision, and the decisions it amounts to.
 //!
-//! A decision is one probe for the user in the organization, one for the workspace, and a test of bits.
+//! A decision is one probe for the user in the organization, for a role that cascades one more for the workspace, and a test of bits.
 //!
 //! Deliberately absent: change in place. A snapshot that was handed out stays as it is; [`Snapshot::after`] makes the next one and shares what
 //! didn't change.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use contract::authorization::v1::{DecisionCause, RoleTier};
 use contract::{BaseRole, Permission, Reach};
 use runtime::{OrganizationId, UserId, WorkspaceId};
 
-use crate::map::Map;
+use crate::map::{IdMap, Map};
 use crate::roles;
 use crate::{Assignment, Decision, Delta, Held, Query, RoleScope, Workspaces};
 
@@ -20,7 +19,7 @@ use crate::{Assignment, Decision, Delta, Held, Query, RoleScope, Workspaces};
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     revision: i64,
-    admins: Arc<HashMap<UserId, Slot>>,
+    admins: Arc<IdMap<UserId, Slot>>,
     members: Map<(OrganizationId, UserId), Member>,
     workspaces: Map<(OrganizationId, WorkspaceId), ()>,
 }
@@ -50,8 +49,8 @@ struct Member {
 }
 
 impl Member {
-    fn workspace(&self, workspace: WorkspaceId) -> Slot {
-        self.workspaces.binary_search_by_key(&workspace, |(id, _)| *id).map_or(Slot::default(), |index| self.workspaces[index].1)
+    fn slot(&self, workspace: WorkspaceId) -> Option<Slot> {
+        self.workspaces.binary_search_by_key(&workspace, |(id, _)| *id).ok().map(|index| self.workspaces[index].1)
     }
 
     fn workspace_mut(&mut self, workspace: WorkspaceId) -> &mut Slot {
@@ -113,16 +112,18 @@ impl Snapshot {
 
     /// Whether, and how far, `user` holds `permission` at the scope. A workspace that is not of `organization` is not known, to nobody.
     pub fn reach(&self, user: UserId, permission: Permission, organization: OrganizationId, workspace: Option<WorkspaceId>) -> Held {
-        if workspace.is_some_and(|workspace| !self.has_workspace(organization, workspace)) {
+        let member = self.members.get(&(organization, user));
+        let slot = member.zip(workspace).and_then(|(member, workspace)| member.slot(workspace));
+        // A slot says that its workspace is known: the second probe is for roles that cascade.
+        if slot.is_none() && workspace.is_some_and(|workspace| !self.has_workspace(organization, workspace)) {
             return Held::No { knows_scope: false };
         }
         if self.is_system_admin(user) {
             let role = (RoleTier::System, BaseRole::Admin);
             return Held::Yes { reach: Reach::Any, cause: DecisionCause::SystemRole, role };
         }
-        let Some(member) = self.members.get(&(organization, user)) else { return Held::No { knows_scope: false } };
-        let wide = member.organization.role.map(|role| (RoleTier::Organization, role));
-        let narrow = workspace.and_then(|workspace| member.workspace(workspace).role).map(|role| (RoleTier::Workspace, role));
+        let wide = member.and_then(|member| member.organization.role).map(|role| (RoleTier::Organization, role));
+        let narrow = slot.and_then(|slot| slot.role).map(|role| (RoleTier::Workspace, role));
         let held = |(tier, role)| roles::reach(tier, role, permission).map(|reach| (reach, (tier, role)));
         match (wide.and_then(held), narrow.and_then(held)) {
             (None, None) => Held::No { knows_scope: wide.is_some() || narrow.is_some() },
@@ -172,7 +173,7 @@ impl Snapshot {
 
     /// The role that `user` holds in the workspace itself; one that cascades from the organization is not counted.
     pub fn workspace_role(&self, user: UserId, organization: OrganizationId, workspace: WorkspaceId) -> Option<BaseRole> {
-        self.members.get(&(organization, user))?.workspace(workspace).role
+        self.members.get(&(organization, user))?.slot(workspace)?.role
     }
 
     /// Whether `user` is a system admin.
@@ -187,7 +188,7 @@ impl Snapshot {
             return self.admins.get(&user).map_or(0, |slot| slot.version);
         }
         let Some(member) = self.members.get(&(organization, user)) else { return 0 };
-        workspace.map_or(member.organization, |workspace| member.workspace(workspace)).version
+        workspace.map_or(Some(member.organization), |workspace| member.slot(workspace)).map_or(0, |slot| slot.version)
     }
 
     /// How many users of organizations and how many workspaces there are, for metrics.

@@ -12,8 +12,10 @@ fn rebuilt(history: &[News]) -> Snapshot {
     Snapshot::of(history.len() as i64, &everything(&deltas(history)))
 }
 
+type Answer = (Vec<(Permission, Reach)>, Workspaces, i64);
+
 /// Every decision about everybody's permissions everywhere, and every list of workspaces.
-fn all_answers(snapshot: &Snapshot) -> Vec<(Vec<(Permission, Reach)>, Workspaces, i64)> {
+fn all_answers(snapshot: &Snapshot) -> Vec<Answer> {
     let mut answers = Vec::new();
     for (u, o) in (0..5).flat_map(|u| (0..3).map(move |o| (u, o))) {
         for w in (0..9).map(|w| Some(workspace(w))).chain([None]) {

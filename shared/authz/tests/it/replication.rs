@@ -76,7 +76,7 @@ impl ReplicationService for Peer {
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let mut position = request.into_inner().from_position;
         if position < *self.kept_from.lock().unwrap() {
-            let details = ErrorDetails::with_error_info("RESUME_TOKEN_EXPIRED", "muster", [] as [(&str, &str); 0]);
+            let details = ErrorDetails::with_error_info("RESUME_TOKEN_EXPIRED", "muster", std::collections::HashMap::new());
             return Err(Status::with_error_details(Code::OutOfRange, "expired", details));
         }
         let news = WatchStream::new(self.log.subscribe()).map(move |log| {

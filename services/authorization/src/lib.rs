@@ -1,0 +1,53 @@
+//! What they may do: the authorization service.
+//!
+//! It knows who holds which role where, as identity tells it, and feeds the authorizers that every service embeds. Decisions fall in those;
+//! the RPCs here answer whoever has no authorizer of its own.
+//!
+//! [`build`] is all the wiring: read it first.
+
+mod assignment;
+mod config;
+mod decision;
+mod error;
+mod events;
+mod replication;
+mod workspace;
+
+use contract::authorization::v1::authorization_service_server::AuthorizationServiceServer;
+use contract::authorization::v1::replication_service_server::ReplicationServiceServer;
+use runtime::feed::{Feed, Options};
+
+pub use config::Config;
+pub use error::Error;
+
+/// The service's name.
+pub const NAME: &str = "authorization";
+
+/// Its schema: the word `authorization` is reserved in SQL.
+pub const SCHEMA: &str = "authz";
+
+/// Its migrations, after those of `shared/db`.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// Wires the service: decisions and replication to serve, identity's events to take in, its own authorizer to feed from its tables.
+///
+/// # Errors
+/// None of its own today.
+pub async fn build(deps: &host::Deps, config: &Config) -> anyhow::Result<host::Service> {
+    let shutdown = deps.tasks.shutdown().clone();
+    let inbox = deps.log.inbox(events::CONSUMER, events::SOURCES);
+    deps.tasks.spawn("authorization inbox", inbox.run(events::Membership, shutdown.clone()));
+
+    let own = replication::own::Own {
+        db: deps.db.clone(),
+        log: deps.log.clone(),
+        authorizer: deps.authorizer.clone(),
+        chunk_size: config.snapshot_chunk_size,
+    };
+    let feed = Feed::new(NAME, "authorization", Options::default());
+    deps.tasks.spawn("authorization feed", feed.run(own, shutdown));
+
+    let decisions = decision::grpc::Grpc::new(decision::ops::Ops::new(deps.authorizer.clone()));
+    let replication = replication::grpc::Grpc::new(deps.db.clone(), deps.log.clone(), config.snapshot_chunk_size);
+    Ok(host::Service::new(NAME).add(AuthorizationServiceServer::new(decisions)).add(ReplicationServiceServer::new(replication)))
+}
