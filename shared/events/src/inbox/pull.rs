@@ -1,0 +1,169 @@
+//! Pulling from one source: the durable consumer, its batches, and the pauses while Postgres or NATS is away.
+//!
+//! Every wait here has an end, so a consumer that the server lost, a stream that is gone, or a pull that vanished with a connection is made
+//! anew within seconds. Source: reliability 2, trap 14; tried: a pull whose server was killed is silent for twice its expiry.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::pull::{Batch, Config};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer};
+use async_nats::jetstream::{AckKind, Message};
+use futures::{FutureExt, StreamExt};
+use runtime::Backoff;
+use sqlx::AssertSqlSafe;
+use time::OffsetDateTime;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::{Consumer, Handler};
+use crate::bus::stream_name;
+use crate::sequencer::chain;
+use crate::{BusError, Error, Log};
+
+/// When the server takes a message for lost and delivers it again.
+const ACK_WAIT: Duration = Duration::from_secs(30);
+/// Messages in flight, those that wait for their next try included.
+const ACK_PENDING_MAX: i64 = 1_024;
+/// Messages of one pull. Source: reliability 7.7.
+const BATCH: usize = 32;
+/// How long a pull stays open on the server.
+const EXPIRES: Duration = Duration::from_secs(2);
+/// How long before the client gives up a pull that the server did not end.
+const SILENCE_MAX: Duration = Duration::from_secs(4);
+/// How soon messages come back that were pulled while Postgres was away.
+const AWAY_DELAY: Duration = Duration::from_secs(1);
+
+/// Why a pull came to its end.
+pub(super) enum Stop {
+    /// Postgres does not answer: nothing is pulled until it does.
+    PostgresAway,
+    /// Anything else: made anew.
+    Failed(Error),
+}
+
+impl<H: Handler> Consumer<H> {
+    /// Consumes `source` for ever.
+    pub(super) async fn consume(&self, source: &'static str) -> Infallible {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        let mut connections = self.log.bus().connections();
+        self.await_postgres().await;
+        loop {
+            match self.pull(source, &mut connections, &mut backoff).await {
+                Stop::PostgresAway => {
+                    tracing::warn!(service = self.log.service(), consumer = self.name, source, "not pulling: Postgres is away");
+                    self.count("muster_inbox_pauses_total", source);
+                    self.await_postgres().await;
+                }
+                Stop::Failed(error) => {
+                    self.note(source, &error, backoff.attempt());
+                    tokio::select! {
+                        () = backoff.wait() => {}
+                        Ok(()) = connections.changed() => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Pulls and takes until something goes wrong.
+    async fn pull(&self, source: &'static str, connections: &mut watch::Receiver<u64>, backoff: &mut Backoff) -> Stop {
+        connections.mark_unchanged();
+        let consumer = match self.ensure(source).await {
+            Ok(consumer) => consumer,
+            Err(error) => return Stop::Failed(error.into()),
+        };
+        loop {
+            let opened = timeout(SILENCE_MAX, consumer.batch().max_messages(BATCH).expires(EXPIRES).messages()).await;
+            let Ok(Ok(mut batch)) = opened else { return Stop::Failed(BusError::Away.into()) };
+            loop {
+                let messages = match next(&mut batch, connections).await {
+                    Ok(messages) if messages.is_empty() => break,
+                    Ok(messages) => messages,
+                    Err(error) => return Stop::Failed(error.into()),
+                };
+                backoff.reset();
+                if let Err(messages) = self.take_all(source, messages).await {
+                    for message in messages {
+                        // Not sent, it comes back after ACK_WAIT all the same.
+                        let _ = message.ack_with(AckKind::Nak(Some(AWAY_DELAY))).await;
+                    }
+                    return Stop::PostgresAway;
+                }
+            }
+            backoff.reset();
+        }
+    }
+
+    /// Makes stream and consumer, or finds them.
+    async fn ensure(&self, source: &str) -> Result<PullConsumer, BusError> {
+        let stream = self.log.bus().ensure_stream(source).await?;
+        let config = Config {
+            durable_name: Some(self.name.to_owned()),
+            deliver_policy: DeliverPolicy::All,
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: ACK_WAIT,
+            max_deliver: -1,
+            max_ack_pending: ACK_PENDING_MAX,
+            ..Config::default()
+        };
+        stream.create_consumer(config).await.map_err(|error| BusError::Refused(error.to_string()))
+    }
+
+    /// Waits until Postgres answers, and learns anew which aggregates wait.
+    async fn await_postgres(&self) {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+        while let Err(error) = self.load_held().await {
+            tracing::debug!(service = self.log.service(), consumer = self.name, error = chain(&error), "Postgres is still away");
+            backoff.wait().await;
+        }
+    }
+
+    async fn load_held(&self) -> Result<(), Error> {
+        type Waiting = (Uuid, String, String, i64, i32, OffsetDateTime);
+        let sql = &self.log.sql().attempts;
+        let read = async |tx: &mut db::WorkTx| {
+            Ok::<_, Error>(sqlx::query_as(AssertSqlSafe(sql.as_str())).bind(self.name).fetch_all(tx.conn()).await.map_err(db::Error::from)?)
+        };
+        let rows: Vec<Waiting> = self.log.db().work(read).await?;
+        self.held.clear();
+        for (_, service, aggregate_id, position, attempts, _) in rows {
+            self.held.hold(&service, &aggregate_id, position, self.log.config().retry_delay(attempts));
+        }
+        Ok(())
+    }
+
+    fn note(&self, source: &str, error: &Error, attempt: u32) {
+        self.count("muster_inbox_pull_failures_total", source);
+        if attempt == 0 {
+            tracing::warn!(service = self.log.service(), consumer = self.name, source, error = chain(error), "not pulling");
+        } else {
+            tracing::debug!(service = self.log.service(), consumer = self.name, source, attempt, error = chain(error), "still not pulling");
+        }
+    }
+}
+
+/// What is there of a batch, waiting for the first; empty when the batch is over.
+async fn next(batch: &mut Batch, connections: &mut watch::Receiver<u64>) -> Result<Vec<Message>, BusError> {
+    let refused = |error: async_nats::Error| BusError::Refused(error.to_string());
+    let first = tokio::select! {
+        first = timeout(SILENCE_MAX, batch.next()) => first.map_err(|_| BusError::Away)?,
+        _ = connections.changed() => return Err(BusError::Away),
+    };
+    let mut messages: Vec<Message> = first.transpose().map_err(refused)?.into_iter().collect();
+    while !messages.is_empty()
+        && messages.len() < BATCH
+        && let Some(Some(Ok(message))) = batch.next().now_or_never()
+    {
+        messages.push(message);
+    }
+    Ok(messages)
+}
+
+/// How many messages of `source` the consumer has not taken yet; `None` when the bus does not say.
+pub(crate) async fn pending(log: &Log, consumer: &str, source: &str) -> Option<u64> {
+    let stream = log.bus().stream(&stream_name(source)).await.ok()?;
+    let info = stream.consumer_info(consumer).await.ok()?;
+    Some(info.num_pending + u64::try_from(info.num_ack_pending).unwrap_or(0))
+}
