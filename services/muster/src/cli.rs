@@ -1,0 +1,192 @@
+//! What one can type, and what is answered.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use runtime::{
+    Shutdown, Tasks,
+    config::{self, Loaded, Sources},
+    telemetry,
+};
+
+use crate::{config::Config, events, migrate, serve::Serving, table, up};
+
+/// The multi-tenant back office: identity, authorization, tasks and audit.
+#[derive(Debug, Parser)]
+#[command(name = "muster", version, propagate_version = true)]
+pub struct Arguments {
+    /// The configuration file, in TOML.
+    #[arg(long, global = true, env = "MUSTER_CONFIG")]
+    config: Option<PathBuf>,
+    /// A setting, over file and environment: `--set tasks.port=7203`.
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = setting)]
+    set: Vec<(String, String)>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the whole suite on this machine with private servers, for development.
+    Up {
+        /// The folder of all data.
+        #[arg(long, default_value = ".muster")]
+        folder: PathBuf,
+    },
+    /// Serve one service, several, or all.
+    Serve {
+        /// Names of services, or `all`.
+        #[arg(required = true)]
+        services: Vec<String>,
+    },
+    /// Make, bring up, roll back or show the schemas.
+    #[command(subcommand)]
+    Migrate(Migrate),
+    /// Check, show or exemplify the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Look into event logs and dead letters.
+    Events {
+        #[command(flatten)]
+        target: events::Target,
+        #[command(subcommand)]
+        command: events::Command,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Migrate {
+    /// Make roles and schemas, as the superuser of DATABASE_URL.
+    Bootstrap,
+    /// Apply what is missing, in the named services or in all.
+    Up {
+        /// Names of services.
+        services: Vec<String>,
+    },
+    /// Roll back the newest migration of one service.
+    Down {
+        /// The service.
+        service: String,
+    },
+    /// Show every migration and whether the database has it.
+    Status {
+        /// Names of services.
+        services: Vec<String>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum ConfigCommand {
+    /// Say whether the configuration is in order, with every fault.
+    Check,
+    /// Print the configuration in effect, without secrets.
+    Show,
+    /// Print every setting with its default and what it does.
+    Example,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("not KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// Does what was typed.
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    if let Command::Config(ConfigCommand::Example) = arguments.command {
+        say(config::example::<Config>().trim_end());
+        return Ok(());
+    }
+    let Loaded { config, warnings } = config::load::<Config>(&Sources::of_process(arguments.config, arguments.set))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match arguments.command {
+            Command::Up { folder } => {
+                let mut settings = config.telemetry.clone();
+                settings.format = telemetry::Format::Pretty;
+                settings.levels = format!("warn,{}", settings.levels.split_once(',').map_or("", |(_, rest)| rest));
+                let telemetry = telemetry::init(&settings, "muster")?;
+                up::run(std::path::absolute(folder)?, config, telemetry.metrics(), signals()?).await
+            }
+            Command::Serve { services } => {
+                let telemetry = telemetry::init(&config.telemetry, "muster")?;
+                for warning in warnings {
+                    tracing::warn!(%warning, "configuration");
+                }
+                let services = if services == ["all"] { Vec::new() } else { services };
+                serve(&config, &services, telemetry.metrics(), signals()?).await
+            }
+            Command::Migrate(command) => migrate(&config, command).await,
+            Command::Config(ConfigCommand::Check) => {
+                warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+                say("the configuration is in order");
+                Ok(())
+            }
+            Command::Config(_) => {
+                say(config::show(&config).trim_end());
+                Ok(())
+            }
+            Command::Events { target, command } => events::run(&config, target, command).await,
+        }
+    })
+}
+
+async fn serve(config: &Config, services: &[String], metrics: telemetry::Metrics, shutdown: Shutdown) -> anyhow::Result<()> {
+    let serving = Serving::start(config, services, Some(metrics)).await?;
+    let outcome = tokio::select! {
+        () = shutdown.requested() => Ok(()),
+        failure = serving.failed() => Err(failure),
+    };
+    serving.stop().await;
+    outcome
+}
+
+async fn migrate(config: &Config, command: Migrate) -> anyhow::Result<()> {
+    match command {
+        Migrate::Bootstrap => {
+            let url = std::env::var("DATABASE_URL").context("DATABASE_URL names the superuser's database and is not set")?;
+            migrate::bootstrap(&url.as_str().into(), &config.database).await?;
+            say("roles and schemas are there");
+        }
+        Migrate::Up { services } => {
+            for (service, count) in migrate::up(&config.database, &services).await? {
+                say(&format!("{service}: {count} applied"));
+            }
+        }
+        Migrate::Down { service } => match migrate::down(&config.database, &service).await? {
+            Some(version) => say(&format!("{service}: {version} rolled back")),
+            None => say(&format!("{service}: nothing to roll back")),
+        },
+        Migrate::Status { services } => {
+            let rows: Vec<[String; 3]> = migrate::status(&config.database, &services)
+                .await?
+                .into_iter()
+                .map(|(service, m)| {
+                    [service.to_owned(), format!("{:04} {}", m.version, m.name), if m.applied { "applied" } else { "pending" }.to_owned()]
+                })
+                .collect();
+            say(table::render(["service", "migration", "state"], &rows).trim_end());
+        }
+    }
+    Ok(())
+}
+
+/// The flag that SIGTERM and Ctrl-C raise. A second signal ends the process at once.
+fn signals() -> anyhow::Result<Shutdown> {
+    let shutdown = Shutdown::new();
+    Tasks::new("muster", Shutdown::new()).spawn_once("signals", shutdown.on_signals()?);
+    Ok(shutdown)
+}
+
+/// Prints a command's answer.
+#[expect(clippy::print_stdout, reason = "a command's answer")]
+pub fn say(text: &str) {
+    println!("{text}");
+}
+
+/// Prints why a command failed, cause by cause.
+#[expect(clippy::print_stderr, reason = "a command's failure")]
+pub fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("muster: {error:#}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,85 @@
+//! The configuration of the whole suite: one section for each crate that has settings.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
+
+use host::{Hosted, SuiteConfig};
+use runtime::config::{Faults, SectionSpec, Tree};
+use serde::{Deserialize, Serialize};
+
+/// The tree that file, environment and flags fill.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// Logs and traces.
+    pub telemetry: runtime::telemetry::Config,
+    /// PostgreSQL.
+    pub database: db::DbConfig,
+    /// NATS.
+    pub nats: events::NatsConfig,
+    /// The event log.
+    pub events: events::EventsConfig,
+    /// Keys and peers.
+    pub suite: SuiteConfig,
+    /// The identity service.
+    pub identity: Hosted<identity::Config>,
+    /// The authorization service.
+    pub authorization: Hosted<authorization::Config>,
+    /// The tasks service.
+    pub tasks: Hosted<tasks::Config>,
+    /// The audit service.
+    pub audit: Hosted<audit::Config>,
+}
+
+impl Tree for Config {
+    fn sections() -> Vec<SectionSpec> {
+        vec![
+            SectionSpec::of::<runtime::telemetry::Config>("telemetry", "Logs and traces."),
+            SectionSpec::of::<db::DbConfig>("database", "PostgreSQL: one database, a schema and logins of its own for each service."),
+            SectionSpec::of::<events::NatsConfig>("nats", "NATS with JetStream."),
+            SectionSpec::of::<events::EventsConfig>("events", "The event log of each service and its way to the bus."),
+            SectionSpec::of::<SuiteConfig>("suite", "Keys and peers."),
+            SectionSpec::of::<Hosted<identity::Config>>("identity", "The identity service."),
+            SectionSpec::of::<Hosted<authorization::Config>>("authorization", "The authorization service."),
+            SectionSpec::of::<Hosted<tasks::Config>>("tasks", "The tasks service."),
+            SectionSpec::of::<Hosted<audit::Config>>("audit", "The audit service."),
+        ]
+    }
+
+    fn validate(&self, faults: &mut Faults) {
+        let mut taken = BTreeMap::new();
+        for (name, port, admin_port) in self.ports() {
+            for (key, port) in [("port", port), ("admin_port", admin_port)] {
+                if port != 0
+                    && let Some(other) = taken.insert(port, name)
+                {
+                    faults.push(&format!("{name}.{key}"), format!("is {port}, which {other} has"));
+                }
+            }
+        }
+    }
+}
+
+impl Config {
+    /// Name, port and admin port of every service.
+    pub fn ports(&self) -> [(&'static str, u16, u16); 4] {
+        [
+            ("identity", self.identity.port, self.identity.admin_port),
+            ("authorization", self.authorization.port, self.authorization.admin_port),
+            ("tasks", self.tasks.port, self.tasks.admin_port),
+            ("audit", self.audit.port, self.audit.admin_port),
+        ]
+    }
+
+    /// Where the admin port of every service is, as this configuration has it.
+    pub fn admin_addresses(&self) -> Vec<(&'static str, String)> {
+        let addresses = [self.identity.address, self.authorization.address, self.tasks.address, self.audit.address];
+        let at = |address: IpAddr, port: u16| {
+            let reachable = if address.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address };
+            format!("http://{}", SocketAddr::new(reachable, port))
+        };
+        self.ports().into_iter().zip(addresses).map(|((name, _, admin_port), address)| (name, at(address, admin_port))).collect()
+    }
+}

@@ -1,0 +1,49 @@
+//! Development data, made through the services' own RPCs once they are ready.
+//!
+//! A seed is a client like any other: what it makes is validated, audited and told to the other services. Running it again changes nothing.
+
+use contract::identity::v1::{
+    CreateSessionRequest, IssueVerificationTokenRequest, ListUsersRequest, RegisterUserRequest, User, UserState, VerifyEmailRequest,
+    account_service_client::AccountServiceClient, session_service_client::SessionServiceClient, user_service_client::UserServiceClient,
+};
+use rpc::client::Channel;
+
+/// The system admin of a development suite; identity makes it at its start.
+pub const ADMIN: &str = "admin@muster.example";
+
+/// People who exist after a seed, beside the system admin: address and name.
+pub const PEOPLE: [(&str, &str); 3] =
+    [("ana@muster.example", "Ana Almeida"), ("ben@muster.example", "Ben Okafor"), ("vic@muster.example", "Vic Larsen")];
+
+/// The password of everybody in a development suite.
+pub const PASSWORD: &str = "correct horse battery staple";
+
+/// Registers and verifies [`PEOPLE`], signed in as the system admin `admin_email`.
+///
+/// # Errors
+/// The first RPC that is refused, with the person it was for.
+pub async fn people(identity: Channel, admin_email: &str) -> anyhow::Result<()> {
+    let mut accounts = AccountServiceClient::new(identity.clone());
+    let request = CreateSessionRequest { email: admin_email.into(), password: PASSWORD.into() };
+    let session = SessionServiceClient::new(identity.clone()).create_session(request).await?.into_inner();
+    let token = session.tokens.map(|tokens| tokens.access_token).unwrap_or_default();
+    let mut users = UserServiceClient::new(identity);
+    for (email, display_name) in PEOPLE {
+        let request = RegisterUserRequest { email: email.into(), password: PASSWORD.into(), display_name: display_name.into() };
+        accounts.register_user(request).await?;
+        let user = find(&mut users, &token, email).await?;
+        if user.state() == UserState::Pending {
+            let request = IssueVerificationTokenRequest { user_id: user.user_id };
+            let verification_token = accounts.issue_verification_token(request).await?.into_inner().verification_token;
+            accounts.verify_email(VerifyEmailRequest { verification_token }).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn find(users: &mut UserServiceClient<Channel>, token: &str, email: &str) -> anyhow::Result<User> {
+    let mut request = tonic::Request::new(ListUsersRequest { filter: format!("email = \"{email}\""), ..ListUsersRequest::default() });
+    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse()?);
+    let found = users.list_users(request).await?.into_inner().users;
+    found.into_iter().next().ok_or_else(|| anyhow::anyhow!("{email} was registered and can't be found"))
+}

@@ -1,0 +1,114 @@
+//! Services in this process: bound, started together, stopped together.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context;
+use host::{Bound, Running, Suite};
+use runtime::{Clock, Ids, telemetry};
+
+use crate::config::Config;
+
+/// The services this binary holds, in the order they start in.
+pub const SERVICES: [&str; 4] = [identity::NAME, authorization::NAME, tasks::NAME, audit::NAME];
+
+/// Running services of this process.
+pub struct Serving {
+    running: Vec<Running>,
+}
+
+impl Serving {
+    /// Starts `services` (all when none is named) as `config` says. Returns when their ports are bound and their databases answer; they may
+    /// not be ready yet.
+    ///
+    /// # Errors
+    /// An unknown service, a port in use, a database that is not migrated, a key that is missing: whatever keeps one from starting.
+    pub async fn start(config: &Config, services: &[String], metrics: Option<telemetry::Metrics>) -> anyhow::Result<Serving> {
+        for service in services {
+            anyhow::ensure!(SERVICES.contains(&service.as_str()), "there is no service {service}; there are {}", SERVICES.join(", "));
+        }
+        let mut bound = Vec::new();
+        for name in SERVICES.into_iter().filter(|name| services.is_empty() || services.iter().any(|service| service == name)) {
+            bound.push(bind(config, name).await.with_context(|| format!("{name} can't listen"))?);
+        }
+        let mut suite = Suite {
+            database: config.database.clone(),
+            nats: config.nats.clone(),
+            events: config.events.clone(),
+            suite: config.suite.clone(),
+            clock: Clock::system(),
+            ids: Ids::system(),
+            metrics,
+        };
+        for bound in &bound {
+            let address = format!("http://{}", bound.reachable());
+            suite.suite.peers.entry(bound.name().to_owned()).or_insert(address);
+        }
+        let mut running = Vec::new();
+        for bound in bound {
+            let name = bound.name();
+            running.push(run(&suite, config, bound).await.with_context(|| format!("{name} can't start"))?);
+        }
+        Ok(Serving { running })
+    }
+
+    /// Waits until every service is ready to take calls, at most `at_most`.
+    ///
+    /// # Errors
+    /// What a service still waits for when the time is up.
+    pub async fn ready(&self, at_most: Duration) -> anyhow::Result<()> {
+        for running in &self.running {
+            let waiting = tokio::time::timeout(at_most, running.ready()).await;
+            waiting
+                .map_err(|_| anyhow::anyhow!("{} is not ready after {} s: {}", running.name(), at_most.as_secs(), running.waits_for()))?;
+        }
+        Ok(())
+    }
+
+    /// Name, address and admin address of each service.
+    pub fn addresses(&self) -> Vec<(&'static str, SocketAddr, SocketAddr)> {
+        self.running.iter().map(|running| (running.name(), running.address(), running.admin_address())).collect()
+    }
+
+    /// Waits for the first background task that dies; answers which and why.
+    pub async fn failed(&self) -> anyhow::Error {
+        let failures =
+            self.running.iter().map(|running| Box::pin(async move { anyhow::anyhow!("{}: {}", running.name(), running.failed().await) }));
+        futures::future::select_all(failures).await.0
+    }
+
+    /// Drains every service at the same time and stops it.
+    pub async fn stop(self) {
+        futures::future::join_all(self.running.into_iter().map(Running::stop)).await;
+    }
+}
+
+async fn bind(config: &Config, name: &'static str) -> anyhow::Result<Bound> {
+    match name {
+        identity::NAME => Bound::bind(name, &config.identity).await,
+        authorization::NAME => Bound::bind(name, &config.authorization).await,
+        tasks::NAME => Bound::bind(name, &config.tasks).await,
+        _ => Bound::bind(name, &config.audit).await,
+    }
+}
+
+async fn run(suite: &Suite, config: &Config, bound: Bound) -> anyhow::Result<Running> {
+    match bound.name() {
+        identity::NAME => {
+            let own = &config.identity.own;
+            host::start(suite, bound, identity::SCHEMA, &identity::MIGRATIONS, async |deps| identity::build(deps, own).await).await
+        }
+        authorization::NAME => {
+            let own = &config.authorization.own;
+            host::start(suite, bound, authorization::SCHEMA, &authorization::MIGRATIONS, async |deps| authorization::build(deps, own).await)
+                .await
+        }
+        tasks::NAME => {
+            let own = &config.tasks.own;
+            host::start(suite, bound, tasks::SCHEMA, &tasks::MIGRATIONS, async |deps| tasks::build(deps, own).await).await
+        }
+        _ => {
+            let own = &config.audit.own;
+            host::start(suite, bound, audit::SCHEMA, &audit::MIGRATIONS, async |deps| audit::build(deps, own).await).await
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Hosts one service: its dependencies go in; ports, start-up gate and drain come out. The same for `muster serve` and for tests.
+//!
+//! Order of a start: ports, keys, database, bus, replicas of keys, revocations and permissions, the service itself, then the gate: health
+//! says SERVING once all three replicas are there, and never takes that back for a dependency that goes away later.
+//! Order of a stop: health says NOT_SERVING, calls are drained, background tasks end, connections close.
+//!
+//! Deliberately absent: what any service does, and the process around it (telemetry, signals), which is `services/muster`'s.
+
+mod bound;
+mod config;
+mod dependencies;
+mod replicas;
+mod running;
+mod service;
+
+pub use bound::Bound;
+pub use config::{Hosted, ServiceConfig, SuiteConfig};
+pub use running::{Running, Suite, start};
+pub use service::{Deps, Service};

@@ -1,0 +1,224 @@
+//! Starting, gating and stopping a service.
+
+use std::{net::SocketAddr, time::Duration};
+
+use authz::Authorizer;
+use db::{Db, DbConfig, Migrator, Sealer};
+use events::{Bus, EventAdmin, EventsConfig, Log, NatsConfig};
+use rpc::{
+    authn::{PeerKeys, Verifier},
+    health::{HealthHandle, ServingStatus},
+    server::{Limits, Server},
+};
+use runtime::{Clock, Ids, Shutdown, TaskFailure, Tasks, feed::FeedFaults, telemetry::Metrics};
+use tonic::service::Routes;
+
+use crate::{Bound, Deps, Service, SuiteConfig, dependencies, replicas::Replicas};
+
+/// How long background tasks may take to end once calls are drained.
+const TASKS_AT_MOST: Duration = Duration::from_secs(5);
+/// The full name of the event administration, on the admin port.
+const EVENT_ADMIN: &str = "muster.common.v1.EventAdminService";
+
+/// What the services of one process share.
+#[derive(Clone, Debug)]
+pub struct Suite {
+    /// PostgreSQL.
+    pub database: DbConfig,
+    /// NATS.
+    pub nats: NatsConfig,
+    /// The event log.
+    pub events: EventsConfig,
+    /// Keys and peers.
+    pub suite: SuiteConfig,
+    /// The limits of each server.
+    pub limits: Limits,
+    /// The time.
+    pub clock: Clock,
+    /// Fresh ids.
+    pub ids: Ids,
+    /// What `/metrics` shows; `None` shows nothing.
+    pub metrics: Option<Metrics>,
+    /// Lets a test lose messages of the revocation feed.
+    pub revocation_faults: FeedFaults,
+}
+
+/// A service that serves.
+pub struct Running {
+    name: &'static str,
+    address: SocketAddr,
+    admin_address: SocketAddr,
+    health: HealthHandle,
+    gate: Gate,
+    tasks: Tasks,
+    serving: Shutdown,
+    server: tokio::sync::watch::Receiver<bool>,
+    db: Db,
+}
+
+/// What a service waits for before it takes calls.
+#[derive(Clone, Debug)]
+struct Gate {
+    verifier: Verifier,
+    authorizer: Authorizer,
+}
+
+/// Starts the service of `bound` with the schema `schema`: connects, replicates, builds it, and listens. It takes calls from subjects once its
+/// gate opens; [`Running::ready`] waits for that.
+///
+/// # Errors
+/// Keys that are missing, a database that is away or not migrated, a login with too much power, an error of `build`.
+pub async fn start<F>(
+    suite: &Suite,
+    bound: Bound,
+    schema: &'static str,
+    migrations: &'static sqlx::migrate::Migrator,
+    build: F,
+) -> anyhow::Result<Running>
+where
+    F: AsyncFnOnce(&Deps) -> anyhow::Result<Service>,
+{
+    let name = bound.name();
+    let (address, admin_address) = (bound.address(), bound.admin_listener.local_addr()?);
+    let keys = &suite.suite.key_directory;
+    let peers = PeerKeys::load(name, &keys.join(format!("{name}.key")), &keys.join("trust.json"), suite.clock.clone())?;
+    let sealer = Sealer::open_file(&keys.join(format!("{name}.seal")))?;
+    let db = Db::connect(&suite.database, schema, sealer, suite.clock.clone(), suite.ids.clone()).await?;
+    require_migrated(&db, schema, migrations).await?;
+    let bus = Bus::connect(&suite.nats, name).await?;
+
+    let tasks = Tasks::new(name, Shutdown::new());
+    let log = Log::open(db.clone(), bus.clone(), name, suite.clock.clone(), suite.ids.clone(), suite.events.clone());
+    let authorizer = Authorizer::new();
+    let deps = Deps {
+        db: db.clone(),
+        log: log.clone(),
+        authorizer: authorizer.clone(),
+        tasks: tasks.clone(),
+        clock: suite.clock.clone(),
+        ids: suite.ids.clone(),
+    };
+    let service = build(&deps).await?;
+    anyhow::ensure!(service.name == name, "{} was built where {name} is hosted", service.name);
+    let replicas = Replicas::new(suite, &bound, &peers);
+    let verifier = replicas.start(&tasks, (!service.feeds_authorizer).then_some(&authorizer))?;
+    tasks.spawn("event log", log.clone().run(tasks.shutdown().child()));
+
+    let health = HealthHandle::new();
+    for full_name in &service.services {
+        health.set(full_name, ServingStatus::NotServing);
+    }
+    tasks.spawn("dependencies", dependencies::watch(health.clone(), db.clone(), bus, tasks.shutdown().clone()));
+    let gate = Gate { verifier: verifier.clone(), authorizer: authorizer.clone() };
+    let opening = (gate.clone(), health.clone(), tasks.shutdown().clone());
+    tasks.spawn_once("gate", async move {
+        let (gate, health, shutdown) = opening;
+        if shutdown.or(gate.opens()).await.is_some() {
+            health.set_serving(true);
+            tracing::info!(service = name, "ready");
+        }
+    });
+
+    let serving = Shutdown::new();
+    let server = Server {
+        service: name,
+        listener: bound.listener,
+        admin_listener: Some(bound.admin_listener),
+        routes: service.routes,
+        services: service.services,
+        admin_routes: Routes::new(EventAdmin::server(log)),
+        admin_services: vec![EVENT_ADMIN],
+        request_limits: service.request_limits,
+        health: health.clone(),
+        verifier,
+        authorizer,
+        metrics: suite.metrics.clone(),
+        ids: suite.ids.clone(),
+        limits: Limits { drain_ms: suite.suite.drain_seconds * 1_000, ..suite.limits.clone() },
+    };
+    let (served, server_ended) = tokio::sync::watch::channel(false);
+    let until = serving.clone();
+    tasks.spawn_once("server", async move {
+        rpc::server::serve(server, until).await;
+        // Whoever stops the service waits for this; nobody else does.
+        served.send_replace(true);
+    });
+    tracing::info!(service = name, %address, %admin_address, "listening");
+    Ok(Running { name, address, admin_address, health, gate, tasks, serving, server: server_ended, db })
+}
+
+async fn require_migrated(db: &Db, schema: &str, migrations: &'static sqlx::migrate::Migrator) -> anyhow::Result<()> {
+    let newest = Migrator::new(schema, migrations)?.newest();
+    let applied = db.migrated_to().await?;
+    anyhow::ensure!(
+        applied.is_some_and(|applied| applied >= newest),
+        "schema {schema} is at migration {}, this build needs {newest}: run `muster migrate up`",
+        applied.unwrap_or_default()
+    );
+    Ok(())
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("name", &self.name).field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Gate {
+    async fn opens(&self) {
+        self.verifier.ready().await;
+        self.authorizer.ready().await;
+    }
+}
+
+impl Running {
+    /// The service.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Where it answers.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where health, metrics and event administration answer.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// What health answers.
+    pub fn health(&self) -> &HealthHandle {
+        &self.health
+    }
+
+    /// Waits until the gate is open.
+    pub async fn ready(&self) {
+        self.gate.opens().await;
+    }
+
+    /// What the gate still waits for, in words; empty when it is open.
+    pub fn waits_for(&self) -> String {
+        let keys = (!self.gate.verifier.is_ready()).then_some("keys and revocations");
+        let permissions = (!self.gate.authorizer.is_ready()).then_some("the permission snapshot");
+        keys.into_iter().chain(permissions).collect::<Vec<_>>().join(" and ")
+    }
+
+    /// Waits for the first background task that dies.
+    pub async fn failed(&self) -> TaskFailure {
+        self.tasks.failed().await
+    }
+
+    /// Drains calls, ends background tasks, closes connections. Bounded by the drain time and a few seconds.
+    pub async fn stop(mut self) {
+        self.health.set_serving(false);
+        self.serving.request();
+        // The sender lives in the server's task: an error says that it is gone, which is what is waited for.
+        let _ = self.server.wait_for(|ended| *ended).await;
+        let unfinished = self.tasks.stop(TASKS_AT_MOST).await;
+        if !unfinished.is_empty() {
+            tracing::warn!(service = self.name, ?unfinished, "background tasks were aborted");
+        }
+        self.db.close().await;
+    }
+}

@@ -1,0 +1,78 @@
+//! What a service is made of, and what it is given.
+
+use std::convert::Infallible;
+
+use authz::Authorizer;
+use db::Db;
+use events::Log;
+use runtime::{Clock, Ids, Tasks};
+use tonic::{
+    body::Body,
+    codegen::{
+        Service as TowerService,
+        http::{Request, Response},
+    },
+    server::NamedService,
+    service::Routes,
+};
+
+/// What the host gives a service to build on.
+#[derive(Clone)]
+pub struct Deps {
+    /// The service's schema.
+    pub db: Db,
+    /// The service's event log: `tail` for Watch RPCs, `inbox` for consumers.
+    pub log: Log,
+    /// The embedded decision engine, kept current by the host unless the service says [`Service::feeds_authorizer`].
+    pub authorizer: Authorizer,
+    /// Background tasks; their shutdown flag is the service's.
+    pub tasks: Tasks,
+    /// The time.
+    pub clock: Clock,
+    /// Fresh ids.
+    pub ids: Ids,
+}
+
+/// A service ready to be served.
+#[derive(Debug)]
+pub struct Service {
+    pub(crate) name: &'static str,
+    pub(crate) routes: Routes,
+    pub(crate) services: Vec<&'static str>,
+    pub(crate) request_limits: &'static [(&'static str, usize)],
+    pub(crate) feeds_authorizer: bool,
+}
+
+impl Service {
+    /// The service `name` with no RPCs yet.
+    pub fn new(name: &'static str) -> Service {
+        Service { name, routes: Routes::default(), services: Vec::new(), request_limits: &[], feeds_authorizer: false }
+    }
+
+    /// Adds the RPCs of one gRPC service; its full name becomes a health name.
+    #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "named as tonic's Routes has it")]
+    pub fn add<S>(mut self, server: S) -> Service
+    where
+        S: TowerService<Request<Body>, Response = Response<Body>, Error = Infallible> + NamedService + Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+    {
+        self.routes = self.routes.add_service(server);
+        self.services.push(S::NAME);
+        self
+    }
+
+    /// Lets requests of some methods be larger than the server's limit: path and bytes.
+    #[must_use]
+    pub fn request_limits(mut self, limits: &'static [(&'static str, usize)]) -> Service {
+        self.request_limits = limits;
+        self
+    }
+
+    /// Says that the service keeps [`Deps::authorizer`] current itself, from what it owns.
+    #[must_use]
+    pub fn feeds_authorizer(mut self) -> Service {
+        self.feeds_authorizer = true;
+        self
+    }
+}
