@@ -5,13 +5,13 @@
 //!
 //! [`build`] is all the wiring: read it first.
 
-mod assignment;
+pub mod assignment;
 mod config;
-mod decision;
+pub mod decision;
 mod error;
-mod events;
-mod replication;
-mod workspace;
+pub mod events;
+pub mod replication;
+pub mod workspace;
 
 use contract::authorization::v1::authorization_service_server::AuthorizationServiceServer;
 use contract::authorization::v1::replication_service_server::ReplicationServiceServer;
@@ -28,6 +28,9 @@ pub const SCHEMA: &str = "authz";
 
 /// Its migrations, after those of `shared/db`.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// What a request may weigh beyond the server's limit: 500 questions with 50 assignees each take 1.1 MB.
+const REQUEST_LIMITS: &[(&str, usize)] = &[("/muster.authorization.v1.AuthorizationService/BatchCheck", 2 << 20)];
 
 /// Wires the service: decisions and replication to serve, identity's events to take in, its own authorizer to feed from its tables.
 ///
@@ -49,5 +52,19 @@ pub async fn build(deps: &host::Deps, config: &Config) -> anyhow::Result<host::S
 
     let decisions = decision::grpc::Grpc::new(decision::ops::Ops::new(deps.authorizer.clone()));
     let replication = replication::grpc::Grpc::new(deps.db.clone(), deps.log.clone(), config.snapshot_chunk_size);
-    Ok(host::Service::new(NAME).add(AuthorizationServiceServer::new(decisions)).add(ReplicationServiceServer::new(replication)))
+    Ok(host::Service::new(NAME)
+        .add(AuthorizationServiceServer::new(decisions))
+        .add(ReplicationServiceServer::new(replication))
+        .request_limits(REQUEST_LIMITS)
+        .feeds_authorizer())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_name_methods_of_the_contract() {
+        assert!(REQUEST_LIMITS.iter().all(|(path, _)| contract::method(path).is_some_and(|method| method.owner == NAME)));
+    }
 }

@@ -103,7 +103,7 @@ fn id<T: std::str::FromStr>(text: &str, field: impl FnOnce() -> String) -> Resul
     if text.is_empty() {
         return Ok(None);
     }
-    text.parse().map(Some).map_err(|_| rpc::Error::invalid_field(&field(), "string.uuid", "must be a UUID").into())
+    text.parse().map(Some).map_err(|_| rpc::Error::invalid_field(field(), "string.uuid", "must be a UUID").into())
 }
 
 #[cfg(test)]
