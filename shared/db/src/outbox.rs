@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use crate::Error;
 
-/// The most events of one transaction.
-pub const EVENTS_MAX: usize = 1000;
+/// The most events of one transaction: two for each of the 5,000 items of an imported plan.
+pub const EVENTS_MAX: usize = 10_000;
 /// The largest event, in bytes; the outbox's own check says the same.
 pub const EVENT_BYTES_MAX: usize = 256 * 1024;
 
