@@ -18,8 +18,11 @@ CREATE FUNCTION :schema.workspaces() RETURNS uuid[] LANGUAGE sql STABLE PARALLEL
                 ELSE string_to_array(nullif(current_setting('muster.workspaces', true), ''), ',')::uuid[] END;
 CREATE FUNCTION :schema.reaches_workspace(workspace uuid) RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE
     RETURN :schema.every_workspace() OR coalesce(workspace = ANY (:schema.workspaces()), false);
+-- Whether a call of scope SYSTEM runs, which system admins alone may make. For the exception of a table that such a call lists across tenants.
+CREATE FUNCTION :schema.in_system_scope() RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN coalesce(current_setting('muster.system', true) = 'on', false);
 GRANT EXECUTE ON FUNCTION :schema.tenant(), :schema.current_user_id(), :schema.every_workspace(), :schema.workspaces(),
-    :schema.reaches_workspace(uuid) TO :schema_app, :schema_worker;
+    :schema.reaches_workspace(uuid), :schema.in_system_scope() TO :schema_app, :schema_worker;
 
 -- The marks. Each migration calls one for each table it makes; a test refuses a table without.
 -- Every policy of the app role stands on a permissive `allow` and a RESTRICTIVE `floor`: restrictive policies are ANDed, so that no

@@ -37,7 +37,12 @@ pub(crate) fn for_caller(caller: &Caller, access: Access, limit: Duration) -> St
         Subject::User(user) => Some(user.uuid()),
         Subject::Service(_) | Subject::Anonymous => None,
     };
-    let scope = Scope { organization: caller.organization_id().uuid(), user, workspaces: caller.workspaces() };
+    let scope = Scope {
+        organization: caller.organization_id().uuid(),
+        user,
+        workspaces: caller.workspaces(),
+        system: caller.policy().scope == contract::Scope::System,
+    };
     scope.begin(access, limit)
 }
 
@@ -50,6 +55,8 @@ struct Scope {
     organization: Uuid,
     user: Option<Uuid>,
     workspaces: Workspaces,
+    /// Whether the call has scope SYSTEM, which `rpc::open` lets system admins alone pass.
+    system: bool,
 }
 
 impl Scope {
@@ -61,9 +68,10 @@ impl Scope {
         };
         format!(
             "{}; SELECT set_config('muster.organization','{}',true), set_config('muster.user','{user}',true), \
-             set_config('muster.workspaces','{workspaces}',true), {}",
+             set_config('muster.workspaces','{workspaces}',true), set_config('muster.system','{}',true), {}",
             access.begin(),
             self.organization,
+            if self.system { "on" } else { "" },
             timeouts(limit),
         )
     }
@@ -88,7 +96,7 @@ mod tests {
     use super::*;
 
     fn scope(workspaces: Workspaces) -> Scope {
-        Scope { organization: Uuid::nil(), user: None, workspaces }
+        Scope { organization: Uuid::nil(), user: None, workspaces, system: false }
     }
 
     #[test]
@@ -97,9 +105,15 @@ mod tests {
         assert_eq!(
             text,
             "BEGIN READ ONLY; SELECT set_config('muster.organization','00000000-0000-0000-0000-000000000000',true), \
-             set_config('muster.user','',true), set_config('muster.workspaces','*',true), set_config('statement_timeout','280',true), \
+             set_config('muster.user','',true), set_config('muster.workspaces','*',true), set_config('muster.system','',true), set_config('statement_timeout','280',true), \
              set_config('lock_timeout','500',true)"
         );
+    }
+
+    #[test]
+    fn a_call_of_scope_system_says_so() {
+        let text = Scope { system: true, ..scope(Workspaces::All) }.begin(Access::Read, Duration::from_secs(1));
+        assert!(text.contains("set_config('muster.system','on',true)"));
     }
 
     #[test]

@@ -1,9 +1,66 @@
-//! Tenant transactions over Postgres.
+//! The only door to a service's tables: tenant transactions, one effect for each request, events with their effect, pages, filters,
+//! sealing, migrations.
+//!
+//! A use case runs inside [`Db::read`] or [`Db::write`]. The transaction knows its caller: floors in the database let it see the caller's
+//! organization, workspaces and person alone; its statements end with the call's deadline; what it emits is committed with what it wrote.
+//! Nobody begins a transaction elsewhere, and a cancelled call closes its connection (`pool.rs` says why).
+//!
+//! ```no_run
+//! use db::{Column, Cursor, Db, EnumValue, Error, Filter, Kind, OnConstraint, Order, Page, Tx};
+//! use rpc::Caller;
+//! use sqlx::QueryBuilder;
+//!
+//! #[derive(serde::Serialize, serde::Deserialize, sqlx::FromRow)]
+//! struct Note { note_id: uuid::Uuid, title: String, create_time: time::OffsetDateTime }
+//!
+//! static COLUMNS: &[Column] = &[
+//!     Column::new("title", "n.title", Kind::Text),
+//!     Column::new("state", "n.state", Kind::Enum(&[("OPEN", EnumValue::Int(1)), ("DONE", EnumValue::Int(2))])),
+//! ];
+//! const BY_TIME: Order = Order::asc("n.create_time", Kind::Time, "n.note_id");
+//!
+//! // ops.rs: a repeated request id gets the stored Note, and the closure does not run.
+//! async fn create(db: &Db, caller: &Caller, title: String) -> Result<Note, Error> {
+//!     db.write(caller, async |tx| {
+//!         let note = Note { note_id: db.ids().next(), title, create_time: tx.now() };
+//!         insert(tx, &note).await?;
+//!         tx.emit(contract::identity::v1::OrganizationCreated::default()); // an event of the service's own
+//!         Ok(note)
+//!     })
+//!     .await
+//! }
+//!
+//! // store.rs: a broken constraint becomes the rule it stands for.
+//! async fn insert(tx: &mut Tx, note: &Note) -> Result<(), Error> {
+//!     let query = sqlx::query("INSERT INTO notes.note (organization_id, note_id, title, create_time) VALUES ($1, $2, $3, $4)");
+//!     let query = query.bind(tx.organization_id()).bind(note.note_id).bind(&note.title).bind(note.create_time);
+//!     query.execute(tx.conn()).await.on_constraint("note_organization_id_title_key", || Error::OrderInvalid /* TitleTaken */)?;
+//!     Ok(())
+//! }
+//!
+//! async fn list(db: &Db, caller: &Caller, size: i32, token: &str, filter: &str, order_by: &str) -> Result<Page<Note>, Error> {
+//!     let order = Order::parse(order_by, COLUMNS, BY_TIME)?;
+//!     let (read, page) = (Filter::parse(filter, COLUMNS)?, db.page(caller, size, token, order, &[filter])?);
+//!     db.read(caller, async |tx| {
+//!         let mut query = QueryBuilder::new("SELECT n.note_id, n.title, n.create_time FROM notes.note n WHERE n.organization_id = ");
+//!         query.push_bind(tx.organization_id());
+//!         read.push(&mut query);
+//!         page.push(&mut query);
+//!         let rows = query.build_query_as::<Note>().fetch_all(tx.conn()).await?;
+//!         Ok(page.finish(rows, |note| if order == BY_TIME { Cursor::time(note.create_time, note.note_id) } else { Cursor::text(&note.title, note.note_id) }))
+//!     })
+//!     .await
+//! }
+//! ```
+//!
+//! A migration marks each table it makes with one line, `SELECT :schema.mark_tenant('note', 'a note belongs to an organization');`: it makes
+//! the floors, grants and the class (`migrations/0001_foundation.up.sql` has the others).
+//!
+//! Deliberately absent: repository traits, an ORM, a service's name, retries (only the edge retries), and the relay (shared/events).
 
 mod begin;
 mod config;
 mod connect;
-#[expect(clippy::module_inception, reason = "the type Db stands in db.rs")]
 mod db;
 mod deadline;
 mod error;

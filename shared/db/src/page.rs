@@ -56,7 +56,7 @@ impl Cursor {
             Value::Int(number) => bytes.extend(number.to_be_bytes()),
             Value::Uuid(uuid) => bytes.extend(uuid.as_bytes()),
             // No list is ordered by these.
-            Value::Small(_) | Value::Bool(_) => {}
+            Value::Small(_) | Value::Bool(_) | Value::Bytes(_) => {}
         }
         bytes
     }
@@ -68,7 +68,7 @@ impl Cursor {
             Kind::Text => Value::Text(String::from_utf8(key.to_vec()).ok()?),
             Kind::Int => Value::Int(i64::from_be_bytes(key.try_into().ok()?)),
             Kind::Uuid => Value::Uuid(Uuid::from_slice(key).ok()?),
-            Kind::Enum(_) | Kind::Bool | Kind::UuidArray | Kind::TextArray => return None,
+            Kind::Enum(_) | Kind::Bool | Kind::UuidArray | Kind::TextArray | Kind::Blind => return None,
         };
         Some(Cursor { key, id: Uuid::from_slice(id).ok()? })
     }

@@ -17,7 +17,7 @@ use sqlx::{Postgres, QueryBuilder};
 use crate::Error;
 pub(crate) use value::Value;
 
-/// The longest filter, in bytes.
+/// The longest filter, in characters, as `max_len` counts them.
 pub const FILTER_LENGTH_MAX: usize = 1000;
 /// How deep parentheses and negations may nest.
 pub const FILTER_DEPTH_MAX: usize = 8;
@@ -61,6 +61,8 @@ pub enum Kind {
     UuidArray,
     /// `text[]`; `:` finds a member.
     TextArray,
+    /// `bytea`, a [blind index](crate::Sealer::blind_index) of a sealed text; compared for equality, through [`Filter::parse_blind`] alone.
+    Blind,
 }
 
 /// How an enum's value stands in its column.
@@ -71,6 +73,9 @@ pub enum EnumValue {
     /// `text`.
     Text(&'static str),
 }
+
+/// Gives the blind index of a text for the column of a name.
+type Blind<'a> = dyn Fn(&'static str, &str) -> [u8; 32] + 'a;
 
 /// A filter that was read and is ready to become SQL. The empty filter lets everything pass.
 #[derive(Clone, Debug)]
@@ -104,7 +109,20 @@ impl Filter {
     /// # Errors
     /// `FILTER_INVALID` with the position of the first fault, counted in characters from 1. What was written is not repeated.
     pub fn parse(text: &str, columns: &[Column]) -> Result<Self, Error> {
-        parse::parse(text, columns).map(Filter).map_err(|fault| Error::FilterInvalid { position: fault.position, problem: fault.problem })
+        Self::parse_with(text, columns, None)
+    }
+
+    /// As [`Filter::parse`], for a list with columns of [`Kind::Blind`]: `index` gives the blind index of a text for the column it names.
+    ///
+    /// # Errors
+    /// As [`Filter::parse`].
+    pub fn parse_blind(text: &str, columns: &[Column], index: impl Fn(&'static str, &str) -> [u8; 32]) -> Result<Self, Error> {
+        Self::parse_with(text, columns, Some(&index))
+    }
+
+    fn parse_with(text: &str, columns: &[Column], blind: Option<&Blind<'_>>) -> Result<Self, Error> {
+        let fault = |fault: lex::Fault| Error::FilterInvalid { position: fault.position, problem: fault.problem };
+        parse::parse(text, columns, blind).map(Filter).map_err(fault)
     }
 
     /// Whether everything passes.

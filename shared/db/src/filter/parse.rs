@@ -1,10 +1,10 @@
 //! From tokens to a tree, by recursive descent with a bound on depth and size.
 
 use super::lex::{Fault, Token, tokens};
-use super::{Column, Compare, FILTER_DEPTH_MAX, FILTER_LENGTH_MAX, FILTER_TERMS_MAX, Kind, Node, Value};
+use super::{Blind, Column, Compare, FILTER_DEPTH_MAX, FILTER_LENGTH_MAX, FILTER_TERMS_MAX, Kind, Node, Value};
 
-pub(super) fn parse(text: &str, columns: &[Column]) -> Result<Option<Node>, Fault> {
-    if text.len() > FILTER_LENGTH_MAX {
+pub(super) fn parse(text: &str, columns: &[Column], blind: Option<&Blind<'_>>) -> Result<Option<Node>, Fault> {
+    if text.chars().nth(FILTER_LENGTH_MAX).is_some() {
         return Err(Fault { position: FILTER_LENGTH_MAX + 1, problem: "the filter is too long" });
     }
     let tokens = tokens(text)?;
@@ -12,7 +12,7 @@ pub(super) fn parse(text: &str, columns: &[Column]) -> Result<Option<Node>, Faul
         return Ok(None);
     }
     let end = text.chars().count() + 1;
-    let mut parser = Parser { tokens: &tokens, columns, at: 0, terms: 0, end };
+    let mut parser = Parser { tokens: &tokens, columns, blind, at: 0, terms: 0, end };
     let node = parser.expression(0)?;
     match parser.next() {
         None => Ok(Some(node)),
@@ -24,6 +24,7 @@ pub(super) fn parse(text: &str, columns: &[Column]) -> Result<Option<Node>, Faul
 struct Parser<'a> {
     tokens: &'a [(usize, Token)],
     columns: &'a [Column],
+    blind: Option<&'a Blind<'a>>,
     at: usize,
     terms: usize,
     end: usize,
@@ -93,6 +94,14 @@ impl<'a> Parser<'a> {
         }
     }
 
+    fn value(&self, column: &Column, text: &str) -> Result<Value, &'static str> {
+        match (column.kind, self.blind) {
+            (Kind::Blind, Some(index)) => Ok(Value::Bytes(index(column.name, text))),
+            (Kind::Blind, None) => Err("this field can't be searched"),
+            (kind, _) => Value::read(kind, text),
+        }
+    }
+
     fn deeper(&self, depth: usize) -> Result<usize, Fault> {
         if depth >= FILTER_DEPTH_MAX { self.fault("the filter is nested too deep") } else { Ok(depth + 1) }
     }
@@ -113,7 +122,7 @@ impl<'a> Parser<'a> {
         let compare = match self.next() {
             Some((_, Token::Word(word))) if *operator == ":" && word == "*" => Ok(present(column.kind)),
             Some((_, Token::Word(text) | Token::Quoted(text))) => {
-                let value = Value::read(column.kind, text).map_err(|problem| Fault { position, problem })?;
+                let value = self.value(column, text).map_err(|problem| Fault { position, problem })?;
                 compare(column.kind, operator, value)
                     .ok_or(Fault { position: operator_position, problem: "this field has no such operator" })
             }

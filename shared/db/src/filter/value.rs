@@ -16,6 +16,7 @@ pub(crate) enum Value {
     Int(i64),
     Bool(bool),
     Time(OffsetDateTime),
+    Bytes([u8; 32]),
 }
 
 impl Value {
@@ -28,6 +29,7 @@ impl Value {
             Kind::Int => text.parse().map(Value::Int).map_err(|_| "expected a whole number"),
             Kind::Bool => text.parse().map(Value::Bool).map_err(|_| "expected true or false"),
             Kind::Time => time(text).map(Value::Time).ok_or("expected a time as in 2026-01-31T12:00:00Z"),
+            Kind::Blind => Err("this field can't be searched"),
             Kind::Enum(values) => {
                 let (_, value) = values.iter().find(|(wire, _)| *wire == text).ok_or("no such value of this field")?;
                 Ok(match value {
@@ -47,6 +49,7 @@ impl Value {
             Value::Int(value) => query.push_bind(*value),
             Value::Bool(value) => query.push_bind(*value),
             Value::Time(value) => query.push_bind(*value),
+            Value::Bytes(value) => query.push_bind(value.to_vec()),
         };
     }
 }

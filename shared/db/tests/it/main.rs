@@ -1,0 +1,14 @@
+//! Tests of shared/db against a real Postgres.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
+
+mod cancellation;
+mod errors;
+mod events;
+mod filters;
+mod migrations;
+mod once;
+mod pad;
+mod pages;
+mod roles;
+mod tenants;
