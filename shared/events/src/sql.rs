@@ -18,6 +18,7 @@ pub(crate) struct Sql {
     pub(crate) tail: String,
     pub(crate) oldest: String,
     pub(crate) take: String,
+    pub(crate) known: String,
     pub(crate) attempts: String,
     pub(crate) attempt: String,
     pub(crate) bury: String,
@@ -72,12 +73,12 @@ impl Sql {
                  buried AS (DELETE FROM {schema}.dead_letter WHERE consumer = $1 AND event_id = $2) \
                  SELECT count(*) FROM taken"
             ),
-            attempts: format!(
-                "SELECT event_id, service, aggregate_id, position, attempts, update_time FROM {schema}.inbox_attempt WHERE consumer = $1"
-            ),
+            known: format!("SELECT event_id FROM {schema}.inbox WHERE consumer = $1 AND event_id = ANY ($2)"),
+            attempts: format!("SELECT service, aggregate_id, position, attempts FROM {schema}.inbox_attempt WHERE consumer = $1"),
+            // No row: it is a dead letter already.
             attempt: format!(
                 "INSERT INTO {schema}.inbox_attempt AS tried (consumer, event_id, service, aggregate_id, position, attempts, cause, update_time) \
-                 VALUES ($1, $2, $3, $4, $5, 1, $6, $7) \
+                 SELECT $1, $2, $3, $4, $5, 1, $6, $7 WHERE NOT EXISTS (SELECT 1 FROM {schema}.dead_letter WHERE consumer = $1 AND event_id = $2) \
                  ON CONFLICT (consumer, event_id) DO UPDATE SET attempts = tried.attempts + 1, cause = $6, update_time = $7 RETURNING attempts"
             ),
             // The second burial of one event (the process died before it could tell the server) changes nothing.

@@ -15,6 +15,9 @@ const LATE_MAX: Duration = Duration::from_secs(120);
 /// Added to the wait of an event that is held back, so that it comes after the one it waits for.
 const MARGIN: Duration = Duration::from_millis(100);
 
+/// A try may come this much before its time: the server's clock is another one.
+const EARLY: Duration = Duration::from_millis(20);
+
 /// By service and aggregate id: the positions that wait, each with the time of its next try.
 #[derive(Default)]
 pub(super) struct Held(Mutex<HashMap<(String, String), BTreeMap<i64, Instant>>>);
@@ -42,16 +45,18 @@ impl Held {
         }
     }
 
-    /// How long the event at `position` has to wait for an earlier one of its aggregate; `None` when it needn't.
+    /// How long the event at `position` has to wait: for its own next try (it may come early when the consumer is made anew), or for an
+    /// earlier event of its aggregate. `None` when it needn't.
     pub(super) fn wait(&self, service: &str, aggregate_id: &str, position: i64) -> Option<Duration> {
         let held = self.lock();
         if held.is_empty() {
             return None;
         }
         let now = Instant::now();
-        let earlier = held.get(&(service.to_owned(), aggregate_id.to_owned()))?.range(..position);
-        let due = earlier.map(|(_, due)| *due).filter(|due| *due + LATE_MAX > now).max()?;
-        Some(due.saturating_duration_since(now) + MARGIN)
+        let positions = held.get(&(service.to_owned(), aggregate_id.to_owned()))?;
+        let own = positions.get(&position).map(|due| due.saturating_duration_since(now)).filter(|wait| *wait > EARLY);
+        let earlier = positions.range(..position).map(|(_, due)| *due).filter(|due| *due + LATE_MAX > now).max();
+        own.max(earlier.map(|due| due.saturating_duration_since(now) + MARGIN))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), BTreeMap<i64, Instant>>> {
@@ -70,11 +75,20 @@ mod tests {
         let held = Held::default();
         held.hold("identity", "ana", 7, DELAY);
         assert_eq!(held.wait("identity", "ana", 8), Some(DELAY + MARGIN));
-        assert_eq!(held.wait("identity", "ana", 7), None);
+        assert_eq!(held.wait("identity", "ana", 6), None);
         assert_eq!(held.wait("identity", "bo", 8), None);
         assert_eq!(held.wait("tasks", "ana", 8), None);
         held.release("identity", "ana", 7);
         assert_eq!(held.wait("identity", "ana", 8), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_try_before_its_time_is_put_off_and_one_in_time_is_not() {
+        let held = Held::default();
+        held.hold("identity", "ana", 7, DELAY);
+        assert_eq!(held.wait("identity", "ana", 7), Some(DELAY));
+        tokio::time::advance(DELAY).await;
+        assert_eq!(held.wait("identity", "ana", 7), None);
     }
 
     #[tokio::test(start_paused = true)]

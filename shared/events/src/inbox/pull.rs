@@ -2,21 +2,25 @@
 //!
 //! Every wait here has an end, so a consumer that the server lost, a stream that is gone, or a pull that vanished with a connection is made
 //! anew within seconds. Source: reliability 2, trap 14; tried: a pull whose server was killed is silent for twice its expiry.
+//!
+//! Why the consumer is made anew each time pulling begins, after the last message below which all is acknowledged: what was pulled and not
+//! acknowledged (by a process that was killed, over a connection that broke) would come again after the ack wait, behind newer events of its
+//! aggregate. This way it comes first. What comes twice by it is found in the inbox, a chunk at a time.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
+use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::pull::{Batch, Config};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer};
-use async_nats::jetstream::{AckKind, Message};
+use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use futures::{FutureExt, StreamExt};
 use runtime::Backoff;
 use sqlx::AssertSqlSafe;
-use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use uuid::Uuid;
 
+use super::take::Away;
 use super::{Consumer, Handler};
 use crate::bus::stream_name;
 use crate::sequencer::chain;
@@ -32,8 +36,6 @@ const BATCH: usize = 32;
 const EXPIRES: Duration = Duration::from_secs(2);
 /// How long before the client gives up a pull that the server did not end.
 const SILENCE_MAX: Duration = Duration::from_secs(4);
-/// How soon messages come back that were pulled while Postgres was away.
-const AWAY_DELAY: Duration = Duration::from_secs(1);
 
 /// Why a pull came to its end.
 pub(super) enum Stop {
@@ -70,8 +72,8 @@ impl<H: Handler> Consumer<H> {
     /// Pulls and takes until something goes wrong.
     async fn pull(&self, source: &'static str, connections: &mut watch::Receiver<u64>, backoff: &mut Backoff) -> Stop {
         connections.mark_unchanged();
-        let consumer = match self.ensure(source).await {
-            Ok(consumer) => consumer,
+        let (consumer, known_until) = match self.restart(source).await {
+            Ok(restarted) => restarted,
             Err(error) => return Stop::Failed(error.into()),
         };
         loop {
@@ -84,11 +86,7 @@ impl<H: Handler> Consumer<H> {
                     Err(error) => return Stop::Failed(error.into()),
                 };
                 backoff.reset();
-                if let Err(messages) = self.take_all(source, messages).await {
-                    for message in messages {
-                        // Not sent, it comes back after ACK_WAIT all the same.
-                        let _ = message.ack_with(AckKind::Nak(Some(AWAY_DELAY))).await;
-                    }
+                if let Err(Away) = self.take_all(source, messages, known_until).await {
                     return Stop::PostgresAway;
                 }
             }
@@ -96,19 +94,33 @@ impl<H: Handler> Consumer<H> {
         }
     }
 
-    /// Makes stream and consumer, or finds them.
-    async fn ensure(&self, source: &str) -> Result<PullConsumer, BusError> {
+    /// Makes the consumer anew after what it has acknowledged without a gap; at the start of the stream when the server has none. Also returns
+    /// the newest message of the stream: up to there, events may have been taken already.
+    async fn restart(&self, source: &str) -> Result<(PullConsumer, u64), BusError> {
+        let refused = |error: &dyn std::fmt::Display| BusError::Refused(error.to_string());
         let stream = self.log.bus().ensure_stream(source).await?;
+        let known_until = stream.get_info().await.map_err(|error| refused(&error))?.state.last_sequence;
+        let acknowledged = match stream.consumer_info(self.name).await {
+            Ok(info) => {
+                stream.delete_consumer(self.name).await.map_err(|error| refused(&error))?;
+                info.ack_floor.stream_sequence
+            }
+            Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => 0,
+            Err(error) => return Err(refused(&error)),
+        };
+        let deliver_policy =
+            if acknowledged == 0 { DeliverPolicy::All } else { DeliverPolicy::ByStartSequence { start_sequence: acknowledged + 1 } };
         let config = Config {
             durable_name: Some(self.name.to_owned()),
-            deliver_policy: DeliverPolicy::All,
+            deliver_policy,
             ack_policy: AckPolicy::Explicit,
             ack_wait: ACK_WAIT,
             max_deliver: -1,
             max_ack_pending: ACK_PENDING_MAX,
             ..Config::default()
         };
-        stream.create_consumer(config).await.map_err(|error| BusError::Refused(error.to_string()))
+        let consumer = stream.create_consumer(config).await.map_err(|error| refused(&error))?;
+        Ok((consumer, known_until))
     }
 
     /// Waits until Postgres answers, and learns anew which aggregates wait.
@@ -121,14 +133,13 @@ impl<H: Handler> Consumer<H> {
     }
 
     async fn load_held(&self) -> Result<(), Error> {
-        type Waiting = (Uuid, String, String, i64, i32, OffsetDateTime);
         let sql = &self.log.sql().attempts;
         let read = async |tx: &mut db::WorkTx| {
             Ok::<_, Error>(sqlx::query_as(AssertSqlSafe(sql.as_str())).bind(self.name).fetch_all(tx.conn()).await.map_err(db::Error::from)?)
         };
-        let rows: Vec<Waiting> = self.log.db().work(read).await?;
+        let rows: Vec<(String, String, i64, i32)> = self.log.db().work(read).await?;
         self.held.clear();
-        for (_, service, aggregate_id, position, attempts, _) in rows {
+        for (service, aggregate_id, position, attempts) in rows {
             self.held.hold(&service, &aggregate_id, position, self.log.config().retry_delay(attempts));
         }
         Ok(())

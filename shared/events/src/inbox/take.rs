@@ -1,5 +1,6 @@
 //! Taking messages: the effect and its dedupe row in one transaction, and what becomes of an event that was not taken.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,27 +36,45 @@ struct Delivery {
 }
 
 /// Postgres did not answer.
-struct Away;
+pub(super) struct Away;
 
 impl<H: Handler> Consumer<H> {
-    /// Takes messages, those of one aggregate in their order; gives back what is left when Postgres went away.
-    pub(super) async fn take_all(&self, source: &'static str, messages: Vec<Message>) -> Result<(), Vec<Message>> {
-        let deliveries: Vec<Delivery> = messages.into_iter().map(|message| Delivery::of(message, source)).collect();
+    /// Takes messages, those of one aggregate in their order. Up to the stream sequence `known_until` some may be taken already.
+    pub(super) async fn take_all(&self, source: &'static str, messages: Vec<Message>, known_until: u64) -> Result<(), Away> {
+        let mut deliveries: Vec<Delivery> = messages.into_iter().map(|message| Delivery::of(message, source)).collect();
+        if deliveries.first().is_some_and(|first| first.stream_sequence <= known_until) {
+            deliveries = self.acknowledge_known(source, deliveries).await?;
+        }
         let mut groups: Vec<BoxFuture<'_, Result<(), Away>>> = Vec::new();
         for group in grouped(&deliveries, self.concurrency) {
             groups.push(self.take_group(source, group).boxed());
         }
         let work = stream::iter(groups).buffer_unordered(self.concurrency).try_collect::<()>();
-        let outcome = tokio::select! {
+        tokio::select! {
             outcome = work => outcome,
             never = tell_progress(&deliveries) => match never {},
+        }
+    }
+
+    /// Acknowledges what the inbox has already, with one look at it, and returns the rest.
+    async fn acknowledge_known(&self, source: &'static str, deliveries: Vec<Delivery>) -> Result<Vec<Delivery>, Away> {
+        let sql = &self.log.sql().known;
+        let ids: Vec<Uuid> = deliveries.iter().filter_map(|delivery| delivery.event.as_ref().ok().map(Logged::event_id)).collect();
+        let read = async |tx: &mut db::WorkTx| {
+            let query = sqlx::query_scalar(AssertSqlSafe(sql.as_str())).bind(self.name).bind(&ids);
+            Ok::<_, Error>(query.fetch_all(tx.conn()).await.map_err(db::Error::from)?)
         };
-        match outcome {
-            Ok(()) => Ok(()),
-            Err(Away) => {
-                Err(deliveries.into_iter().filter(|delivery| !delivery.done.load(Ordering::SeqCst)).map(|left| left.message).collect())
+        let known: HashSet<Uuid> = self.log.db().work(read).await.map_err(|_| Away)?.into_iter().collect();
+        let mut rest = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            if delivery.event.as_ref().is_ok_and(|event| known.contains(&event.event_id())) {
+                self.count("muster_inbox_duplicates_total", source);
+                delivery.answer(AckKind::Ack).await;
+            } else {
+                rest.push(delivery);
             }
         }
+        Ok(rest)
     }
 
     async fn take_group(&self, source: &'static str, group: Vec<&Delivery>) -> Result<(), Away> {
@@ -64,11 +83,7 @@ impl<H: Handler> Consumer<H> {
                 Ok(event) => self.take(source, event, delivery).await?,
                 Err(cause) => self.park(source, &garbage(source, delivery), cause, 1, delivery.stream_sequence).await?,
             };
-            delivery.done.store(true, Ordering::SeqCst);
-            if let Err(error) = delivery.message.ack_with(answer).await {
-                // It comes back after the ack wait and is found in the inbox.
-                tracing::debug!(consumer = self.name, source, error = %error, "an acknowledgement was not sent");
-            }
+            delivery.answer(answer).await;
         }
         Ok(())
     }
@@ -126,7 +141,7 @@ impl<H: Handler> Consumer<H> {
         Ok(taken == 1)
     }
 
-    /// Counts a failed try: the event comes again later, or is parked after the last one.
+    /// Counts a failed try: the event comes again later, or is parked after the last one. One that is parked already stays so.
     async fn put_off(&self, source: &'static str, event: &Logged, cause: &str, stream_sequence: u64) -> Result<AckKind, Away> {
         let envelope = &event.envelope;
         let sql = &self.log.sql().attempt;
@@ -134,9 +149,10 @@ impl<H: Handler> Consumer<H> {
             let now = tx.now();
             let query = sqlx::query_scalar(AssertSqlSafe(sql.as_str())).bind(self.name).bind(event.event_id()).bind(source);
             let query = query.bind(&envelope.aggregate_id).bind(envelope.position).bind(cause).bind(now);
-            Ok::<_, Error>(query.fetch_one(tx.conn()).await.map_err(db::Error::from)?)
+            Ok::<_, Error>(query.fetch_optional(tx.conn()).await.map_err(db::Error::from)?)
         };
-        let attempts: i32 = self.log.db().work(count).await.map_err(|_| Away)?;
+        let attempts: Option<i32> = self.log.db().work(count).await.map_err(|_| Away)?;
+        let Some(attempts) = attempts else { return Ok(AckKind::Term) };
         if attempts >= self.log.config().attempt_max {
             return self.park(source, event, cause, attempts, stream_sequence).await;
         }
@@ -172,6 +188,14 @@ impl Delivery {
             None => Err("the message has no headers".to_owned()),
         };
         Delivery { message, event, stream_sequence, done: AtomicBool::new(false) }
+    }
+
+    /// Tells the server what became of it. An answer that is lost costs one more delivery, which is found in the inbox.
+    async fn answer(&self, answer: AckKind) {
+        self.done.store(true, Ordering::SeqCst);
+        if let Err(error) = self.message.ack_with(answer).await {
+            tracing::debug!(stream_sequence = self.stream_sequence, %error, "an acknowledgement was not sent");
+        }
     }
 
     /// What must stay in order. Garbage is in nobody's way.

@@ -65,7 +65,7 @@ async fn a_replay_that_fails_keeps_the_letter_and_counts_the_try() {
     let (world, admin, _) = world_with_letters().await;
     let letter = letters(&admin, 1, "").await.dead_letters.remove(0);
     admin.replay_dead_letter(request(pb::ReplayDeadLetterRequest { dead_letter_id: letter.dead_letter_id })).await.unwrap();
-    world.await_count("SELECT max(attempts) FROM audit.dead_letter", 5).await;
+    world.await_count("SELECT max(attempts)::bigint FROM audit.dead_letter", 5).await;
     assert_eq!(world.count("SELECT count(*) FROM audit.dead_letter WHERE replay_time IS NULL").await, 3);
 }
 

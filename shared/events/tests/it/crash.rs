@@ -1,3 +1,5 @@
+use tokio::time::{Duration, sleep};
+
 use crate::child::Process;
 use crate::verbs::change;
 use crate::world::World;
@@ -14,12 +16,13 @@ async fn survives(role: &str, point: &str) {
     let other = Process::run(&world, if role == "tasks" { "audit" } else { "tasks" });
     let mut written = 0;
     for kill in 1..=kills() {
-        let victim = Process::crashing(&world, role, point, kill);
-        for number in 0..6 {
-            change(&db, &format!("thing-{}", number % 2)).await;
+        let mut victim = Process::crashing(&world, role, point, kill);
+        while victim.lives() {
+            change(&db, &format!("thing-{}", written % 2)).await;
             written += 1;
+            sleep(Duration::from_millis(20)).await;
         }
-        assert_eq!(victim.crashed().await, point);
+        assert_eq!(victim.crash_point(), point);
     }
     let healthy = Process::run(&world, role);
     world.assert_conserved(written).await;

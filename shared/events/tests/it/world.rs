@@ -2,7 +2,6 @@
 //!
 //! `tasks.change` has a row for every change and `audit.effect` one for every effect, without any constraint that would hide a second one.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use db::{Db, DbConfig, Migrator, Sealer};
@@ -171,6 +170,3 @@ pub(crate) async fn open_log(url: &str, nats: &str, service: &'static str, clock
     let bus = Bus::connect(&NatsConfig { url: nats.to_owned(), ..NatsConfig::default() }, service).await.unwrap();
     Log::open(db, bus, service, clock, Ids::system(), config)
 }
-
-/// Shared by tests that only need one.
-pub(crate) type Shared<T> = Arc<std::sync::Mutex<T>>;
