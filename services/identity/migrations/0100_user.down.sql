@@ -1,0 +1,3 @@
+-- Takes accounts and sessions away, with everything in them.
+DROP TABLE :schema.session;
+DROP TABLE :schema.user_account;

@@ -1,0 +1,36 @@
+-- Why: accounts and their sessions. Expand step; locks nothing that exists.
+-- `user` is a reserved word; the table has the name that needs no quotes.
+CREATE TABLE :schema.user_account (
+    user_id                 uuid        PRIMARY KEY,
+    email                   bytea       NOT NULL,          -- sealed
+    email_index             text        NOT NULL UNIQUE,   -- blind index of the normalised address, in hex
+    display_name            bytea       NOT NULL,          -- sealed
+    password_hash           bytea       NOT NULL,          -- PHC string, sealed: a dump alone can't be tried against a word list
+    state                   smallint    NOT NULL CHECK (state IN (1, 2)),           -- PENDING, ACTIVE
+    system_role             smallint    NOT NULL CHECK (system_role IN (1, 2)),     -- USER, ADMIN
+    verification_generation bigint      NOT NULL DEFAULT 1,
+    version                 bigint      NOT NULL DEFAULT 1,
+    create_time             timestamptz NOT NULL,
+    update_time             timestamptz NOT NULL
+);
+CREATE INDEX user_account_create_time_idx ON :schema.user_account (create_time, user_id);
+
+-- A sign-in on one device. `generation` is the refresh token that is good now.
+CREATE TABLE :schema.session (
+    session_id          uuid        PRIMARY KEY,
+    user_id             uuid        NOT NULL REFERENCES :schema.user_account ON DELETE CASCADE,
+    organization_id     uuid        NOT NULL,              -- where it acts now; the nil UUID for nowhere
+    workspace_id        uuid,                              -- what it is narrowed to
+    state               smallint    NOT NULL CHECK (state IN (1, 2)),               -- ACTIVE, REVOKED; EXPIRED is read off the times
+    generation          bigint      NOT NULL DEFAULT 1,
+    client_address      bytea,                             -- sealed
+    user_agent          bytea,                             -- sealed
+    create_time         timestamptz NOT NULL,
+    last_use_time       timestamptz NOT NULL,              -- when the generation began
+    refresh_expire_time timestamptz NOT NULL,
+    expire_time         timestamptz NOT NULL
+) WITH (fillfactor = 80);
+CREATE INDEX session_user_id_idx ON :schema.session (user_id, create_time DESC, session_id DESC);
+CREATE INDEX session_expire_time_idx ON :schema.session (expire_time);
+SELECT :schema.mark_user('session', 'a session is its user''s alone');
+SELECT :schema.grant_worker('session', 'SELECT, DELETE');

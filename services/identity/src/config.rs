@@ -1,0 +1,206 @@
+//! Settings of the identity service beside those every service has.
+
+use host::ServiceConfig;
+use runtime::config::{Faults, Secret};
+use serde::{Deserialize, Serialize};
+
+use crate::hashing::Cost;
+use crate::key::Algorithm;
+
+/// The `identity` section. Every default works.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// How access tokens are signed.
+    pub signing_algorithm: Algorithm,
+    /// How long an access token is good, in seconds.
+    pub access_token_seconds: u32,
+    /// How long a refresh token is good if it is not used, in seconds.
+    pub refresh_token_seconds: u32,
+    /// How long a session lasts at most, in seconds.
+    pub session_seconds: u32,
+    /// How long a used refresh token gets the same successor again, in seconds.
+    pub refresh_grace_seconds: u32,
+    /// How long a verification token is good, in seconds.
+    pub verification_token_seconds: u32,
+    /// How often a replica looks whether another one rotated the signing key, in seconds.
+    pub key_poll_seconds: u32,
+    /// How long a change of roles waits to be in force before it is answered PENDING, in milliseconds.
+    pub propagation_wait_ms: u32,
+    /// Password hashing.
+    pub hashing: HashingConfig,
+    /// The system admin who is there from the first start.
+    pub first_admin: FirstAdminConfig,
+}
+
+/// What a hash costs and how many there are at a time.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HashingConfig {
+    /// Memory of one hash, in KiB.
+    pub memory_kib: u32,
+    /// Passes over it.
+    pub passes: u32,
+    /// Lanes.
+    pub lanes: u32,
+    /// Hashes at a time; 0 is as many as cores.
+    pub threads: u32,
+    /// Calls that wait or are hashed, at most.
+    pub queue_max: u32,
+}
+
+/// The first system admin. Nobody is made while the address is empty.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FirstAdminConfig {
+    /// The address to sign in with.
+    pub email: String,
+    /// The password, used when the account is made and never after.
+    pub password: Secret,
+    /// How the person is called.
+    pub display_name: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            signing_algorithm: Algorithm::default(),
+            access_token_seconds: 15 * 60,
+            refresh_token_seconds: 7 * 86_400,
+            session_seconds: 30 * 86_400,
+            refresh_grace_seconds: 30,
+            verification_token_seconds: 86_400,
+            key_poll_seconds: 10,
+            propagation_wait_ms: 800,
+            hashing: HashingConfig::default(),
+            first_admin: FirstAdminConfig::default(),
+        }
+    }
+}
+
+impl Default for HashingConfig {
+    fn default() -> Self {
+        HashingConfig { memory_kib: 19 * 1024, passes: 2, lanes: 1, threads: 0, queue_max: 1024 }
+    }
+}
+
+impl Default for FirstAdminConfig {
+    fn default() -> Self {
+        FirstAdminConfig { email: String::new(), password: Secret::default(), display_name: "Administrator".to_owned() }
+    }
+}
+
+impl HashingConfig {
+    /// What one hash costs.
+    pub fn cost(&self) -> Cost {
+        Cost { memory_kib: self.memory_kib, passes: self.passes, lanes: self.lanes }
+    }
+
+    /// Hashes at a time: as many as cores unless said.
+    pub fn thread_count(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads as usize,
+        }
+    }
+}
+
+impl ServiceConfig for Config {
+    const PORT: u16 = 7101;
+
+    fn docs() -> &'static [(&'static str, &'static str)] {
+        &[
+            ("signing_algorithm", "how access tokens are signed: EdDSA or RS256"),
+            ("access_token_seconds", "how long an access token is good, in seconds, 60..=900"),
+            ("refresh_token_seconds", "how long an unused refresh token is good, in seconds, 3600..=2592000"),
+            ("session_seconds", "how long a session lasts at most, in seconds, 3600..=31536000"),
+            ("refresh_grace_seconds", "how long a used refresh token gets the same successor again, in seconds, 0..=60"),
+            ("verification_token_seconds", "how long a verification token is good, in seconds, 300..=604800"),
+            ("key_poll_seconds", "how often a replica looks whether another one rotated the signing key, in seconds, 1..=60"),
+            ("propagation_wait_ms", "how long a change of roles waits to be in force, in milliseconds, 0..=5000"),
+            ("hashing.memory_kib", "memory of one password hash, in KiB, 8..=262144; OWASP asks for 19456"),
+            ("hashing.passes", "passes over that memory, 1..=16"),
+            ("hashing.lanes", "lanes, 1..=4"),
+            ("hashing.threads", "hashes at a time, 0..=64; 0 is as many as cores"),
+            ("hashing.queue_max", "calls that wait or are hashed at most, 1..=65536"),
+            ("first_admin.email", "the address of the system admin made at the first start; empty makes none"),
+            ("first_admin.password", "the admin's password, used when the account is made and never after"),
+            ("first_admin.display_name", "how the admin is called"),
+        ]
+    }
+
+    fn validate(&self, faults: &mut Faults) {
+        faults.range("access_token_seconds", self.access_token_seconds, 60..=900);
+        faults.range("refresh_token_seconds", self.refresh_token_seconds, 3_600..=2_592_000);
+        faults.range("session_seconds", self.session_seconds, 3_600..=31_536_000);
+        faults.range("refresh_grace_seconds", self.refresh_grace_seconds, 0..=60);
+        faults.range("verification_token_seconds", self.verification_token_seconds, 300..=604_800);
+        faults.range("key_poll_seconds", self.key_poll_seconds, 1..=60);
+        faults.range("propagation_wait_ms", self.propagation_wait_ms, 0..=5_000);
+        self.hashing.validate(faults);
+        self.first_admin.validate(faults);
+    }
+}
+
+impl HashingConfig {
+    fn validate(&self, faults: &mut Faults) {
+        faults.range("hashing.passes", self.passes, 1..=16);
+        faults.range("hashing.lanes", self.lanes, 1..=4);
+        faults.range("hashing.threads", self.threads, 0..=64);
+        faults.range("hashing.queue_max", self.queue_max, 1..=65_536);
+        let least = 8 * self.lanes.clamp(1, 4);
+        faults.range("hashing.memory_kib", self.memory_kib, least..=262_144);
+    }
+}
+
+impl FirstAdminConfig {
+    fn validate(&self, faults: &mut Faults) {
+        if self.email.is_empty() {
+            return;
+        }
+        faults.require("first_admin.email", self.email.len() <= 254 && self.email.contains('@'), "must be an address");
+        faults.not_empty("first_admin.display_name", &self.display_name);
+        if let Err(weakness) = crate::password::check(self.password.expose(), &self.email) {
+            faults.push("first_admin.password", weakness.to_string());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::config::Section;
+
+    use super::*;
+
+    type Hosted = host::Hosted<Config>;
+
+    fn faults(config: Config) -> bool {
+        let mut faults = Faults::default();
+        Section::validate(&Hosted { own: config, ..Hosted::default() }, &mut faults);
+        !faults.is_empty()
+    }
+
+    #[test]
+    fn the_defaults_work_and_cost_what_owasp_asks_for() {
+        assert!(!faults(Config::default()));
+        assert_eq!(Config::default().hashing.cost(), Cost { memory_kib: 19_456, passes: 2, lanes: 1 });
+        assert!(Config::default().hashing.cost().is_usable());
+        assert!(Config::default().hashing.thread_count() >= 1);
+    }
+
+    #[test]
+    fn a_first_admin_needs_a_good_password() {
+        let admin = |password: &str| Config {
+            first_admin: FirstAdminConfig { email: "root@example.com".into(), password: password.into(), ..FirstAdminConfig::default() },
+            ..Config::default()
+        };
+        assert!(faults(admin("")));
+        assert!(faults(admin("password123")));
+        assert!(!faults(admin("correct horse battery")));
+    }
+
+    #[test]
+    fn tokens_never_live_longer_than_the_revocations_that_name_them() {
+        assert!(faults(Config { access_token_seconds: 901, ..Config::default() }));
+    }
+}

@@ -1,0 +1,155 @@
+//! What can go wrong, and how it is told: one match to code and reason.
+
+use std::time::Duration;
+
+use contract::Violation;
+use contract::common::v1::Reason as Common;
+use contract::identity::v1::IdentityReason;
+use rpc::{Code, Fault, Reason};
+
+use crate::hashing::Refused;
+use crate::key::pair::BadKey;
+use crate::password::Weakness;
+use crate::sealed::Unopened;
+
+/// Why a call to the identity service failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Address, password or state of the account: which one is not said.
+    #[error("the address and password do not open a session")]
+    SignInRefused,
+    /// No such user, or none the caller may know of.
+    #[error("no such user")]
+    UserNotFound,
+    /// A new password breaks a rule.
+    #[error("the password is too weak")]
+    PasswordTooWeak(#[from] Weakness),
+    /// The verification token is forged, used or past its time.
+    #[error("the verification token is not good")]
+    VerificationTokenInvalid,
+    /// The refresh token is forged, or its session is over.
+    #[error("the refresh token is not good")]
+    RefreshTokenInvalid,
+    /// The refresh token was used before; its session has been revoked.
+    #[error("the refresh token was used before; sign in again")]
+    RefreshTokenReused,
+    /// The caller has no such session.
+    #[error("no such session")]
+    SessionNotFound,
+    /// Another organization, or another workspace of it, has the slug.
+    #[error("this slug is taken")]
+    SlugTaken,
+    /// No such member.
+    #[error("no such member")]
+    MemberNotFound,
+    /// The user is a member already.
+    #[error("the user is a member already")]
+    MemberAlreadyExists,
+    /// The organization would be left without an owner.
+    #[error("an organization keeps at least one owner")]
+    LastOwner,
+    /// The role given or taken is above the caller's own.
+    #[error("nobody gives or takes a role above their own")]
+    RoleAboveOwn,
+    /// Only members of the organization join its workspaces.
+    #[error("the user is not a member of the organization")]
+    NotOrganizationMember,
+    /// The sign-in queue is longer than the call's time.
+    #[error("too many sign-ins at once")]
+    HashingOverloaded {
+        /// When the same call would fit.
+        retry_after: Duration,
+    },
+    /// A stored hash or key can't be used.
+    #[error("internal error")]
+    Stored(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The event log.
+    #[error(transparent)]
+    Events(#[from] events::Error),
+    /// Credentials, permission, a field or an etag.
+    #[error(transparent)]
+    Rpc(#[from] rpc::Error),
+    /// The database, a page token or a filter.
+    #[error(transparent)]
+    Db(#[from] db::Error),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Error::Db(error.into())
+    }
+}
+
+impl From<Unopened> for Error {
+    fn from(error: Unopened) -> Self {
+        Error::Stored(error.into())
+    }
+}
+
+impl From<BadKey> for Error {
+    fn from(error: BadKey) -> Self {
+        Error::Stored(error.into())
+    }
+}
+
+impl From<Refused> for Error {
+    fn from(error: Refused) -> Self {
+        match error {
+            Refused::Overloaded { retry_after } => Error::HashingOverloaded { retry_after },
+            Refused::Unreadable(error) => Error::Stored(error.into()),
+        }
+    }
+}
+
+impl Fault for Error {
+    fn status(&self) -> (Code, Reason) {
+        let (code, reason) = match self {
+            Error::SignInRefused => (Code::Unauthenticated, IdentityReason::SignInRefused),
+            Error::UserNotFound => (Code::NotFound, IdentityReason::UserNotFound),
+            Error::PasswordTooWeak(_) => (Code::InvalidArgument, IdentityReason::PasswordTooWeak),
+            Error::VerificationTokenInvalid => (Code::InvalidArgument, IdentityReason::VerificationTokenInvalid),
+            Error::RefreshTokenInvalid => (Code::Unauthenticated, IdentityReason::RefreshTokenInvalid),
+            Error::RefreshTokenReused => (Code::Unauthenticated, IdentityReason::RefreshTokenReused),
+            Error::SessionNotFound => (Code::NotFound, IdentityReason::SessionNotFound),
+            Error::SlugTaken => (Code::AlreadyExists, IdentityReason::SlugTaken),
+            Error::MemberNotFound => (Code::NotFound, IdentityReason::MemberNotFound),
+            Error::MemberAlreadyExists => (Code::AlreadyExists, IdentityReason::MemberAlreadyExists),
+            Error::LastOwner => (Code::FailedPrecondition, IdentityReason::LastOwner),
+            Error::RoleAboveOwn => (Code::PermissionDenied, IdentityReason::RoleAboveOwn),
+            Error::NotOrganizationMember => (Code::FailedPrecondition, IdentityReason::NotOrganizationMember),
+            Error::HashingOverloaded { .. } => (Code::ResourceExhausted, IdentityReason::HashingOverloaded),
+            Error::Stored(_) => return (Code::Internal, Common::Internal.into()),
+            Error::Events(error) => return error.status(),
+            Error::Rpc(error) => return error.status(),
+            Error::Db(error) => return error.status(),
+        };
+        (code, reason.into())
+    }
+
+    fn violations(&self) -> Vec<Violation> {
+        match self {
+            Error::PasswordTooWeak(weakness) => {
+                vec![Violation { field: "password".to_owned(), rule: "password.weak", description: weakness.to_string() }]
+            }
+            Error::Rpc(error) => error.violations(),
+            Error::Db(error) => error.violations(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::HashingOverloaded { retry_after } => Some(*retry_after),
+            Error::Events(error) => error.retry_after(),
+            Error::Rpc(error) => error.retry_after(),
+            Error::Db(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+}
+
+impl From<Error> for tonic::Status {
+    fn from(error: Error) -> Self {
+        rpc::status(&error)
+    }
+}

@@ -1,0 +1,97 @@
+//! The events this service emits, one constructor each. It consumes none but its own: signing keys and revocations are read from its tables
+//! and its log.
+
+use contract::identity::v1 as pb;
+use db::Tx;
+
+use crate::key::SigningKey;
+use crate::member::Member;
+use crate::organization::Organization;
+use crate::revocation::Revocation;
+use crate::session::Session;
+use crate::user::User;
+use crate::workspace::Workspace;
+
+pub(crate) fn user_registered(user: &User) -> pb::UserRegistered {
+    pb::UserRegistered { user_id: user.id.to_string(), after: Some(user.clone().into()) }
+}
+
+pub(crate) fn registration_repeated(email_index: &str) -> pb::RegistrationRepeated {
+    pb::RegistrationRepeated { subject_key: email_index.to_owned() }
+}
+
+pub(crate) fn user_verified(before: &User, after: &User) -> pb::UserVerified {
+    pb::UserVerified { user_id: after.id.to_string(), before: Some(before.clone().into()), after: Some(after.clone().into()) }
+}
+
+pub(crate) fn user_system_role_changed(before: &User, after: &User) -> pb::UserSystemRoleChanged {
+    pb::UserSystemRoleChanged { user_id: after.id.to_string(), before: Some(before.clone().into()), after: Some(after.clone().into()) }
+}
+
+/// The blind index alone: what was typed in the field may be a password.
+pub(crate) fn sign_in_failed(email_index: &str, user_id: Option<runtime::UserId>) -> pb::SignInFailed {
+    pb::SignInFailed { subject_key: email_index.to_owned(), user_id: user_id.map(String::from).unwrap_or_default() }
+}
+
+pub(crate) fn session_created(session: &Session) -> pb::SessionCreated {
+    pb::SessionCreated { session_id: session.id.to_string(), after: Some(session.clone().into()) }
+}
+
+pub(crate) fn session_switched(before: &Session, after: &Session) -> pb::SessionSwitched {
+    pb::SessionSwitched { session_id: after.id.to_string(), before: Some(before.clone().into()), after: Some(after.clone().into()) }
+}
+
+pub(crate) fn session_revoked(before: &Session, after: &Session, revocation: &Revocation) -> pb::SessionRevoked {
+    pb::SessionRevoked {
+        session_id: after.id.to_string(),
+        before: Some(before.clone().into()),
+        after: Some(after.clone().into()),
+        revocation: Some(revocation.clone().into()),
+    }
+}
+
+pub(crate) fn session_refresh_reused(before: &Session, after: &Session, revocation: &Revocation) -> pb::SessionRefreshReused {
+    pb::SessionRefreshReused {
+        session_id: after.id.to_string(),
+        before: Some(before.clone().into()),
+        after: Some(after.clone().into()),
+        revocation: Some(revocation.clone().into()),
+    }
+}
+
+pub(crate) fn organization_created(organization: &Organization) -> pb::OrganizationCreated {
+    pb::OrganizationCreated { organization_id: organization.id.to_string(), after: Some(organization.clone().into()) }
+}
+
+pub(crate) fn workspace_created(workspace: &Workspace) -> pb::WorkspaceCreated {
+    pb::WorkspaceCreated { workspace_id: workspace.id.to_string(), after: Some(workspace.clone().into()) }
+}
+
+/// A member of a workspace or of the organization itself: the place decides the type.
+pub(crate) fn emit_member_created(tx: &mut Tx, member: &Member) {
+    let (member_key, after) = (member.key(), member.clone());
+    match member.workspace_id {
+        Some(_) => tx.emit(pb::WorkspaceMemberCreated { member_key, after: Some(after.into()) }),
+        None => tx.emit(pb::OrganizationMemberCreated { member_key, after: Some(after.into()) }),
+    }
+}
+
+pub(crate) fn emit_member_updated(tx: &mut Tx, before: &Member, after: &Member) {
+    let (member_key, before, after) = (after.key(), before.clone(), after.clone());
+    match after.workspace_id {
+        Some(_) => tx.emit(pb::WorkspaceMemberUpdated { member_key, before: Some(before.into()), after: Some(after.into()) }),
+        None => tx.emit(pb::OrganizationMemberUpdated { member_key, before: Some(before.into()), after: Some(after.into()) }),
+    }
+}
+
+pub(crate) fn emit_member_deleted(tx: &mut Tx, member: &Member) {
+    let (member_key, before) = (member.key(), member.clone());
+    match member.workspace_id {
+        Some(_) => tx.emit(pb::WorkspaceMemberDeleted { member_key, before: Some(before.into()) }),
+        None => tx.emit(pb::OrganizationMemberDeleted { member_key, before: Some(before.into()) }),
+    }
+}
+
+pub(crate) fn signing_key_rotated(before: Option<&SigningKey>, after: &SigningKey) -> pb::SigningKeyRotated {
+    pb::SigningKeyRotated { key_id: after.key_id.clone(), before: before.cloned().map(Into::into), after: Some(after.clone().into()) }
+}

@@ -1,0 +1,88 @@
+//! Who is let into the queue. Pure.
+
+use std::time::Duration;
+
+/// The queue as it is when a call arrives.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Load {
+    /// Hashes waiting or being computed.
+    pub(super) ahead: usize,
+    /// How many are computed at a time, at least 1.
+    pub(super) threads: usize,
+    /// How long one takes at present.
+    pub(super) hash_time: Duration,
+}
+
+/// There is no room in the time the call has; after `retry_after` there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NoRoom {
+    pub(super) retry_after: Duration,
+}
+
+impl Load {
+    /// Lets a call in whose time suffices to wait and be hashed, and whose place is within `ahead_max`. A call refused on arrival costs
+    /// microseconds; one that gives up in the queue has cost everybody behind it a place.
+    pub(super) fn admit(self, remaining: Duration, ahead_max: usize) -> Result<(), NoRoom> {
+        let needed = self.wait() + self.hash_time;
+        if needed <= remaining && self.ahead < ahead_max {
+            return Ok(());
+        }
+        // When the same call, made again, would just fit; never less than a hash, so that nobody spins.
+        Err(NoRoom { retry_after: needed.saturating_sub(remaining).max(self.hash_time) })
+    }
+
+    /// How long until a thread is free for a call that arrives now. What is being computed counts in full.
+    fn wait(self) -> Duration {
+        let rounds = self.ahead / self.threads.max(1);
+        self.hash_time.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
+    }
+}
+
+/// The running mean of hash times: seven parts old, one part new.
+pub(super) fn smoothed(mean: Duration, measured: Duration) -> Duration {
+    (mean * 7 + measured) / 8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: Duration = Duration::from_millis(20);
+
+    fn load(ahead: usize) -> Load {
+        Load { ahead, threads: 2, hash_time: HASH }
+    }
+
+    #[test]
+    fn an_idle_service_takes_whoever_has_time_for_one_hash() {
+        assert_eq!(load(0).admit(HASH, 100), Ok(()));
+        assert_eq!(load(1).admit(HASH, 100), Ok(()), "the second thread is free");
+        assert_eq!(load(0).admit(HASH - Duration::from_micros(1), 100), Err(NoRoom { retry_after: HASH }));
+    }
+
+    #[test]
+    fn the_queue_is_as_long_as_the_callers_deadline() {
+        // 100 ms: four rounds of waiting and one of hashing, by two threads.
+        let remaining = Duration::from_millis(100);
+        let admitted = (0..).take_while(|ahead| load(*ahead).admit(remaining, 100).is_ok()).count();
+        assert_eq!(admitted, 10);
+    }
+
+    #[test]
+    fn the_hint_is_when_the_call_would_just_fit() {
+        let remaining = Duration::from_millis(100);
+        assert_eq!(load(20).admit(remaining, 100), Err(NoRoom { retry_after: Duration::from_millis(120) }));
+    }
+
+    #[test]
+    fn the_bound_holds_however_long_the_caller_would_wait() {
+        assert_eq!(load(7).admit(Duration::from_secs(30), 8), Ok(()));
+        assert!(load(8).admit(Duration::from_secs(30), 8).is_err());
+    }
+
+    #[test]
+    fn the_mean_follows_a_machine_that_became_slow() {
+        let mean = (0..40).fold(HASH, |mean, _| smoothed(mean, HASH * 3));
+        assert!(mean > HASH * 2 && mean <= HASH * 3, "{mean:?}");
+    }
+}

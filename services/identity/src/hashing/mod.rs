@@ -1,0 +1,217 @@
+//! Password hashing as a bounded resource: argon2id on threads of its own, admitted by the call's deadline.
+//!
+//! Why threads and not the runtime's blocking pool: a hash takes 19 MiB and a whole core, so there may never be more at a time than cores,
+//! and their memory is taken once. They run at lower priority, so that other calls of the service stay quick while sign-ins saturate it.
+//!
+//! Who is unknown pays the same: without a stored hash the password is verified against a decoy, through the same queue, for the same time.
+//! Deliberately absent: the rules a password must meet (`password`), and throttling by account or address.
+//! Source of the cost: OWASP Password Storage (argon2id, m = 19 MiB, t = 2, p = 1).
+
+mod admission;
+mod argon;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use metrics::{counter, gauge, histogram};
+use runtime::SecretString;
+use secrecy::ExposeSecret;
+use tokio::sync::oneshot;
+
+use admission::{Load, smoothed};
+use argon::Arena;
+pub use argon::{Cost, Unreadable};
+
+/// Below the requests of the service, above what is idle.
+const NICE: i32 = 5;
+
+/// The hashing threads and their queue. Cheap to clone; the threads end with the last clone.
+#[derive(Clone)]
+pub struct Hashing(Arc<Owner>);
+
+/// Why a password was not hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The queue is longer than the call's time.
+    #[error("too many sign-ins at once")]
+    Overloaded {
+        /// When the same call would fit.
+        retry_after: Duration,
+    },
+    /// The stored hash can't be read, or the system has no randomness.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+}
+
+/// Closes the queue when the last handle goes.
+struct Owner {
+    shared: Arc<Shared>,
+    cost: Cost,
+    decoy: String,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+    threads: usize,
+    ahead_max: usize,
+}
+
+struct Queue {
+    jobs: VecDeque<Job>,
+    running: usize,
+    hash_time: Duration,
+    closed: bool,
+}
+
+struct Job {
+    work: Work,
+    password: SecretString,
+    /// When the caller no longer waits.
+    expire: Instant,
+    answer: oneshot::Sender<Result<Answer, Refused>>,
+}
+
+enum Work {
+    Hash(Cost),
+    Verify(String),
+}
+
+#[derive(Debug)]
+enum Answer {
+    Hashed(String),
+    Verified(bool),
+}
+
+impl Hashing {
+    /// Starts `threads` threads, at least one, and measures how long a hash takes here. At most `ahead_max` calls wait or are hashed.
+    /// Blocks for one hash.
+    ///
+    /// # Errors
+    /// A thread can't be started, or argon2 does not take `cost`.
+    pub fn start(cost: Cost, threads: usize, ahead_max: usize) -> std::io::Result<Self> {
+        let threads = threads.max(1);
+        let started = Instant::now();
+        let decoy = Arena::default().hash(cost, b"nobody has this password").map_err(std::io::Error::other)?;
+        let shared = Arc::new(Shared::new(threads, ahead_max, started.elapsed()));
+        let owner = Owner { shared: shared.clone(), cost, decoy };
+        for number in 0..threads {
+            let shared = shared.clone();
+            std::thread::Builder::new().name(format!("hashing-{number}")).spawn(move || shared.work())?;
+        }
+        Ok(Hashing(Arc::new(owner)))
+    }
+
+    /// Hashes `password` with a new salt, as a PHC string. `remaining` is the time the call still has.
+    ///
+    /// # Errors
+    /// [`Refused::Overloaded`] at once when that time does not suffice.
+    pub async fn hash(&self, password: SecretString, remaining: Duration) -> Result<String, Refused> {
+        match self.submit(Work::Hash(self.0.cost), password, remaining).await? {
+            Answer::Hashed(hash) => Ok(hash),
+            Answer::Verified(_) => Err(Unreadable.into()),
+        }
+    }
+
+    /// Whether `password` is the one behind `stored`, a PHC string. `None` stands for an account that is not there: the same work is done
+    /// and the answer is no.
+    ///
+    /// # Errors
+    /// [`Refused::Overloaded`] at once when `remaining`, the time the call still has, does not suffice.
+    pub async fn verify(&self, password: SecretString, stored: Option<String>, remaining: Duration) -> Result<bool, Refused> {
+        let known = stored.is_some();
+        let work = Work::Verify(stored.unwrap_or_else(|| self.0.decoy.clone()));
+        match self.submit(work, password, remaining).await? {
+            Answer::Verified(fits) => Ok(fits && known),
+            Answer::Hashed(_) => Err(Unreadable.into()),
+        }
+    }
+
+    async fn submit(&self, work: Work, password: SecretString, remaining: Duration) -> Result<Answer, Refused> {
+        let (answer, answered) = oneshot::channel();
+        self.0.shared.admit(Job { work, password, expire: Instant::now() + remaining, answer }, remaining)?;
+        // The sender is gone without an answer only when a thread died of it.
+        answered.await.unwrap_or(Err(Refused::Unreadable(Unreadable)))
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.arrived.notify_all();
+    }
+}
+
+impl Shared {
+    fn new(threads: usize, ahead_max: usize, hash_time: Duration) -> Self {
+        let queue = Mutex::new(Queue { jobs: VecDeque::new(), running: 0, hash_time, closed: false });
+        Shared { queue, arrived: Condvar::new(), threads, ahead_max }
+    }
+
+    /// A poisoned queue is still a queue: no thread leaves it half changed.
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn admit(&self, job: Job, remaining: Duration) -> Result<(), Refused> {
+        let mut queue = self.lock();
+        let load = Load { ahead: queue.jobs.len() + queue.running, threads: self.threads, hash_time: queue.hash_time };
+        if let Err(no_room) = load.admit(remaining, self.ahead_max) {
+            counter!("identity_hash_refused_total").increment(1);
+            return Err(Refused::Overloaded { retry_after: no_room.retry_after });
+        }
+        queue.jobs.push_back(job);
+        gauge!("identity_hash_queue_length").set(queue.jobs.len() as f64);
+        drop(queue);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// The life of one thread.
+    fn work(&self) {
+        // With pid 0 Linux means the calling thread. Without the right to it, hashing still works.
+        let _ = rustix::process::setpriority_process(None, NICE);
+        let mut arena = Arena::default();
+        while let Some(job) = self.next() {
+            let started = Instant::now();
+            let result = match &job.work {
+                Work::Hash(cost) => arena.hash(*cost, job.password.expose_secret().as_bytes()).map(Answer::Hashed),
+                Work::Verify(stored) => arena.verify(job.password.expose_secret().as_bytes(), stored).map(Answer::Verified),
+            };
+            let took = started.elapsed();
+            histogram!("identity_hash_seconds").record(took.as_secs_f64());
+            let mut queue = self.lock();
+            queue.running -= 1;
+            queue.hash_time = smoothed(queue.hash_time, took);
+            drop(queue);
+            // A caller that went away meanwhile needs no answer.
+            let _ = job.answer.send(result.map_err(Refused::from));
+        }
+    }
+
+    /// The next job that somebody still waits for and that can still be done in time; `None` when the queue is closed.
+    fn next(&self) -> Option<Job> {
+        let mut queue = self.lock();
+        loop {
+            while let Some(job) = queue.jobs.pop_front() {
+                if job.answer.is_closed() {
+                    counter!("identity_hash_dropped_total", "cause" => "cancelled").increment(1);
+                } else if Instant::now() > job.expire {
+                    counter!("identity_hash_dropped_total", "cause" => "late").increment(1);
+                    let _ = job.answer.send(Err(Refused::Overloaded { retry_after: queue.hash_time }));
+                } else {
+                    queue.running += 1;
+                    gauge!("identity_hash_queue_length").set(queue.jobs.len() as f64);
+                    return Some(job);
+                }
+            }
+            if queue.closed {
+                return None;
+            }
+            queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! KeyService: decode, do, encode.
+
+use contract::identity::v1 as pb;
+use contract::identity::v1::key_service_server::KeyService;
+use tonic::{Request, Response, Status};
+
+use super::ops::Ops;
+
+/// How long a verifier may keep the set: a key is PUBLISHED longer than that before it signs.
+const MAX_AGE_SECONDS: i32 = 60;
+
+/// The transport of signing keys.
+pub struct Grpc {
+    /// The use cases.
+    pub ops: Ops,
+}
+
+#[tonic::async_trait]
+impl KeyService for Grpc {
+    async fn get_json_web_key_set(
+        &self,
+        req: Request<pb::GetJsonWebKeySetRequest>,
+    ) -> Result<Response<pb::GetJsonWebKeySetResponse>, Status> {
+        let (caller, _) = rpc::open(req)?;
+        let json_web_key_set = self.ops.json_web_key_set(&caller).await?;
+        Ok(Response::new(pb::GetJsonWebKeySetResponse { json_web_key_set, max_age_seconds: MAX_AGE_SECONDS }))
+    }
+
+    async fn list_signing_keys(&self, req: Request<pb::ListSigningKeysRequest>) -> Result<Response<pb::ListSigningKeysResponse>, Status> {
+        let (caller, _) = rpc::open(req)?;
+        let keys = self.ops.list(&caller).await?;
+        Ok(Response::new(pb::ListSigningKeysResponse { signing_keys: keys.into_iter().map(Into::into).collect() }))
+    }
+
+    async fn rotate_signing_key(
+        &self,
+        req: Request<pb::RotateSigningKeyRequest>,
+    ) -> Result<Response<pb::RotateSigningKeyResponse>, Status> {
+        let (caller, _) = rpc::open(req)?;
+        let active = self.ops.rotate(&caller).await?;
+        Ok(Response::new(pb::RotateSigningKeyResponse { active_key: Some(active.into()) }))
+    }
+}

@@ -1,0 +1,89 @@
+//! SQL of signing keys. The private half is sealed, bound to its key id, and leaves this file only as a key pair.
+
+use db::{Sealer, Tx};
+
+use super::pair::BadKey;
+use super::{Algorithm, KeyPair, KeyState, SigningKey};
+use crate::error::Error;
+
+/// Binds a sealed private key to its use; the row's id is bound beside it.
+const LABEL: &str = "identity.signing_key.private_key";
+
+/// One replica at a time makes or rotates keys, to the end of the transaction.
+pub(super) async fn lock(tx: &mut Tx) -> Result<(), Error> {
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('identity.signing_key', 0))").execute(tx.conn()).await?;
+    Ok(())
+}
+
+pub(super) async fn insert(tx: &mut Tx, sealer: &Sealer, pair: &KeyPair, state: KeyState) -> Result<SigningKey, Error> {
+    let key = SigningKey {
+        key_id: pair.key_id(),
+        algorithm: pair.algorithm().name().to_owned(),
+        state,
+        public_key: pair.public_key(),
+        create_time: tx.now(),
+        retire_time: None,
+    };
+    let private_key = sealer.seal(LABEL, key.key_id.as_bytes(), &pair.to_pkcs8()?);
+    sqlx::query!(
+        "INSERT INTO identity.signing_key (key_id, algorithm, state, private_key, public_key, create_time) VALUES ($1, $2, $3, $4, $5, $6)",
+        key.key_id,
+        key.algorithm,
+        key.state as _,
+        private_key,
+        key.public_key,
+        key.create_time,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(key)
+}
+
+/// The id of the key that signs.
+pub(super) async fn active_id(tx: &mut Tx, algorithm: Algorithm) -> Result<Option<String>, Error> {
+    let id = sqlx::query_scalar!("SELECT key_id FROM identity.signing_key WHERE algorithm = $1 AND state = 2", algorithm.name());
+    Ok(id.fetch_optional(tx.conn()).await?)
+}
+
+/// The pair that signs.
+pub(super) async fn active_pair(tx: &mut Tx, sealer: &Sealer, algorithm: Algorithm) -> Result<Option<KeyPair>, Error> {
+    let row = sqlx::query!("SELECT key_id, private_key FROM identity.signing_key WHERE algorithm = $1 AND state = 2", algorithm.name());
+    let Some(row) = row.fetch_optional(tx.conn()).await? else { return Ok(None) };
+    let sealed = row.private_key.ok_or(BadKey)?;
+    let pkcs8 = sealer.open(LABEL, row.key_id.as_bytes(), &sealed).map_err(db::Error::from)?;
+    Ok(Some(KeyPair::from_pkcs8(algorithm, &pkcs8)?))
+}
+
+/// Makes the ACTIVE key RETIRED and forgets its private half.
+pub(super) async fn retire_active(tx: &mut Tx, algorithm: Algorithm) -> Result<Option<SigningKey>, Error> {
+    let now = tx.now();
+    let retired = sqlx::query_as!(
+        SigningKey,
+        r#"UPDATE identity.signing_key SET state = 3, private_key = NULL, retire_time = $2 WHERE algorithm = $1 AND state = 2
+           RETURNING key_id, algorithm, state AS "state: KeyState", public_key, create_time, retire_time"#,
+        algorithm.name(),
+        now,
+    );
+    Ok(retired.fetch_optional(tx.conn()).await?)
+}
+
+/// Makes the PUBLISHED key ACTIVE.
+pub(super) async fn activate_published(tx: &mut Tx, algorithm: Algorithm) -> Result<Option<SigningKey>, Error> {
+    let active = sqlx::query_as!(
+        SigningKey,
+        r#"UPDATE identity.signing_key SET state = 2 WHERE algorithm = $1 AND state = 1
+           RETURNING key_id, algorithm, state AS "state: KeyState", public_key, create_time, retire_time"#,
+        algorithm.name(),
+    );
+    Ok(active.fetch_optional(tx.conn()).await?)
+}
+
+/// All keys, newest first. A rotation a day would make some hundred a year.
+pub(super) async fn list(tx: &mut Tx) -> Result<Vec<SigningKey>, Error> {
+    let keys = sqlx::query_as!(
+        SigningKey,
+        r#"SELECT key_id, algorithm, state AS "state: KeyState", public_key, create_time, retire_time
+           FROM identity.signing_key ORDER BY create_time DESC, key_id LIMIT 1000"#,
+    );
+    Ok(keys.fetch_all(tx.conn()).await?)
+}

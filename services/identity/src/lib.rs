@@ -1,0 +1,105 @@
+//! Who someone is: accounts, sessions and their tokens, organizations and workspaces, and who is a member of which with which base role.
+//!
+//! Read [`build`] first. Each noun has the same rooms: `mod` (pure), `ops` (use cases), `store` (SQL), `grpc` (transport), `convert`.
+//! Deliberately absent: what a role may do (authorization), mail (notifications asks here for the token and sends it), sign-in throttling,
+//! second factors, invitations and the lifecycle of accounts and organizations: each comes with its issue.
+
+pub mod config;
+mod decode;
+pub mod error;
+mod events;
+pub mod hashing;
+pub mod key;
+pub mod member;
+pub mod organization;
+pub mod password;
+pub mod revocation;
+pub mod sealed;
+pub mod session;
+pub mod token;
+pub mod user;
+pub mod workspace;
+
+use std::time::Duration;
+
+use contract::identity::v1::account_service_server::AccountServiceServer;
+use contract::identity::v1::key_service_server::KeyServiceServer;
+use contract::identity::v1::organization_member_service_server::OrganizationMemberServiceServer;
+use contract::identity::v1::organization_service_server::OrganizationServiceServer;
+use contract::identity::v1::revocation_service_server::RevocationServiceServer;
+use contract::identity::v1::session_service_server::SessionServiceServer;
+use contract::identity::v1::user_service_server::UserServiceServer;
+use contract::identity::v1::workspace_member_service_server::WorkspaceMemberServiceServer;
+use contract::identity::v1::workspace_service_server::WorkspaceServiceServer;
+use host::{Deps, Service};
+use time::Duration as Span;
+
+pub use config::Config;
+pub use error::Error;
+
+use hashing::Hashing;
+use sealed::Sealed;
+use session::Lifetimes;
+use token::refresh::RefreshTokens;
+use token::verification::VerificationTokens;
+
+/// The service's name.
+pub const NAME: &str = "identity";
+/// Its schema.
+pub const SCHEMA: &str = "identity";
+/// Its own migrations; those of every schema run before.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// Wires the service: loads or makes the signing keys and the first system admin, then gives the RPCs.
+///
+/// # Errors
+/// The database is away, a stored key does not open, or the hashing threads can't be started.
+pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
+    let db = deps.db.clone();
+    let lifetimes = lifetimes(config);
+    let sealed = Sealed::new(db.sealer().clone());
+    let hashing = start_hashing(config).await?;
+    let keys = key::ops::Ops::start(db.clone(), config.signing_algorithm, lifetimes.access_token).await?;
+    let tokens = VerificationTokens::new(db.sealer());
+    let token_ttl = Span::seconds(config.verification_token_seconds.into());
+    let users = user::ops::Ops { db: db.clone(), sealed: sealed.clone(), hashing: hashing.clone(), tokens, token_ttl };
+    users.ensure_first_admin(&config.first_admin).await?;
+
+    let refresh_tokens = RefreshTokens::new(db.sealer().clone());
+    let sessions = session::ops::Ops { db: db.clone(), sealed: sealed.clone(), hashing, keys: keys.clone(), refresh_tokens, lifetimes };
+    let propagation_wait = Duration::from_millis(config.propagation_wait_ms.into());
+    let organizations = organization::ops::Ops { db: db.clone(), propagation_wait };
+    let workspaces = workspace::ops::Ops { db: db.clone(), propagation_wait };
+    let members = member::ops::Ops { db: db.clone(), sealed, propagation_wait };
+    let revocations = revocation::ops::Ops { db, log: deps.log.clone() };
+
+    let poll = Duration::from_secs(config.key_poll_seconds.into());
+    deps.tasks.spawn("signing key", keys.clone().keep(poll, deps.tasks.shutdown().clone()));
+    deps.tasks.spawn("pruning", revocations.clone().prune(deps.tasks.shutdown().clone()));
+
+    Ok(Service::new(NAME)
+        .add(AccountServiceServer::new(user::account_grpc::Grpc { ops: users.clone() }))
+        .add(UserServiceServer::new(user::grpc::Grpc { ops: users }))
+        .add(SessionServiceServer::new(session::grpc::Grpc { ops: sessions }))
+        .add(KeyServiceServer::new(key::grpc::Grpc { ops: keys }))
+        .add(RevocationServiceServer::new(revocation::grpc::Grpc { ops: revocations }))
+        .add(OrganizationServiceServer::new(organization::grpc::Grpc { ops: organizations }))
+        .add(WorkspaceServiceServer::new(workspace::grpc::Grpc { ops: workspaces }))
+        .add(OrganizationMemberServiceServer::new(member::organization_grpc::Grpc { ops: members.clone() }))
+        .add(WorkspaceMemberServiceServer::new(member::workspace_grpc::Grpc { ops: members })))
+}
+
+fn lifetimes(config: &Config) -> Lifetimes {
+    Lifetimes {
+        access_token: Span::seconds(config.access_token_seconds.into()),
+        refresh_token: Span::seconds(config.refresh_token_seconds.into()),
+        session: Span::seconds(config.session_seconds.into()),
+        refresh_grace: Span::seconds(config.refresh_grace_seconds.into()),
+    }
+}
+
+/// The first hash measures how long one takes, so it runs where it holds nobody up.
+async fn start_hashing(config: &Config) -> anyhow::Result<Hashing> {
+    let (cost, threads, ahead_max) = (config.hashing.cost(), config.hashing.thread_count(), config.hashing.queue_max as usize);
+    Ok(tokio::task::spawn_blocking(move || Hashing::start(cost, threads, ahead_max)).await??)
+}

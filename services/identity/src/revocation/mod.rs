@@ -1,0 +1,46 @@
+//! Tokens to refuse before their time. A revocation matters until no token it could match lives any more; then it is pruned.
+
+pub mod convert;
+pub mod grpc;
+pub mod ops;
+pub mod store;
+
+use runtime::SessionId;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+/// Clocks of verifiers may be behind ours by so much.
+const SKEW: Duration = Duration::MINUTE;
+
+/// What is revoked. As in the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[repr(i16)]
+pub enum RevocationKind {
+    /// One session.
+    Session = 1,
+    /// All sessions of a user.
+    User = 2,
+    /// All tokens for an organization.
+    Organization = 3,
+}
+
+/// Tokens to refuse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// What is revoked.
+    pub kind: RevocationKind,
+    /// The session, user or organization.
+    pub subject_id: Uuid,
+    /// Tokens issued before this are refused; for a session all are.
+    pub not_before: OffsetDateTime,
+    /// No token it could match lives longer.
+    pub expire_time: OffsetDateTime,
+}
+
+impl Revocation {
+    /// Of a session, at `now`. Its tokens live `token_ttl` at most; a session that is over gets no new ones.
+    pub fn of_session(id: SessionId, now: OffsetDateTime, token_ttl: Duration) -> Self {
+        let expire_time = now + token_ttl + SKEW;
+        Revocation { kind: RevocationKind::Session, subject_id: id.uuid(), not_before: now, expire_time }
+    }
+}

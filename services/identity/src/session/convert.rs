@@ -1,0 +1,69 @@
+//! Sessions between the domain and the contract.
+
+use contract::identity::v1 as pb;
+use contract::time::timestamp;
+use runtime::OrganizationId;
+use time::OffsetDateTime;
+
+use super::{Context, Session, SessionState, Tokens};
+use crate::decode;
+
+impl From<SessionState> for pb::SessionState {
+    fn from(state: SessionState) -> Self {
+        match state {
+            SessionState::Active => pb::SessionState::Active,
+            SessionState::Revoked => pb::SessionState::Revoked,
+            SessionState::Expired => pb::SessionState::Expired,
+        }
+    }
+}
+
+/// The session as it stands at `now`.
+pub(crate) fn session_at(session: Session, now: OffsetDateTime) -> pb::Session {
+    let state = session.state(now);
+    message(session, state)
+}
+
+/// In an event a session is what its row says: whether time has run out is for the reader to see.
+impl From<Session> for pb::Session {
+    fn from(session: Session) -> Self {
+        let state = if session.revoked { SessionState::Revoked } else { SessionState::Active };
+        message(session, state)
+    }
+}
+
+fn message(session: Session, state: SessionState) -> pb::Session {
+    pb::Session {
+        session_id: session.id.to_string(),
+        user_id: session.user_id.to_string(),
+        organization_id: session.organization_id.to_string(),
+        workspace_id: session.workspace_id.map(String::from).unwrap_or_default(),
+        state: pb::SessionState::from(state).into(),
+        client_address: session.client_address.unwrap_or_default(),
+        user_agent: session.user_agent.unwrap_or_default(),
+        create_time: Some(timestamp(session.create_time)),
+        last_use_time: Some(timestamp(session.last_use_time)),
+        expire_time: Some(timestamp(session.expire_time)),
+    }
+}
+
+impl From<Tokens> for pb::TokenPair {
+    fn from(tokens: Tokens) -> Self {
+        pb::TokenPair {
+            access_token: tokens.access_token,
+            access_token_expire_time: Some(timestamp(tokens.access_token_expire_time)),
+            refresh_token: tokens.refresh_token,
+            refresh_token_expire_time: Some(timestamp(tokens.refresh_token_expire_time)),
+        }
+    }
+}
+
+impl TryFrom<&pb::SwitchContextRequest> for Context {
+    type Error = rpc::Error;
+
+    fn try_from(req: &pb::SwitchContextRequest) -> Result<Self, rpc::Error> {
+        let organization_id: OrganizationId = decode::id("organization_id", &req.organization_id)?;
+        let workspace_id = decode::optional_id("workspace_id", &req.workspace_id)?;
+        Ok(Context { organization_id, workspace_id })
+    }
+}

@@ -1,0 +1,57 @@
+//! SessionService: decode, do, encode.
+
+use contract::identity::v1 as pb;
+use contract::identity::v1::session_service_server::SessionService;
+use contract::time::timestamp;
+use tonic::{Request, Response, Status};
+
+use super::convert::session_at;
+use super::ops::Ops;
+use super::{Context, Session};
+use crate::decode;
+
+/// The transport of sessions.
+pub struct Grpc {
+    /// The use cases.
+    pub ops: Ops,
+}
+
+impl Grpc {
+    fn now(&self, session: Session) -> pb::Session {
+        session_at(session, self.ops.db.clock().now())
+    }
+}
+
+#[tonic::async_trait]
+impl SessionService for Grpc {
+    async fn create_session(&self, req: Request<pb::CreateSessionRequest>) -> Result<Response<pb::CreateSessionResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        let (session, tokens) = self.ops.create(&caller, &req.email, req.password.into()).await?;
+        Ok(Response::new(pb::CreateSessionResponse { session: Some(self.now(session)), tokens: Some(tokens.into()) }))
+    }
+
+    async fn refresh_session(&self, req: Request<pb::RefreshSessionRequest>) -> Result<Response<pb::RefreshSessionResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        let tokens = self.ops.refresh(&caller, &req.refresh_token).await?;
+        Ok(Response::new(pb::RefreshSessionResponse { tokens: Some(tokens.into()) }))
+    }
+
+    async fn switch_context(&self, req: Request<pb::SwitchContextRequest>) -> Result<Response<pb::SwitchContextResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        let (session, access_token, expire_time) = self.ops.switch(&caller, Context::try_from(&req)?).await?;
+        let (session, access_token_expire_time) = (Some(self.now(session)), Some(timestamp(expire_time)));
+        Ok(Response::new(pb::SwitchContextResponse { session, access_token, access_token_expire_time }))
+    }
+
+    async fn list_sessions(&self, req: Request<pb::ListSessionsRequest>) -> Result<Response<pb::ListSessionsResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        let page = self.ops.list(&caller, req.page_size, &req.page_token).await?.map(|session| self.now(session));
+        Ok(Response::new(pb::ListSessionsResponse { sessions: page.items, next_page_token: page.next_page_token }))
+    }
+
+    async fn revoke_session(&self, req: Request<pb::RevokeSessionRequest>) -> Result<Response<pb::RevokeSessionResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        let session = self.ops.revoke(&caller, decode::optional_id("session_id", &req.session_id)?).await?;
+        Ok(Response::new(pb::RevokeSessionResponse { session: Some(self.now(session)) }))
+    }
+}

@@ -1,0 +1,217 @@
+//! Sessions: ACTIVE until they are REVOKED or past their time. A terminal state never opens again.
+//!
+//! Deliberately absent: challenges and second factors, and throttling of sign-ins (each comes with its issue).
+
+pub mod convert;
+pub mod grpc;
+pub mod ops;
+pub mod refresh;
+pub mod store;
+
+use runtime::{OrganizationId, SessionId, UserId, WorkspaceId};
+use time::{Duration, OffsetDateTime};
+
+use crate::member::Role;
+use crate::token::refresh::Standing;
+
+/// Where a session stands. As in the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionState {
+    /// Open.
+    Active,
+    /// Ended by its owner or by a replayed refresh token.
+    Revoked,
+    /// Past its time.
+    Expired,
+}
+
+/// A sign-in on one device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The session.
+    pub id: SessionId,
+    /// Whose.
+    pub user_id: UserId,
+    /// The organization it acts in; the nil UUID before a switch.
+    pub organization_id: OrganizationId,
+    /// The workspace it is narrowed to.
+    pub workspace_id: Option<WorkspaceId>,
+    /// Whether it was revoked.
+    pub revoked: bool,
+    /// Which refresh token is good now, from 1.
+    pub generation: i64,
+    /// The network address it was opened from, when known.
+    pub client_address: Option<String>,
+    /// The agent it was opened with, when known.
+    pub user_agent: Option<String>,
+    /// When it was opened.
+    pub create_time: OffsetDateTime,
+    /// When its refresh token was last traded.
+    pub last_use_time: OffsetDateTime,
+    /// Until when its refresh token is good.
+    pub refresh_expire_time: OffsetDateTime,
+    /// When it ends at the latest.
+    pub expire_time: OffsetDateTime,
+}
+
+/// How long things last.
+#[derive(Clone, Copy, Debug)]
+pub struct Lifetimes {
+    /// An access token.
+    pub access_token: Duration,
+    /// A refresh token that is not used.
+    pub refresh_token: Duration,
+    /// A session at most.
+    pub session: Duration,
+    /// The time in which a used refresh token gets the same successor again.
+    pub refresh_grace: Duration,
+}
+
+/// Where a session acts: an organization, narrowed to a workspace or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// The organization; the nil UUID for none.
+    pub organization_id: OrganizationId,
+    /// The workspace it is narrowed to.
+    pub workspace_id: Option<WorkspaceId>,
+}
+
+/// What a user holds where a session acts, as the tables have it now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Whether the user is a system admin.
+    pub system_admin: bool,
+    /// The role in the organization.
+    pub organization_role: Option<Role>,
+    /// The role in the workspace itself.
+    pub workspace_role: Option<Role>,
+}
+
+/// What a session is used with.
+pub struct Tokens {
+    /// A JWT.
+    pub access_token: String,
+    /// Good until then.
+    pub access_token_expire_time: OffsetDateTime,
+    /// For the next refresh, once.
+    pub refresh_token: String,
+    /// Good until then.
+    pub refresh_token_expire_time: OffsetDateTime,
+}
+
+impl Session {
+    /// A session that is opened at `now`.
+    pub fn opened(id: SessionId, user_id: UserId, lifetimes: &Lifetimes, now: OffsetDateTime) -> Self {
+        let expire_time = now + lifetimes.session;
+        Session {
+            id,
+            user_id,
+            organization_id: OrganizationId::SYSTEM,
+            workspace_id: None,
+            revoked: false,
+            generation: 1,
+            client_address: None,
+            user_agent: None,
+            create_time: now,
+            last_use_time: now,
+            refresh_expire_time: (now + lifetimes.refresh_token).min(expire_time),
+            expire_time,
+        }
+    }
+
+    /// Where it stands at `now`. A session whose refresh token has lapsed can't be taken up again: it is over.
+    pub fn state(&self, now: OffsetDateTime) -> SessionState {
+        if self.revoked {
+            SessionState::Revoked
+        } else if now >= self.refresh_expire_time || now >= self.expire_time {
+            SessionState::Expired
+        } else {
+            SessionState::Active
+        }
+    }
+
+    /// What the rotation of refresh tokens needs to know of it.
+    pub fn standing(&self, now: OffsetDateTime) -> Standing {
+        Standing { generation: self.generation, rotate_time: self.last_use_time, is_open: self.state(now) == SessionState::Active }
+    }
+
+    /// Where it acts.
+    pub fn context(&self) -> Context {
+        Context { organization_id: self.organization_id, workspace_id: self.workspace_id }
+    }
+
+    /// The session in another context.
+    pub fn in_context(&self, context: Context) -> Self {
+        Session { organization_id: context.organization_id, workspace_id: context.workspace_id, ..self.clone() }
+    }
+}
+
+impl Context {
+    /// No organization.
+    pub const NOWHERE: Context = Context { organization_id: OrganizationId::SYSTEM, workspace_id: None };
+}
+
+impl Held {
+    /// Whether the user may act in an organization at all.
+    pub fn may_enter(&self) -> bool {
+        self.system_admin || self.organization_role.is_some()
+    }
+
+    /// For display in the access token.
+    pub fn roles(&self) -> Vec<&'static str> {
+        let system = self.system_admin.then_some("system.admin");
+        let organization = self.organization_role.map(Role::in_organization);
+        let workspace = self.workspace_role.map(Role::in_workspace);
+        [system, organization, workspace].into_iter().flatten().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    const LIFETIMES: Lifetimes = Lifetimes {
+        access_token: Duration::minutes(15),
+        refresh_token: Duration::days(7),
+        session: Duration::days(30),
+        refresh_grace: Duration::seconds(30),
+    };
+
+    fn session() -> Session {
+        Session::opened(Uuid::from_u128(1).into(), Uuid::from_u128(2).into(), &LIFETIMES, OffsetDateTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_session_is_over_when_it_is_idle_too_long_or_too_old() {
+        let start = OffsetDateTime::UNIX_EPOCH;
+        assert_eq!(session().state(start + Duration::days(7) - Duration::SECOND), SessionState::Active);
+        assert_eq!(session().state(start + Duration::days(7)), SessionState::Expired);
+        let kept = Session { refresh_expire_time: start + Duration::days(37), ..session() };
+        assert_eq!(kept.state(start + Duration::days(30)), SessionState::Expired);
+    }
+
+    #[test]
+    fn revoked_is_told_before_expired_and_neither_refreshes() {
+        let late = OffsetDateTime::UNIX_EPOCH + Duration::days(31);
+        let revoked = Session { revoked: true, ..session() };
+        assert_eq!(revoked.state(late), SessionState::Revoked);
+        assert!(!revoked.standing(OffsetDateTime::UNIX_EPOCH).is_open);
+        assert!(!session().standing(late).is_open);
+    }
+
+    #[test]
+    fn a_refresh_token_never_outlives_its_session() {
+        let short = Lifetimes { session: Duration::days(1), ..LIFETIMES };
+        let session = Session::opened(Uuid::from_u128(1).into(), Uuid::from_u128(2).into(), &short, OffsetDateTime::UNIX_EPOCH);
+        assert_eq!(session.refresh_expire_time, session.expire_time);
+    }
+
+    #[test]
+    fn roles_are_named_for_display_from_the_widest_on() {
+        let held = Held { system_admin: true, organization_role: Some(Role::Member), workspace_role: Some(Role::Owner) };
+        assert_eq!(held.roles(), ["system.admin", "organization.member", "workspace.owner"]);
+        assert!(Held::default().roles().is_empty() && !Held::default().may_enter());
+    }
+}

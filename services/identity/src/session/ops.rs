@@ -1,0 +1,197 @@
+//! Use cases of sessions: sign-in, switching, listing, ending. Refreshing is beside, in `refresh`.
+
+use db::{Db, Kind, Order, Page, Tx};
+use rpc::Caller;
+use runtime::{SecretString, SessionId, UserId};
+
+use super::{Context, Held, Lifetimes, Session, SessionState, Tokens, store};
+use crate::error::Error;
+use crate::events;
+use crate::hashing::Hashing;
+use crate::key::ops::Ops as Keys;
+use crate::revocation::{Revocation, store as revocations};
+use crate::sealed::Sealed;
+use crate::token::access::AccessToken;
+use crate::token::refresh::{RefreshToken, RefreshTokens};
+use crate::user::ops::RESERVE;
+use crate::user::{UserState, store as users};
+use crate::{organization, workspace};
+
+/// Newest first.
+const ORDER: Order = Order::desc("create_time", Kind::Time, "session_id");
+
+/// Sessions.
+#[derive(Clone)]
+pub struct Ops {
+    /// The service's tables.
+    pub db: Db,
+    /// Sealing of columns.
+    pub sealed: Sealed,
+    /// Password hashing.
+    pub hashing: Hashing,
+    /// What signs access tokens.
+    pub keys: Keys,
+    /// Refresh tokens.
+    pub refresh_tokens: RefreshTokens,
+    /// How long things last.
+    pub lifetimes: Lifetimes,
+}
+
+impl Ops {
+    /// Opens a session by address and password. An unknown address, a wrong password and an account that is not ACTIVE get the same answer
+    /// after the same work: a hash from the same queue, and one commit.
+    ///
+    /// # Errors
+    /// `SIGN_IN_REFUSED`, `HASHING_OVERLOADED`.
+    /// # Emits
+    /// `SessionCreated`, or `SignInFailed` in a transaction that commits though the call is refused.
+    pub async fn create(&self, caller: &Caller, email: &str, password: SecretString) -> Result<(Session, Tokens), Error> {
+        let index = self.sealed.email_index(email);
+        let known = self.db.read(caller, async |tx: &mut Tx| users::credential(tx, &self.sealed, &index).await).await?;
+        let stored = known.as_ref().map(|known| known.password_hash.clone());
+        let remaining = caller.deadline().remaining().saturating_sub(RESERVE);
+        let fits = self.hashing.verify(password, stored, remaining).await?;
+        match known {
+            Some(known) if fits && known.state == UserState::Active => self.open(&caller.proven_as(known.user_id), known.user_id).await,
+            known => self.refuse(caller, &index, known.map(|known| known.user_id)).await,
+        }
+    }
+
+    async fn open(&self, caller: &Caller, user_id: UserId) -> Result<(Session, Tokens), Error> {
+        let (session, held) = self
+            .db
+            .write_unrecorded(caller, async |tx: &mut Tx| {
+                let mut session = Session::opened(self.db.ids().next_id(), user_id, &self.lifetimes, tx.now());
+                session.client_address = caller.client_address().map(str::to_owned);
+                session.user_agent = caller.user_agent().map(str::to_owned);
+                store::insert(tx, &self.sealed, &session).await?;
+                let held = store::held(tx, Context::NOWHERE).await?;
+                tx.emit(events::session_created(&session));
+                Ok::<_, Error>((session, held))
+            })
+            .await?;
+        let tokens = self.tokens(&session, &held)?;
+        Ok((session, tokens))
+    }
+
+    async fn refuse(&self, caller: &Caller, email_index: &str, user_id: Option<UserId>) -> Result<(Session, Tokens), Error> {
+        self.db
+            .write_unrecorded(caller, async |tx: &mut Tx| {
+                tx.emit(events::sign_in_failed(email_index, user_id));
+                Ok::<_, Error>(())
+            })
+            .await?;
+        Err(Error::SignInRefused)
+    }
+
+    /// Moves the caller's session to `context` and gives an access token for it. Whether the caller may enter is read from the tables, not
+    /// from a snapshot. Moving to where the session is already changes nothing and gives a fresh token.
+    ///
+    /// # Errors
+    /// `ORGANIZATION_NOT_FOUND`, `WORKSPACE_NOT_FOUND`; `SESSION_NOT_FOUND` when the session is over.
+    /// # Emits
+    /// `SessionSwitched`, same transaction.
+    pub async fn switch(&self, caller: &Caller, context: Context) -> Result<(Session, String, time::OffsetDateTime), Error> {
+        let id = caller.session_id().ok_or(Error::SessionNotFound)?;
+        let caller = caller.with_organization(context.organization_id);
+        let (session, held) = self
+            .db
+            .write_unrecorded(&caller, async |tx: &mut Tx| {
+                let held = enter(tx, context).await?;
+                let before = store::lock(tx, &self.sealed, id).await?.ok_or(Error::SessionNotFound)?;
+                if before.state(tx.now()) != SessionState::Active {
+                    return Err(Error::SessionNotFound);
+                }
+                let after = before.in_context(context);
+                if after != before {
+                    store::set_context(tx, id, context).await?;
+                    tx.emit(events::session_switched(&before, &after));
+                }
+                Ok((after, held))
+            })
+            .await?;
+        let (access_token, expire_time) = self.access_token(&session, &held)?;
+        Ok((session, access_token, expire_time))
+    }
+
+    /// A page of the caller's open sessions, newest first.
+    ///
+    /// # Errors
+    /// `PAGE_TOKEN_INVALID`.
+    pub async fn list(&self, caller: &Caller, page_size: i32, page_token: &str) -> Result<Page<Session>, Error> {
+        // The list is the caller's own wherever the token leads, so it is bound to the caller.
+        let user_id = caller.user_id()?.to_string();
+        let page = self.db.page(caller, page_size, page_token, ORDER, &[&user_id])?;
+        self.db.read(caller, async |tx: &mut Tx| store::list_open(tx, &self.sealed, &page).await).await
+    }
+
+    /// Ends one of the caller's sessions: `id`, or the one of the call. Ending it again changes nothing.
+    ///
+    /// # Errors
+    /// `SESSION_NOT_FOUND`.
+    /// # Emits
+    /// `SessionRevoked`, same transaction; every verifier of the suite hears of it.
+    pub async fn revoke(&self, caller: &Caller, id: Option<SessionId>) -> Result<Session, Error> {
+        let id = id.or(caller.session_id()).ok_or(Error::SessionNotFound)?;
+        self.db
+            .write_unrecorded(caller, async |tx: &mut Tx| {
+                let before = store::lock(tx, &self.sealed, id).await?.ok_or(Error::SessionNotFound)?;
+                let Some((after, revocation)) = self.end(tx, &before).await? else { return Ok(before) };
+                tx.emit(events::session_revoked(&before, &after, &revocation));
+                Ok(after)
+            })
+            .await
+    }
+
+    /// Revokes a session and its access tokens; `None` when it was done before. The event that tells of it is the caller's to emit.
+    pub(super) async fn end(&self, tx: &mut Tx, before: &Session) -> Result<Option<(Session, Revocation)>, Error> {
+        if !store::revoke(tx, before.id).await? {
+            return Ok(None);
+        }
+        let revocation = Revocation::of_session(before.id, tx.now(), self.lifetimes.access_token);
+        revocations::insert(tx, &revocation).await?;
+        Ok(Some((Session { revoked: true, ..before.clone() }, revocation)))
+    }
+
+    /// The pair of tokens that a session is used with now.
+    pub(super) fn tokens(&self, session: &Session, held: &Held) -> Result<Tokens, Error> {
+        let (access_token, access_token_expire_time) = self.access_token(session, held)?;
+        let token = RefreshToken { user_id: session.user_id, session_id: session.id, generation: session.generation };
+        let refresh_token = self.refresh_tokens.encode(token);
+        Ok(Tokens { access_token, access_token_expire_time, refresh_token, refresh_token_expire_time: session.refresh_expire_time })
+    }
+
+    fn access_token(&self, session: &Session, held: &Held) -> Result<(String, time::OffsetDateTime), Error> {
+        let issue_time = self.db.clock().now();
+        // Whole seconds, as the claim has it.
+        let expire_time = (issue_time + self.lifetimes.access_token).min(session.expire_time);
+        let expire_time = expire_time.replace_nanosecond(0).unwrap_or(expire_time);
+        let token = AccessToken {
+            user_id: session.user_id,
+            session_id: session.id,
+            organization_id: session.organization_id,
+            workspace_id: session.workspace_id,
+            roles: held.roles(),
+            token_id: self.db.ids().next(),
+            issue_time,
+            expire_time,
+        };
+        Ok((self.keys.sign(&token)?, expire_time))
+    }
+}
+
+/// What the caller holds in `context`, if they may enter it and it is there.
+async fn enter(tx: &mut Tx, context: Context) -> Result<Held, Error> {
+    let held = store::held(tx, context).await?;
+    if !context.organization_id.is_nil() {
+        let there = organization::store::exists(tx, context.organization_id).await?;
+        if !(there && held.may_enter()) {
+            return Err(rpc::Error::OrganizationNotFound.into());
+        }
+    }
+    match context.workspace_id {
+        // A role in an organization cascades into each of its workspaces, so a workspace that is there is one to enter.
+        Some(workspace_id) if !workspace::store::exists(tx, workspace_id).await? => Err(rpc::Error::WorkspaceNotFound.into()),
+        _ => Ok(held),
+    }
+}

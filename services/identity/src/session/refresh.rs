@@ -1,0 +1,64 @@
+//! The use case of trading a refresh token: one conditional UPDATE, and a second look only when it found nothing.
+
+use db::Tx;
+use rpc::Caller;
+
+use super::ops::Ops;
+use super::{Context, Held, Session, Tokens, store};
+use crate::error::Error;
+use crate::events;
+use crate::token::refresh::{RefreshToken, Verdict};
+
+/// What became of a refresh token. A reuse is an outcome and not an error of the transaction, so that the revocation is committed.
+enum Outcome {
+    Good(Box<Session>, Held),
+    Reused,
+    Invalid,
+}
+
+impl Ops {
+    /// Trades a refresh token for its successor and a fresh access token. A repeat within the grace, while the successor is unused, gets the
+    /// same successor byte for byte; any other reuse revokes the session.
+    ///
+    /// # Errors
+    /// `REFRESH_TOKEN_INVALID`, `REFRESH_TOKEN_REUSED`.
+    /// # Emits
+    /// `SessionRefreshReused` on reuse, in a transaction that commits though the call is refused.
+    pub async fn refresh(&self, caller: &Caller, token: &str) -> Result<Tokens, Error> {
+        let token = self.refresh_tokens.decode(token).map_err(|_| Error::RefreshTokenInvalid)?;
+        let outcome = self.db.write_unrecorded(&caller.proven_as(token.user_id), async |tx: &mut Tx| self.trade(tx, &token).await).await?;
+        match outcome {
+            Outcome::Good(session, held) => self.tokens(&session, &held),
+            Outcome::Reused => Err(Error::RefreshTokenReused),
+            Outcome::Invalid => Err(Error::RefreshTokenInvalid),
+        }
+    }
+
+    async fn trade(&self, tx: &mut Tx, token: &RefreshToken) -> Result<Outcome, Error> {
+        if let Some(session) = store::trade(tx, &self.sealed, token, self.lifetimes.refresh_token).await? {
+            return in_force(tx, session).await;
+        }
+        let Some(session) = store::find(tx, &self.sealed, token.session_id).await? else { return Ok(Outcome::Invalid) };
+        match session.standing(tx.now()).judge(token.generation, tx.now(), self.lifetimes.refresh_grace) {
+            Verdict::Repeat => in_force(tx, session).await,
+            Verdict::Invalid => Ok(Outcome::Invalid),
+            Verdict::Reused => {
+                // Somebody else may have revoked it since it was read; then the event is theirs.
+                if let Some((after, revocation)) = self.end(tx, &session).await? {
+                    tx.emit(events::session_refresh_reused(&session, &after, &revocation));
+                }
+                Ok(Outcome::Reused)
+            }
+        }
+    }
+}
+
+/// The session with what its user holds now. Who is no longer a member where the session acts is led back to no organization.
+async fn in_force(tx: &mut Tx, session: Session) -> Result<Outcome, Error> {
+    let held = store::held(tx, session.context()).await?;
+    if session.organization_id.is_nil() || held.may_enter() {
+        return Ok(Outcome::Good(Box::new(session), held));
+    }
+    store::set_context(tx, session.id, Context::NOWHERE).await?;
+    Ok(Outcome::Good(Box::new(session.in_context(Context::NOWHERE)), held))
+}

@@ -1,0 +1,174 @@
+//! SQL of sessions. The table's floor shows a caller their own alone.
+
+use db::{Cursor, Page, PageRequest, Tx};
+use runtime::{OrganizationId, SessionId, UserId, WorkspaceId};
+use time::{Duration, OffsetDateTime};
+
+use super::{Context, Held, Session};
+use crate::error::Error;
+use crate::member::Role;
+use crate::sealed::{Column, Sealed, Unopened};
+use crate::token::refresh::RefreshToken;
+
+/// A row as it lies in the table.
+struct Row {
+    session_id: SessionId,
+    user_id: UserId,
+    organization_id: OrganizationId,
+    workspace_id: Option<WorkspaceId>,
+    state: i16,
+    generation: i64,
+    client_address: Option<Vec<u8>>,
+    user_agent: Option<Vec<u8>>,
+    create_time: OffsetDateTime,
+    last_use_time: OffsetDateTime,
+    refresh_expire_time: OffsetDateTime,
+    expire_time: OffsetDateTime,
+}
+
+const ACTIVE: i16 = 1;
+const REVOKED: i16 = 2;
+
+impl Row {
+    fn open(self, sealed: &Sealed) -> Result<Session, Unopened> {
+        let id = self.session_id.uuid();
+        let open = |column, value: Option<Vec<u8>>| value.map(|value| sealed.open(column, id, &value)).transpose();
+        Ok(Session {
+            id: self.session_id,
+            user_id: self.user_id,
+            organization_id: self.organization_id,
+            workspace_id: self.workspace_id,
+            revoked: self.state == REVOKED,
+            generation: self.generation,
+            client_address: open(Column::CLIENT_ADDRESS, self.client_address)?,
+            user_agent: open(Column::USER_AGENT, self.user_agent)?,
+            create_time: self.create_time,
+            last_use_time: self.last_use_time,
+            refresh_expire_time: self.refresh_expire_time,
+            expire_time: self.expire_time,
+        })
+    }
+}
+
+pub(super) async fn insert(tx: &mut Tx, sealed: &Sealed, session: &Session) -> Result<(), Error> {
+    let id = session.id.uuid();
+    let seal = |column, value: &Option<String>| value.as_ref().map(|value| sealed.seal(column, id, value));
+    sqlx::query!(
+        "INSERT INTO identity.session (session_id, user_id, organization_id, workspace_id, state, generation, client_address, user_agent,
+                                       create_time, last_use_time, refresh_expire_time, expire_time)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        id,
+        session.user_id as _,
+        session.organization_id as _,
+        session.workspace_id as _,
+        ACTIVE,
+        session.generation,
+        seal(Column::CLIENT_ADDRESS, &session.client_address),
+        seal(Column::USER_AGENT, &session.user_agent),
+        session.create_time,
+        session.last_use_time,
+        session.refresh_expire_time,
+        session.expire_time,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Trades the refresh token in, if it is the good one of a session that is open: at most one caller gets the row.
+pub(super) async fn trade(tx: &mut Tx, sealed: &Sealed, token: &RefreshToken, refresh_ttl: Duration) -> Result<Option<Session>, Error> {
+    let now = tx.now();
+    let row = sqlx::query_as!(
+        Row,
+        r#"UPDATE identity.session
+           SET generation = generation + 1, last_use_time = $3, refresh_expire_time = least($4, expire_time)
+           WHERE session_id = $1 AND generation = $2 AND state = 1 AND refresh_expire_time > $3 AND expire_time > $3
+           RETURNING session_id AS "session_id: SessionId", user_id AS "user_id: UserId", organization_id AS "organization_id: OrganizationId",
+                     workspace_id AS "workspace_id: WorkspaceId", state, generation, client_address, user_agent, create_time, last_use_time,
+                     refresh_expire_time, expire_time"#,
+        token.session_id as _,
+        token.generation,
+        now,
+        now + refresh_ttl,
+    );
+    Ok(row.fetch_optional(tx.conn()).await?.map(|row| row.open(sealed)).transpose()?)
+}
+
+pub(super) async fn find(tx: &mut Tx, sealed: &Sealed, id: SessionId) -> Result<Option<Session>, Error> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT session_id AS "session_id: SessionId", user_id AS "user_id: UserId", organization_id AS "organization_id: OrganizationId",
+                  workspace_id AS "workspace_id: WorkspaceId", state, generation, client_address, user_agent, create_time, last_use_time,
+                  refresh_expire_time, expire_time
+           FROM identity.session WHERE session_id = $1"#,
+        id as _,
+    );
+    Ok(row.fetch_optional(tx.conn()).await?.map(|row| row.open(sealed)).transpose()?)
+}
+
+/// The session, held until the transaction ends.
+pub(super) async fn lock(tx: &mut Tx, sealed: &Sealed, id: SessionId) -> Result<Option<Session>, Error> {
+    let held = sqlx::query_scalar!("SELECT true FROM identity.session WHERE session_id = $1 FOR UPDATE", id as _);
+    match held.fetch_optional(tx.conn()).await? {
+        Some(_) => find(tx, sealed, id).await,
+        None => Ok(None),
+    }
+}
+
+/// Moves the session to another context.
+pub(super) async fn set_context(tx: &mut Tx, id: SessionId, context: Context) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE identity.session SET organization_id = $2, workspace_id = $3 WHERE session_id = $1",
+        id as _,
+        context.organization_id as _,
+        context.workspace_id as _,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Ends the session; false when it was revoked already.
+pub(super) async fn revoke(tx: &mut Tx, id: SessionId) -> Result<bool, Error> {
+    let done =
+        sqlx::query!("UPDATE identity.session SET state = 2 WHERE session_id = $1 AND state = 1", id as _).execute(tx.conn()).await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// What the user of this transaction holds in `context`.
+pub(crate) async fn held(tx: &mut Tx, context: Context) -> Result<Held, Error> {
+    let row = sqlx::query!(
+        r#"SELECT identity.is_system_admin() AS "system_admin!",
+                  (SELECT m.role FROM identity.my_memberships() m WHERE m.organization_id = $1 AND m.workspace_id IS NULL) AS "organization_role: Role",
+                  (SELECT m.role FROM identity.my_memberships() m WHERE m.organization_id = $1 AND m.workspace_id = $2) AS "workspace_role: Role""#,
+        context.organization_id as _,
+        context.workspace_id as _,
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(Held { system_admin: row.system_admin, organization_role: row.organization_role, workspace_role: row.workspace_role })
+}
+
+/// A page of the caller's open sessions, newest first.
+pub(super) async fn list_open(tx: &mut Tx, sealed: &Sealed, page: &PageRequest) -> Result<Page<Session>, Error> {
+    let (now, user_id) = (tx.now(), tx.caller().user_id()?);
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT session_id AS "session_id: SessionId", user_id AS "user_id: UserId", organization_id AS "organization_id: OrganizationId",
+                  workspace_id AS "workspace_id: WorkspaceId", state, generation, client_address, user_agent, create_time, last_use_time,
+                  refresh_expire_time, expire_time
+           FROM identity.session
+           WHERE user_id = $1 AND state = 1 AND refresh_expire_time > $2 AND expire_time > $2
+             AND ($3::timestamptz IS NULL OR (create_time, session_id) < ($3, $4))
+           ORDER BY create_time DESC, session_id DESC LIMIT $5"#,
+        user_id as _,
+        now,
+        page.after_time(),
+        page.after_id(),
+        page.limit(),
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let sessions = rows.into_iter().map(|row| row.open(sealed)).collect::<Result<Vec<_>, _>>()?;
+    Ok(page.finish(sessions, |session| Cursor::time(session.create_time, session.id.uuid())))
+}

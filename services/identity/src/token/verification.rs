@@ -1,0 +1,124 @@
+//! Verification tokens: the proof that a person reads the mail of an address. `mvt1_` + base64url(version | user id | generation | expiry |
+//! HMAC-128) + CRC-32.
+//!
+//! Derived, never stored: the service that sends it asks for it at send time. The account's row holds the generation that is good;
+//! verifying raises it, so that a token works once.
+
+use db::Sealer;
+use runtime::UserId;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Frame, NotAToken, take};
+
+const FRAME: Frame<32> = Frame { prefix: "mvt1_" };
+
+/// What a verification token says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerificationToken {
+    /// Whose address.
+    pub user_id: UserId,
+    /// Which of the account's tokens, from 1.
+    pub generation: i64,
+    /// Good until then, to the second.
+    pub expire_time: OffsetDateTime,
+}
+
+/// Makes and reads verification tokens under one key file.
+#[derive(Clone)]
+pub struct VerificationTokens {
+    key: [u8; 32],
+}
+
+impl VerificationTokens {
+    /// Under a key of `sealer`.
+    pub fn new(sealer: &Sealer) -> Self {
+        VerificationTokens { key: sealer.derive("identity verification token") }
+    }
+
+    /// The token: the same text every time.
+    pub fn encode(&self, token: VerificationToken) -> String {
+        let mut payload = [0; 32];
+        payload[..16].copy_from_slice(token.user_id.uuid().as_bytes());
+        payload[16..24].copy_from_slice(&token.generation.to_be_bytes());
+        payload[24..].copy_from_slice(&token.expire_time.unix_timestamp().to_be_bytes());
+        FRAME.encode(&self.key, &payload)
+    }
+
+    /// What `token` says, if this service made it and its time is not past at `now`.
+    ///
+    /// # Errors
+    /// `VERIFICATION_TOKEN_INVALID` on the wire.
+    pub fn decode(&self, token: &str, now: OffsetDateTime) -> Result<VerificationToken, NotAToken> {
+        let payload = FRAME.decode(token, |_| self.key)?;
+        let mut rest = payload.as_slice();
+        let user_id = Uuid::from_bytes(take(&mut rest)).into();
+        let generation = i64::from_be_bytes(take(&mut rest));
+        let expire_time = OffsetDateTime::from_unix_timestamp(i64::from_be_bytes(take(&mut rest))).map_err(|_| NotAToken)?;
+        if now < expire_time { Ok(VerificationToken { user_id, generation, expire_time }) } else { Err(NotAToken) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use time::Duration;
+
+    use super::*;
+
+    fn tokens() -> VerificationTokens {
+        VerificationTokens::new(&Sealer::from_key(&[7; 32]))
+    }
+
+    const EXPIRE: i64 = 1_800_000_000;
+
+    fn token(user: u128, generation: i64) -> VerificationToken {
+        let expire_time = OffsetDateTime::UNIX_EPOCH + Duration::seconds(EXPIRE);
+        VerificationToken { user_id: Uuid::from_u128(user).into(), generation, expire_time }
+    }
+
+    fn now() -> OffsetDateTime {
+        OffsetDateTime::UNIX_EPOCH + Duration::seconds(EXPIRE - 1)
+    }
+
+    #[test]
+    fn a_token_is_good_to_the_second_before_its_time() {
+        let text = tokens().encode(token(1, 1));
+        assert_eq!(tokens().decode(&text, now()), Ok(token(1, 1)));
+        assert_eq!(tokens().decode(&text, now() + Duration::seconds(1)), Err(NotAToken));
+    }
+
+    #[test]
+    fn a_refresh_token_is_no_verification_token() {
+        let refresh = super::super::refresh::RefreshTokens::new(Sealer::from_key(&[7; 32]));
+        let told = super::super::refresh::RefreshToken {
+            user_id: Uuid::from_u128(1).into(),
+            session_id: Uuid::from_u128(2).into(),
+            generation: 1,
+        };
+        assert_eq!(tokens().decode(&refresh.encode(told), now()), Err(NotAToken));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded(user: u128, generation in 1..i64::MAX) {
+            prop_assert_eq!(tokens().decode(&tokens().encode(token(user, generation)), now()), Ok(token(user, generation)));
+        }
+
+        #[test]
+        fn a_flipped_bit_makes_it_no_token(user: u128, at: prop::sample::Index, bit in 0..8_u32) {
+            let mut bytes = tokens().encode(token(user, 1)).into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+            if let Ok(text) = String::from_utf8(bytes) {
+                prop_assert_eq!(tokens().decode(&text, now()), Err(NotAToken));
+            }
+        }
+
+        #[test]
+        fn a_cut_token_is_none(user: u128, cut: prop::sample::Index) {
+            let text = tokens().encode(token(user, 1));
+            prop_assert_eq!(tokens().decode(&text[..cut.index(text.len())], now()), Err(NotAToken));
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! AccountService: decode, do, encode.
+
+use contract::identity::v1 as pb;
+use contract::identity::v1::account_service_server::AccountService;
+use contract::time::timestamp;
+use tonic::{Request, Response, Status};
+
+use super::ops::{NewUser, Ops};
+use crate::decode;
+
+/// The transport of registration.
+pub struct Grpc {
+    /// The use cases.
+    pub ops: Ops,
+}
+
+#[tonic::async_trait]
+impl AccountService for Grpc {
+    async fn register_user(&self, req: Request<pb::RegisterUserRequest>) -> Result<Response<pb::RegisterUserResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        let new = NewUser { email: req.email, password: req.password.into(), display_name: req.display_name };
+        self.ops.register(&caller, new).await?;
+        Ok(Response::new(pb::RegisterUserResponse {}))
+    }
+
+    async fn issue_verification_token(
+        &self,
+        req: Request<pb::IssueVerificationTokenRequest>,
+    ) -> Result<Response<pb::IssueVerificationTokenResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        let user_id = decode::id("user_id", &req.user_id)?;
+        let (verification_token, expire_time) = self.ops.issue_verification_token(&caller, user_id).await?;
+        Ok(Response::new(pb::IssueVerificationTokenResponse { verification_token, expire_time: Some(timestamp(expire_time)) }))
+    }
+
+    async fn verify_email(&self, req: Request<pb::VerifyEmailRequest>) -> Result<Response<pb::VerifyEmailResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        let user_id = self.ops.verify_email(&caller, &req.verification_token).await?;
+        Ok(Response::new(pb::VerifyEmailResponse { user_id: user_id.to_string() }))
+    }
+}

@@ -1,0 +1,39 @@
+//! Accounts between the domain and the contract.
+
+use contract::identity::v1 as pb;
+use contract::time::timestamp;
+
+use super::{SystemRole, User, UserState};
+
+impl From<UserState> for pb::UserState {
+    fn from(state: UserState) -> Self {
+        match state {
+            UserState::Pending => pb::UserState::Pending,
+            UserState::Active => pb::UserState::Active,
+        }
+    }
+}
+
+impl From<SystemRole> for pb::SystemRole {
+    fn from(role: SystemRole) -> Self {
+        match role {
+            SystemRole::User => pb::SystemRole::User,
+            SystemRole::Admin => pb::SystemRole::Admin,
+        }
+    }
+}
+
+impl From<User> for pb::User {
+    fn from(user: User) -> Self {
+        pb::User {
+            user_id: user.id.to_string(),
+            email: user.email,
+            display_name: user.display_name,
+            state: pb::UserState::from(user.state).into(),
+            system_role: pb::SystemRole::from(user.system_role).into(),
+            etag: user.version.to_string(),
+            create_time: Some(timestamp(user.create_time)),
+            update_time: Some(timestamp(user.update_time)),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The system admin who is there from the first start, as the configuration says: without one nobody could make anything.
+//!
+//! Deliberately absent: changing a password by configuration. It is used when the account is made, and never after.
+
+use std::time::Duration;
+
+use db::Tx;
+use rpc::Caller;
+use runtime::{OrganizationId, UserId};
+
+use super::ops::Ops;
+use super::{SystemRole, User, UserState, store};
+use crate::config::FirstAdminConfig;
+use crate::error::Error;
+use crate::events;
+
+/// How long the one hash of a start may wait.
+const HASH_WAIT: Duration = Duration::from_secs(30);
+
+impl Ops {
+    /// Makes the system admin of the configuration: an ACTIVE account with the role ADMIN. An account that is there and ACTIVE gets the
+    /// role; one whose address is not proved does not, because anybody may have registered it. Replicas that start at once make one.
+    ///
+    /// # Errors
+    /// `DEPENDENCY_UNAVAILABLE`, `CONFLICT`.
+    /// # Emits
+    /// `UserRegistered` or `UserSystemRoleChanged`, same transaction; nothing when all is as it should be.
+    pub async fn ensure_first_admin(&self, config: &FirstAdminConfig) -> Result<(), Error> {
+        if config.email.is_empty() {
+            return Ok(());
+        }
+        let own = Caller::background(crate::NAME, OrganizationId::SYSTEM, None);
+        let index = self.sealed.email_index(&config.email);
+        let known = self.db.read(&own, async |tx: &mut Tx| store::credential(tx, &self.sealed, &index).await).await?;
+        match known {
+            Some(credential) if credential.state == UserState::Active => {
+                self.promote(&own.acting_as(credential.user_id), credential.user_id).await
+            }
+            Some(_) => {
+                tracing::warn!("the first admin's address belongs to an account that never proved it; it gets no role");
+                Ok(())
+            }
+            None => self.make_admin(&own, config).await,
+        }
+    }
+
+    async fn promote(&self, caller: &Caller, id: UserId) -> Result<(), Error> {
+        self.db
+            .write_unrecorded(caller, async |tx: &mut Tx| {
+                store::lock_first_admin(tx).await?;
+                let before = store::find(tx, &self.sealed, id).await?.ok_or(Error::UserNotFound)?;
+                if before.system_role == SystemRole::User {
+                    let after = before.promoted(tx.now());
+                    store::promote(tx, &after).await?;
+                    tx.emit(events::user_system_role_changed(&before, &after));
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    async fn make_admin(&self, own: &Caller, config: &FirstAdminConfig) -> Result<(), Error> {
+        let hash = self.hashing.hash(config.password.clone().into(), HASH_WAIT).await?;
+        let id: UserId = self.db.ids().next_id();
+        self.db
+            .write_unrecorded(&own.acting_as(id), async |tx: &mut Tx| {
+                store::lock_first_admin(tx).await?;
+                let registered = User::registered(id, config.email.clone(), config.display_name.clone(), tx.now());
+                let admin = User { state: UserState::Active, system_role: SystemRole::Admin, ..registered };
+                // Another replica was faster when there is one by now.
+                if store::insert(tx, &self.sealed, &admin, &hash).await? {
+                    tx.emit(events::user_registered(&admin));
+                }
+                Ok(())
+            })
+            .await
+    }
+}

@@ -1,0 +1,30 @@
+//! UserService: decode, do, encode.
+
+use contract::identity::v1 as pb;
+use contract::identity::v1::user_service_server::UserService;
+use tonic::{Request, Response, Status};
+
+use super::ops::{ListUsers, Ops};
+use crate::decode;
+
+/// The transport of reading accounts.
+pub struct Grpc {
+    /// The use cases.
+    pub ops: Ops,
+}
+
+#[tonic::async_trait]
+impl UserService for Grpc {
+    async fn get_user(&self, req: Request<pb::GetUserRequest>) -> Result<Response<pb::GetUserResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        let user = self.ops.get(&caller, decode::optional_id("user_id", &req.user_id)?).await?;
+        Ok(Response::new(pb::GetUserResponse { user: Some(user.into()) }))
+    }
+
+    async fn list_users(&self, req: Request<pb::ListUsersRequest>) -> Result<Response<pb::ListUsersResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        let list = ListUsers { page_size: req.page_size, page_token: req.page_token, filter: req.filter };
+        let page = self.ops.list(&caller, list).await?.map(Into::into);
+        Ok(Response::new(pb::ListUsersResponse { users: page.items, next_page_token: page.next_page_token }))
+    }
+}

@@ -1,0 +1,73 @@
+//! Accounts: PENDING until the address is proved, then ACTIVE.
+//!
+//! Deliberately absent: suspension, deletion and erasure (they come with the account lifecycle), and memberships (`member`).
+
+pub mod account_grpc;
+pub mod convert;
+pub mod filter;
+pub mod first_admin;
+pub mod grpc;
+pub mod ops;
+pub mod store;
+
+use runtime::UserId;
+use time::OffsetDateTime;
+
+/// Where an account stands. As in the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[repr(i16)]
+pub enum UserState {
+    /// The address is not proved; no sign-in.
+    Pending = 1,
+    /// Can sign in.
+    Active = 2,
+}
+
+/// What a person may do across organizations. As in the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[repr(i16)]
+pub enum SystemRole {
+    /// Nothing beyond memberships.
+    User = 1,
+    /// Everything, one organization at a time.
+    Admin = 2,
+}
+
+/// A person who can sign in, or will.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The user.
+    pub id: UserId,
+    /// The address, as given.
+    pub email: String,
+    /// How the person is called.
+    pub display_name: String,
+    /// Where the account stands.
+    pub state: UserState,
+    /// What the person may do across organizations.
+    pub system_role: SystemRole,
+    /// Grows by one with every change; the etag.
+    pub version: i64,
+    /// When the account was registered.
+    pub create_time: OffsetDateTime,
+    /// When it was last changed.
+    pub update_time: OffsetDateTime,
+}
+
+impl User {
+    /// An account that was just registered.
+    pub fn registered(id: UserId, email: String, display_name: String, now: OffsetDateTime) -> Self {
+        let (state, system_role) = (UserState::Pending, SystemRole::User);
+        User { id, email, display_name, state, system_role, version: 1, create_time: now, update_time: now }
+    }
+
+    /// The account with its address proved.
+    pub fn verified(&self, now: OffsetDateTime) -> Self {
+        User { state: UserState::Active, version: self.version + 1, update_time: now, ..self.clone() }
+    }
+
+    /// The account as a system admin's.
+    pub fn promoted(&self, now: OffsetDateTime) -> Self {
+        User { system_role: SystemRole::Admin, version: self.version + 1, update_time: now, ..self.clone() }
+    }
+}

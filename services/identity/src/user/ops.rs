@@ -1,0 +1,135 @@
+//! Use cases of accounts: registration, the proof of an address, reading.
+
+use std::time::Duration;
+
+use db::{Db, Page, Tx};
+use rpc::Caller;
+use runtime::{SecretString, UserId};
+use secrecy::ExposeSecret;
+use time::OffsetDateTime;
+
+use super::filter::{COLUMNS, ORDER, blinded};
+use super::{User, store};
+use crate::error::Error;
+use crate::events;
+use crate::hashing::Hashing;
+use crate::password;
+use crate::sealed::Sealed;
+use crate::token::verification::{VerificationToken, VerificationTokens};
+
+/// What a call keeps of its time for the database after its password was hashed.
+pub(crate) const RESERVE: Duration = Duration::from_millis(100);
+
+/// Accounts.
+#[derive(Clone)]
+pub struct Ops {
+    /// The service's tables.
+    pub db: Db,
+    /// Sealing of columns.
+    pub sealed: Sealed,
+    /// Password hashing.
+    pub hashing: Hashing,
+    /// Verification tokens.
+    pub tokens: VerificationTokens,
+    /// How long a verification token is good.
+    pub token_ttl: time::Duration,
+}
+
+/// An account to register.
+pub struct NewUser {
+    /// The address.
+    pub email: String,
+    /// The password, byte for byte.
+    pub password: SecretString,
+    /// How the person is called.
+    pub display_name: String,
+}
+
+/// Which page of which accounts.
+pub struct ListUsers {
+    /// As asked for.
+    pub page_size: i32,
+    /// From the page before.
+    pub page_token: String,
+    /// AIP-160.
+    pub filter: String,
+}
+
+impl Ops {
+    /// Registers an account, PENDING. For an address that has an account nothing changes; the work, the commit and the answer are the same.
+    ///
+    /// # Errors
+    /// `PASSWORD_TOO_WEAK`, `HASHING_OVERLOADED`.
+    /// # Emits
+    /// `UserRegistered`, or `RegistrationRepeated`; same transaction.
+    pub async fn register(&self, caller: &Caller, new: NewUser) -> Result<(), Error> {
+        password::check(new.password.expose_secret(), &new.email)?;
+        let hash = self.hashing.hash(new.password, caller.deadline().remaining().saturating_sub(RESERVE)).await?;
+        let id: UserId = self.db.ids().next_id();
+        self.db
+            .write_unrecorded(&caller.proven_as(id), async |tx: &mut Tx| {
+                let user = User::registered(id, new.email, new.display_name, tx.now());
+                if store::insert(tx, &self.sealed, &user, &hash).await? {
+                    tx.emit(events::user_registered(&user));
+                } else {
+                    tx.emit(events::registration_repeated(&self.sealed.email_index(&user.email)));
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// The token that proves an account's address, and until when it is good. Nothing is stored.
+    ///
+    /// # Errors
+    /// `USER_NOT_FOUND`, also when the address is proved already.
+    pub async fn issue_verification_token(&self, caller: &Caller, id: UserId) -> Result<(String, OffsetDateTime), Error> {
+        let generation = self.db.read(caller, async |tx: &mut Tx| store::pending_verification(tx, id).await).await?;
+        let generation = generation.ok_or(Error::UserNotFound)?;
+        // Whole seconds, as the token has it.
+        let expire_time = (self.db.clock().now() + self.token_ttl).replace_nanosecond(0).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        Ok((self.tokens.encode(VerificationToken { user_id: id, generation, expire_time }), expire_time))
+    }
+
+    /// Proves an address with its token: the account becomes ACTIVE. A token works once.
+    ///
+    /// # Errors
+    /// `VERIFICATION_TOKEN_INVALID`.
+    /// # Emits
+    /// `UserVerified`, same transaction.
+    pub async fn verify_email(&self, caller: &Caller, token: &str) -> Result<UserId, Error> {
+        let token = self.tokens.decode(token, self.db.clock().now()).map_err(|_| Error::VerificationTokenInvalid)?;
+        self.db
+            .write_unrecorded(&caller.proven_as(token.user_id), async |tx: &mut Tx| {
+                let before = store::find(tx, &self.sealed, token.user_id).await?.ok_or(Error::VerificationTokenInvalid)?;
+                let after = before.verified(tx.now());
+                if !store::verify(tx, &after, token.generation).await? {
+                    return Err(Error::VerificationTokenInvalid);
+                }
+                tx.emit(events::user_verified(&before, &after));
+                Ok(after.id)
+            })
+            .await
+    }
+
+    /// A user: the caller (`None`), or one the caller shares the organization with. The table's floor decides, on memberships as they are now.
+    ///
+    /// # Errors
+    /// `USER_NOT_FOUND`.
+    pub async fn get(&self, caller: &Caller, id: Option<UserId>) -> Result<User, Error> {
+        let id = id.map_or_else(|| caller.user_id(), Ok)?;
+        let user = self.db.read(caller, async |tx: &mut Tx| store::find(tx, &self.sealed, id).await).await?;
+        user.ok_or(Error::UserNotFound)
+    }
+
+    /// A page of all accounts, oldest first. For system admins: `open` has refused everybody else, and the floor shows nobody else more
+    /// than their co-members.
+    ///
+    /// # Errors
+    /// `FILTER_INVALID`, `PAGE_TOKEN_INVALID`.
+    pub async fn list(&self, caller: &Caller, list: ListUsers) -> Result<Page<User>, Error> {
+        let filter = db::Filter::parse(&blinded(&list.filter, &self.sealed)?, COLUMNS)?;
+        let page = self.db.page(caller, list.page_size, &list.page_token, ORDER, &[&list.filter])?;
+        self.db.read(caller, async |tx: &mut Tx| store::list(tx, &self.sealed, &filter, &page).await).await
+    }
+}

@@ -1,0 +1,152 @@
+//! SQL of accounts. Address, name and hash are sealed; which rows are seen is the table's floor: one's own, who shares the organization,
+//! all for system admins.
+
+use db::{Cursor, Filter, Page, PageRequest, Tx};
+use runtime::UserId;
+use sqlx::{Postgres, QueryBuilder};
+use time::OffsetDateTime;
+
+use super::{SystemRole, User, UserState};
+use crate::error::Error;
+use crate::sealed::{Column, Sealed, Unopened};
+
+/// A row as it lies in the table.
+#[derive(sqlx::FromRow)]
+pub(super) struct Row {
+    user_id: UserId,
+    email: Vec<u8>,
+    display_name: Vec<u8>,
+    state: UserState,
+    system_role: SystemRole,
+    version: i64,
+    create_time: OffsetDateTime,
+    update_time: OffsetDateTime,
+}
+
+impl Row {
+    fn open(self, sealed: &Sealed) -> Result<User, Unopened> {
+        Ok(User {
+            id: self.user_id,
+            email: sealed.open(Column::EMAIL, self.user_id.uuid(), &self.email)?,
+            display_name: sealed.open(Column::DISPLAY_NAME, self.user_id.uuid(), &self.display_name)?,
+            state: self.state,
+            system_role: self.system_role,
+            version: self.version,
+            create_time: self.create_time,
+            update_time: self.update_time,
+        })
+    }
+}
+
+/// What a sign-in is checked against.
+pub(crate) struct Credential {
+    pub(crate) user_id: UserId,
+    pub(crate) state: UserState,
+    pub(crate) password_hash: String,
+}
+
+/// Inserts an account; false when the address has one.
+pub(super) async fn insert(tx: &mut Tx, sealed: &Sealed, user: &User, password_hash: &str) -> Result<bool, Error> {
+    let id = user.id.uuid();
+    let done = sqlx::query!(
+        "INSERT INTO identity.user_account (user_id, email, email_index, display_name, password_hash, state, system_role, version, create_time, update_time)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (email_index) DO NOTHING",
+        id,
+        sealed.seal(Column::EMAIL, id, &user.email),
+        sealed.email_index(&user.email),
+        sealed.seal(Column::DISPLAY_NAME, id, &user.display_name),
+        sealed.seal(Column::PASSWORD_HASH, id, password_hash),
+        user.state as _,
+        user.system_role as _,
+        user.version,
+        user.create_time,
+        user.update_time,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(super) async fn find(tx: &mut Tx, sealed: &Sealed, id: UserId) -> Result<Option<User>, Error> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT user_id AS "user_id: UserId", email, display_name, state AS "state: UserState", system_role AS "system_role: SystemRole",
+                  version, create_time, update_time
+           FROM identity.user_account WHERE user_id = $1"#,
+        id as _,
+    );
+    Ok(row.fetch_optional(tx.conn()).await?.map(|row| row.open(sealed)).transpose()?)
+}
+
+/// Before there is a principal: who has the address, and the hash to check a password against.
+pub(crate) async fn credential(tx: &mut Tx, sealed: &Sealed, email_index: &str) -> Result<Option<Credential>, Error> {
+    let row = sqlx::query!(
+        r#"SELECT user_id AS "user_id!: UserId", state AS "state!: UserState", password_hash AS "password_hash!"
+           FROM identity.sign_in_credential($1)"#,
+        email_index,
+    );
+    let Some(row) = row.fetch_optional(tx.conn()).await? else { return Ok(None) };
+    let password_hash = sealed.open(Column::PASSWORD_HASH, row.user_id.uuid(), &row.password_hash)?;
+    Ok(Some(Credential { user_id: row.user_id, state: row.state, password_hash }))
+}
+
+/// The good generation of an account's verification token; `None` unless the account waits for one.
+pub(super) async fn pending_verification(tx: &mut Tx, id: UserId) -> Result<Option<i64>, Error> {
+    let generation = sqlx::query_scalar!("SELECT identity.pending_verification($1)", id as _);
+    Ok(generation.fetch_one(tx.conn()).await?)
+}
+
+/// Stores what [`User::verified`] made of an account, if its token's `generation` is the good one: once.
+pub(super) async fn verify(tx: &mut Tx, user: &User, generation: i64) -> Result<bool, Error> {
+    let done = sqlx::query!(
+        "UPDATE identity.user_account SET state = $3, verification_generation = verification_generation + 1, version = $4, update_time = $5
+         WHERE user_id = $1 AND verification_generation = $2 AND state = 1",
+        user.id as _,
+        generation,
+        user.state as _,
+        user.version,
+        user.update_time,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Stores what [`User::promoted`] made of an account.
+pub(super) async fn promote(tx: &mut Tx, user: &User) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE identity.user_account SET system_role = $2, version = $3, update_time = $4 WHERE user_id = $1",
+        user.id as _,
+        user.system_role as _,
+        user.version,
+        user.update_time,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// One replica at a time makes the first system admin, to the end of the transaction.
+pub(super) async fn lock_first_admin(tx: &mut Tx) -> Result<(), Error> {
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('identity.first_admin', 0))").execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// The user whom an admin names by id or address, if they can sign in.
+pub(crate) async fn active_user(tx: &mut Tx, id: Option<UserId>, email_index: Option<&str>) -> Result<Option<UserId>, Error> {
+    let user = sqlx::query_scalar!(r#"SELECT identity.active_user($1, $2) AS "user_id: UserId""#, id as _, email_index);
+    Ok(user.fetch_one(tx.conn()).await?)
+}
+
+/// A page of every account that passes `filter`, oldest first.
+pub(super) async fn list(tx: &mut Tx, sealed: &Sealed, filter: &Filter, page: &PageRequest) -> Result<Page<User>, Error> {
+    let mut query: QueryBuilder<Postgres> = QueryBuilder::new(
+        "SELECT u.user_id, u.email, u.display_name, u.state, u.system_role, u.version, u.create_time, u.update_time
+         FROM identity.user_account u WHERE true",
+    );
+    filter.push(&mut query);
+    page.push(&mut query);
+    let rows: Vec<Row> = query.build_query_as().fetch_all(tx.conn()).await?;
+    let users = rows.into_iter().map(|row| row.open(sealed)).collect::<Result<Vec<_>, _>>()?;
+    Ok(page.finish(users, |user| Cursor::time(user.create_time, user.id.uuid())))
+}
