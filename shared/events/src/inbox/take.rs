@@ -32,6 +32,8 @@ struct Delivery {
     message: Message,
     event: Result<Logged, String>,
     stream_sequence: u64,
+    /// How many messages were behind it when it was delivered.
+    pending: u64,
     done: AtomicBool,
 }
 
@@ -42,6 +44,10 @@ impl<H: Handler> Consumer<H> {
     /// Takes messages, those of one aggregate in their order. Up to the stream sequence `known_until` some may be taken already.
     pub(super) async fn take_all(&self, source: &'static str, messages: Vec<Message>, known_until: u64) -> Result<(), Away> {
         let mut deliveries: Vec<Delivery> = messages.into_iter().map(|message| Delivery::of(message, source)).collect();
+        if let Some(last) = deliveries.last() {
+            metrics::gauge!("muster_inbox_lag", "service" => self.log.service(), "consumer" => self.name, "source" => source)
+                .set(last.pending as f64);
+        }
         if deliveries.first().is_some_and(|first| first.stream_sequence <= known_until) {
             deliveries = self.acknowledge_known(source, deliveries).await?;
         }
@@ -180,14 +186,14 @@ impl<H: Handler> Consumer<H> {
 
 impl Delivery {
     fn of(message: Message, source: &str) -> Self {
-        let stream_sequence = message.info().map(|info| info.stream_sequence).unwrap_or_default();
+        let (stream_sequence, pending) = message.info().map(|info| (info.stream_sequence, info.pending)).unwrap_or_default();
         let event = match message.headers.as_ref().map(from_headers) {
             Some(Ok(envelope)) if envelope.service == source => Ok(Logged { envelope, body: message.payload.clone() }),
             Some(Ok(_)) => Err("the event is of another service than its stream".to_owned()),
             Some(Err(error)) => Err(error.to_string()),
             None => Err("the message has no headers".to_owned()),
         };
-        Delivery { message, event, stream_sequence, done: AtomicBool::new(false) }
+        Delivery { message, event, stream_sequence, pending, done: AtomicBool::new(false) }
     }
 
     /// Tells the server what became of it. An answer that is lost costs one more delivery, which is found in the inbox.
