@@ -52,6 +52,9 @@ pub enum Error {
     /// More than [`EVENTS_MAX`](crate::EVENTS_MAX) events in one transaction.
     #[error("{0} events in one transaction")]
     TooManyEvents(usize),
+    /// Events of more than [`EVENTS_BYTES_MAX`](crate::EVENTS_BYTES_MAX) bytes together in one transaction.
+    #[error("events of {0} bytes in one transaction")]
+    EventsTooLarge(usize),
     /// An event of more than [`EVENT_BYTES_MAX`](crate::EVENT_BYTES_MAX) bytes.
     #[error("{type_name} of {bytes} bytes")]
     EventTooLarge {
@@ -121,9 +124,12 @@ impl Fault for Error {
             Error::FilterInvalid { .. } => (Code::InvalidArgument, Wire::FilterInvalid.into()),
             Error::OrderInvalid => (Code::InvalidArgument, Wire::OrderInvalid.into()),
             Error::RequestIdReused => (Code::InvalidArgument, Wire::RequestIdReused.into()),
-            Error::TooManyEvents(_) | Error::EventTooLarge { .. } | Error::Answer(_) | Error::DoesNotOpen(_) | Error::Fatal(_) => {
-                (Code::Internal, Wire::Internal.into())
-            }
+            Error::TooManyEvents(_)
+            | Error::EventsTooLarge(_)
+            | Error::EventTooLarge { .. }
+            | Error::Answer(_)
+            | Error::DoesNotOpen(_)
+            | Error::Fatal(_) => (Code::Internal, Wire::Internal.into()),
         }
     }
 

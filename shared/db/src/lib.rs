@@ -84,7 +84,7 @@ pub use error::{Error, OnConstraint, Result};
 pub use filter::{Column, EnumValue, FILTER_DEPTH_MAX, FILTER_LENGTH_MAX, FILTER_TERMS_MAX, Filter, Kind};
 pub use migrate::{MigrationStatus, Migrator};
 pub use order::Order;
-pub use outbox::{EVENT_BYTES_MAX, EVENTS_MAX};
+pub use outbox::{EVENT_BYTES_MAX, EVENTS_BYTES_MAX, EVENTS_MAX};
 pub use page::{Cursor, PAGE_SIZE, PAGE_SIZE_MAX, Page, PageRequest};
 pub use seal::{DoesNotOpen, KeyFileError, Sealer};
 pub use startup::StartupError;

@@ -10,6 +10,8 @@ use crate::Error;
 pub const EVENTS_MAX: usize = 10_000;
 /// The largest event, in bytes; the outbox's own check says the same.
 pub const EVENT_BYTES_MAX: usize = 256 * 1024;
+/// The most bytes of all events of one transaction: they wait in memory and go in one message, of which Postgres takes 1 GiB.
+pub const EVENTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Column by column, as the statement takes them.
 #[derive(Debug, Default)]
@@ -22,6 +24,7 @@ pub(crate) struct Outbox {
     pub(crate) redacted_paths: Vec<String>,
     pub(crate) bodies: Vec<Vec<u8>>,
     emitted: usize,
+    bytes: usize,
     too_large: Option<Error>,
 }
 
@@ -34,7 +37,8 @@ impl Outbox {
         if bytes > EVENT_BYTES_MAX {
             self.too_large = Some(Error::EventTooLarge { type_name: E::full_name(), bytes });
         }
-        if self.emitted > EVENTS_MAX || self.too_large.is_some() {
+        self.bytes += bytes;
+        if self.too_large.is_some() || self.emitted > EVENTS_MAX || self.bytes > EVENTS_BYTES_MAX {
             return;
         }
         self.event_ids.push(event_id);
@@ -50,11 +54,12 @@ impl Outbox {
     }
 
     /// # Errors
-    /// [`Error::EventTooLarge`], [`Error::TooManyEvents`].
+    /// [`Error::EventTooLarge`], [`Error::TooManyEvents`], [`Error::EventsTooLarge`].
     pub(crate) fn check(&mut self) -> Result<(), Error> {
         match self.too_large.take() {
             Some(error) => Err(error),
             None if self.emitted > EVENTS_MAX => Err(Error::TooManyEvents(self.emitted)),
+            None if self.bytes > EVENTS_BYTES_MAX => Err(Error::EventsTooLarge(self.bytes)),
             None => Ok(()),
         }
     }

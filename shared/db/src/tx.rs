@@ -57,8 +57,8 @@ impl Tx {
     /// Tells the world what happened: the event is committed with this transaction, or not at all. Fields that tell who a person is are
     /// cleared and their paths kept in the envelope.
     ///
-    /// At most [`EVENTS_MAX`](crate::EVENTS_MAX) events of at most [`EVENT_BYTES_MAX`](crate::EVENT_BYTES_MAX) bytes; beyond, the
-    /// transaction fails as it commits. A use case bounds its batch.
+    /// At most [`EVENTS_MAX`](crate::EVENTS_MAX) events of [`EVENT_BYTES_MAX`](crate::EVENT_BYTES_MAX) bytes each and
+    /// [`EVENTS_BYTES_MAX`](crate::EVENTS_BYTES_MAX) together; beyond, the transaction fails as it commits. A use case bounds its batch.
     pub fn emit<E: Event>(&mut self, event: E) {
         let event_id = self.db.ids().next();
         self.outbox.push(event_id, event);

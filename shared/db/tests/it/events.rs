@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use contract::common::v1::EventEnvelope;
 use contract::identity::v1::{User, UserRegistered};
-use db::{EVENT_BYTES_MAX, EVENTS_MAX, Error as DbError};
+use db::{EVENT_BYTES_MAX, EVENTS_BYTES_MAX, EVENTS_MAX, Error as DbError};
 use prost::Message;
 use rpc::Caller;
 use runtime::Ids;
@@ -124,6 +124,8 @@ async fn too_many_or_too_large_events_undo_the_transaction() {
     };
     assert!(matches!(emit(EVENTS_MAX + 1, "k".to_owned()).await, Err(Error::Db(DbError::TooManyEvents(count))) if count == EVENTS_MAX + 1));
     assert!(matches!(emit(1, "k".repeat(EVENT_BYTES_MAX)).await, Err(Error::Db(DbError::EventTooLarge { .. }))));
+    let (each, count) = (200 * 1024, EVENTS_BYTES_MAX / (200 * 1024) + 1);
+    assert!(matches!(emit(count, "k".repeat(each)).await, Err(Error::Db(DbError::EventsTooLarge(_)))));
     assert_eq!(pad.count("SELECT count(*) FROM pad.note").await, 0);
     emit(EVENTS_MAX, "k".to_owned()).await.unwrap();
     assert_eq!(pad.count("SELECT count(*) FROM pad.outbox").await, i64::try_from(EVENTS_MAX).unwrap());
