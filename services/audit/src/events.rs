@@ -4,11 +4,14 @@ use events::{Handler, Outcome, Received};
 
 use crate::record::ops::Ops;
 
+/// The name of its durable consumer. Under another name it would take every event again, and find each one recorded.
+pub(crate) const CONSUMER: &str = "audit";
+
 /// The services whose events are recorded.
-pub const SOURCES: &[&str] = &["identity", "authorization", "tasks"];
+pub(crate) const SOURCES: &[&str] = &["identity", "authorization", "tasks"];
 
 /// Records each event in the transaction that marks it as taken.
-pub struct Recorder(pub Ops);
+pub(crate) struct Recorder(pub(crate) Ops);
 
 impl Handler for Recorder {
     async fn handle(&self, tx: &mut db::Tx, event: &Received) -> Result<(), Outcome> {

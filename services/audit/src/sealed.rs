@@ -8,22 +8,22 @@ const AGENT: &str = "audit.record.user_agent";
 
 /// Seals and opens what a record holds of a person. What is sealed is bound to its record.
 #[derive(Clone)]
-pub struct Sealed(Sealer);
+pub(crate) struct Sealed(Sealer);
 
 impl Sealed {
     /// Under `sealer`'s key.
-    pub fn new(sealer: Sealer) -> Sealed {
+    pub(crate) fn new(sealer: Sealer) -> Sealed {
         Sealed(sealer)
     }
 
     /// `(client_address, user_agent)`, sealed; `None` for what is not known.
-    pub fn seal(&self, audit_event_id: Uuid, address: &str, agent: &str) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+    pub(crate) fn seal(&self, audit_event_id: Uuid, address: &str, agent: &str) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
         let seal = |label, text: &str| (!text.is_empty()).then(|| self.0.seal(label, audit_event_id.as_bytes(), text.as_bytes()));
         (seal(ADDRESS, address), seal(AGENT, agent))
     }
 
     /// `(client_address, user_agent)` in the clear; empty for what is not known or no longer opens.
-    pub fn open(&self, audit_event_id: Uuid, address: Option<&[u8]>, agent: Option<&[u8]>) -> (String, String) {
+    pub(crate) fn open(&self, audit_event_id: Uuid, address: Option<&[u8]>, agent: Option<&[u8]>) -> (String, String) {
         let open = |label, sealed: Option<&[u8]>| {
             let text = sealed.and_then(|sealed| self.0.open(label, audit_event_id.as_bytes(), sealed).ok());
             text.and_then(|text| String::from_utf8(text).ok()).unwrap_or_default()

@@ -11,7 +11,7 @@ static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool:
 
 /// What an event changed.
 #[derive(Debug, Default, PartialEq)]
-pub struct Change {
+pub(crate) struct Change {
     /// The thing before, of its own message; absent when it came to be.
     pub before: Option<prost_types::Any>,
     /// The thing after, of its own message; absent when it ceased to be.
@@ -23,7 +23,7 @@ pub struct Change {
 /// Reads the change out of an event's `body` of message `type_name`.
 ///
 /// An event of a type this build does not know, or whose bytes it can't read, has an empty change: the record itself is kept whole.
-pub fn of(type_name: &str, body: &[u8]) -> Change {
+pub(crate) fn of(type_name: &str, body: &[u8]) -> Change {
     let Some(event) = POOL.as_ref().and_then(|pool| pool.get_message_by_name(type_name)).and_then(|d| DynamicMessage::decode(d, body).ok())
     else {
         return Change::default();
@@ -31,9 +31,12 @@ pub fn of(type_name: &str, body: &[u8]) -> Change {
     let before = resource(&event, "before");
     let after = resource(&event, "after");
     let changed_paths = match (&before, &after) {
-        (Some(before), Some(after)) => {
-            before.descriptor().fields().filter(|field| before.get_field(field) != after.get_field(field)).map(|field| field.name().to_owned()).collect()
-        }
+        (Some(before), Some(after)) => before
+            .descriptor()
+            .fields()
+            .filter(|field| before.get_field(field) != after.get_field(field))
+            .map(|field| field.name().to_owned())
+            .collect(),
         _ => Vec::new(),
     };
     Change { before: before.map(any), after: after.map(any), changed_paths }
@@ -55,7 +58,7 @@ fn any(message: DynamicMessage) -> prost_types::Any {
 
 #[cfg(test)]
 mod tests {
-    use contract::tasks::v1::{WorkItem, WorkItemCreated, WorkItemTransitioned, WorkItemState};
+    use contract::tasks::v1::{WorkItem, WorkItemCreated, WorkItemState, WorkItemTransitioned};
 
     use super::*;
 

@@ -13,7 +13,7 @@ use super::{Record, change};
 use crate::sealed::Sealed;
 
 /// The record of an event, or what is wrong with its envelope.
-pub fn record(envelope: &EventEnvelope, body: &[u8], sealed: &Sealed, now: OffsetDateTime) -> Result<Record, &'static str> {
+pub(crate) fn record(envelope: &EventEnvelope, body: &[u8], sealed: &Sealed, now: OffsetDateTime) -> Result<Record, &'static str> {
     let audit_event_id: Uuid = envelope.event_id.parse().map_err(|_| "the event id is no UUID")?;
     let organization_id: OrganizationId = envelope.organization_id.parse().map_err(|_| "the organization id is no UUID")?;
     let create_time = envelope.create_time.as_ref().and_then(datetime).ok_or("the time can't be read")?;
@@ -49,8 +49,7 @@ fn trace_id(traceparent: &str) -> &str {
 
 /// A record as a list shows it: without before and after.
 pub(super) fn summary(record: Record, sealed: &Sealed) -> AuditEvent {
-    let (client_address, user_agent) =
-        sealed.open(record.audit_event_id, record.client_address.as_deref(), record.user_agent.as_deref());
+    let (client_address, user_agent) = sealed.open(record.audit_event_id, record.client_address.as_deref(), record.user_agent.as_deref());
     let kind = ActorKind::try_from(i32::from(record.actor_kind)).unwrap_or_default();
     AuditEvent {
         audit_event_id: record.audit_event_id.to_string(),
@@ -93,7 +92,8 @@ mod tests {
     #[test]
     fn an_envelope_without_a_time_is_told_from_a_record() {
         let sealed = Sealed::new(db::Sealer::from_key(&[7; 32]));
-        let envelope = EventEnvelope { event_id: Uuid::nil().to_string(), organization_id: Uuid::nil().to_string(), ..EventEnvelope::default() };
+        let envelope =
+            EventEnvelope { event_id: Uuid::nil().to_string(), organization_id: Uuid::nil().to_string(), ..EventEnvelope::default() };
         assert_eq!(record(&envelope, b"", &sealed, OffsetDateTime::UNIX_EPOCH).unwrap_err(), "the time can't be read");
     }
 }

@@ -1,8 +1,6 @@
 //! AuditService: decode, do, encode.
 
-use contract::audit::v1::{
-    GetEventRequest, GetEventResponse, ListEventsRequest, ListEventsResponse, audit_service_server::AuditService,
-};
+use contract::audit::v1::{GetEventRequest, GetEventResponse, ListEventsRequest, ListEventsResponse, audit_service_server::AuditService};
 use tonic::{Request, Response, Status};
 
 use super::{convert, ops::Ops};
@@ -10,13 +8,13 @@ use crate::error::Error;
 
 /// Serves the audit trail.
 #[derive(Clone)]
-pub struct Grpc {
+pub(crate) struct Grpc {
     ops: Ops,
 }
 
 impl Grpc {
     /// Over `ops`.
-    pub fn new(ops: Ops) -> Grpc {
+    pub(crate) fn new(ops: Ops) -> Grpc {
         Grpc { ops }
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! Here: what a record is. Deliberately absent: any way to change or delete one; the database refuses it too.
 
-pub mod change;
+pub(crate) mod change;
 mod convert;
-pub mod grpc;
-pub mod ops;
-pub mod store;
+pub(crate) mod grpc;
+pub(crate) mod ops;
+pub(crate) mod store;
 
 use runtime::OrganizationId;
 use time::OffsetDateTime;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 /// A row of `audit.record`.
 #[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
-pub struct Record {
+pub(crate) struct Record {
     /// The tenant; the nil UUID is the system organization.
     pub organization_id: OrganizationId,
     /// The id of the event it records.

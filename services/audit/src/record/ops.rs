@@ -10,20 +10,20 @@ use crate::{error::Error, sealed::Sealed};
 
 /// The use cases of the audit record.
 #[derive(Clone)]
-pub struct Ops {
+pub(crate) struct Ops {
     db: Db,
     sealed: Sealed,
 }
 
 impl Ops {
     /// Over `db`.
-    pub fn new(db: Db) -> Ops {
+    pub(crate) fn new(db: Db) -> Ops {
         let sealed = Sealed::new(db.sealer().clone());
         Ops { db, sealed }
     }
 
     /// Seals and opens what a record holds of a person.
-    pub fn sealed(&self) -> &Sealed {
+    pub(crate) fn sealed(&self) -> &Sealed {
         &self.sealed
     }
 
@@ -31,7 +31,7 @@ impl Ops {
     ///
     /// # Errors
     /// [`events::Outcome::Poison`] for an envelope that is none.
-    pub async fn record(&self, tx: &mut Tx, envelope: &EventEnvelope, body: &[u8]) -> Result<(), events::Outcome> {
+    pub(crate) async fn record(&self, tx: &mut Tx, envelope: &EventEnvelope, body: &[u8]) -> Result<(), events::Outcome> {
         let record = convert::record(envelope, body, &self.sealed, tx.now()).map_err(|cause| events::Outcome::Poison(cause.into()))?;
         Ok(store::insert(tx, &record).await?)
     }
@@ -40,7 +40,7 @@ impl Ops {
     ///
     /// # Errors
     /// `AUDIT_EVENT_NOT_FOUND`.
-    pub async fn get(&self, caller: &Caller, audit_event_id: Uuid) -> Result<Record, Error> {
+    pub(crate) async fn get(&self, caller: &Caller, audit_event_id: Uuid) -> Result<Record, Error> {
         self.db.read(caller, async |tx| store::get(tx, audit_event_id).await?.ok_or(Error::AuditEventNotFound)).await
     }
 
@@ -48,7 +48,7 @@ impl Ops {
     ///
     /// # Errors
     /// `FILTER_INVALID`, `PAGE_TOKEN_INVALID`.
-    pub async fn list(&self, caller: &Caller, filter: &str, page_size: i32, page_token: &str) -> Result<Page<Record>, Error> {
+    pub(crate) async fn list(&self, caller: &Caller, filter: &str, page_size: i32, page_token: &str) -> Result<Page<Record>, Error> {
         let parsed = Filter::parse(filter, store::COLUMNS)?;
         let order = Order::desc("create_time", Kind::Time, "audit_event_id");
         let page = self.db.page(caller, page_size, page_token, order, &[filter])?;

@@ -7,13 +7,17 @@ use uuid::Uuid;
 use super::Record;
 
 /// What a filter may name.
-pub static COLUMNS: &[Column] = &[
+pub(crate) static COLUMNS: &[Column] = &[
     Column::new("service", "service", Kind::Text),
     Column::new("action", "action", Kind::Text),
     Column::new("type", "type", Kind::Text),
     Column::new("resource_type", "resource_type", Kind::Text),
     Column::new("resource_id", "resource_id", Kind::Text),
-    Column::new("actor_kind", "actor_kind", Kind::Enum(&[("USER", EnumValue::Int(1)), ("SERVICE", EnumValue::Int(2)), ("ANONYMOUS", EnumValue::Int(3))])),
+    Column::new(
+        "actor_kind",
+        "actor_kind",
+        Kind::Enum(&[("USER", EnumValue::Int(1)), ("SERVICE", EnumValue::Int(2)), ("ANONYMOUS", EnumValue::Int(3))]),
+    ),
     Column::new("actor_id", "actor_id", Kind::Text),
     Column::new("session_id", "session_id", Kind::Text),
     Column::new("request_id", "request_id", Kind::Text),
@@ -22,7 +26,7 @@ pub static COLUMNS: &[Column] = &[
 ];
 
 /// Writes a record; a second one of the same event changes nothing.
-pub async fn insert(tx: &mut Tx, record: &Record) -> db::Result<()> {
+pub(crate) async fn insert(tx: &mut Tx, record: &Record) -> db::Result<()> {
     sqlx::query!(
         "INSERT INTO audit.record (organization_id, audit_event_id, service, source_position, action, type, resource_type, resource_id,
                                    actor_kind, actor_id, session_id, request_id, trace_id, client_address, user_agent, redacted_paths,
@@ -55,7 +59,7 @@ pub async fn insert(tx: &mut Tx, record: &Record) -> db::Result<()> {
 }
 
 /// One record of the caller's organization.
-pub async fn get(tx: &mut Tx, audit_event_id: Uuid) -> db::Result<Option<Record>> {
+pub(crate) async fn get(tx: &mut Tx, audit_event_id: Uuid) -> db::Result<Option<Record>> {
     let organization_id = tx.organization_id();
     let record = sqlx::query_as!(
         Record,
@@ -72,7 +76,7 @@ pub async fn get(tx: &mut Tx, audit_event_id: Uuid) -> db::Result<Option<Record>
 }
 
 /// A page of the organization's records that `filter` lets through.
-pub async fn list(tx: &mut Tx, filter: &Filter, page: &PageRequest) -> db::Result<Page<Record>> {
+pub(crate) async fn list(tx: &mut Tx, filter: &Filter, page: &PageRequest) -> db::Result<Page<Record>> {
     let mut query = QueryBuilder::<Postgres>::new(
         "SELECT organization_id, audit_event_id, service, source_position, action, type, resource_type, resource_id, actor_kind, actor_id,
                 session_id, request_id, trace_id, client_address, user_agent, redacted_paths, body, create_time, record_time
@@ -82,5 +86,5 @@ pub async fn list(tx: &mut Tx, filter: &Filter, page: &PageRequest) -> db::Resul
     filter.push(&mut query);
     page.push(&mut query);
     let rows = query.build_query_as::<Record>().fetch_all(tx.conn()).await?;
-    page.finish(rows, |record| Cursor::time(record.create_time, record.audit_event_id))
+    Ok(page.finish(rows, |record| Cursor::time(record.create_time, record.audit_event_id)))
 }

@@ -1,6 +1,6 @@
 //! The RPCs of the fixture authority. It asks for no peer token: what a service sends is tested where the real ones answer.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::pin::Pin;
 
 use contract::{
     authorization::v1::{
@@ -14,22 +14,19 @@ use contract::{
         revocation_service_server::{RevocationService, RevocationServiceServer},
     },
 };
-use futures::{Stream, stream};
-use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
+use futures::{Stream, StreamExt, stream};
+use tokio::{net::TcpListener, task::JoinHandle};
 use tonic::{Request, Response, Status, transport::server::TcpIncoming};
 
-use super::{Entry, State};
-
-/// How long a watch stays silent before it sends a heartbeat.
-const HEARTBEAT: Duration = Duration::from_millis(500);
+use super::{Change, State};
 
 type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[derive(Clone)]
-struct Services(Arc<State>);
+struct Services(State);
 
 #[expect(clippy::disallowed_methods, reason = "a fixture, not a server of the suite: no limits to set, and it dies with its test")]
-pub(super) fn serve(listener: TcpListener, state: Arc<State>) -> JoinHandle<()> {
+pub(super) fn serve(listener: TcpListener, state: State) -> JoinHandle<()> {
     let services = Services(state);
     let server = tonic::transport::Server::builder()
         .add_service(KeyServiceServer::new(services.clone()))
@@ -39,21 +36,6 @@ pub(super) fn serve(listener: TcpListener, state: Arc<State>) -> JoinHandle<()> 
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         server.serve_with_incoming(incoming).await.expect("the fixture authority serves until it is dropped");
     })
-}
-
-impl Services {
-    /// What happens after `position`, one batch an item: (previous position, position, entries). Silence makes an empty one.
-    fn watch(&self, position: i64) -> impl Stream<Item = (i64, i64, Vec<Entry>)> + Send + use<> {
-        let (state, head) = (self.0.clone(), self.0.head.subscribe());
-        stream::unfold((state, head, position), |(state, mut head, position)| async move {
-            if *head.borrow_and_update() <= position {
-                // Either outcome leads to a message: news, or a heartbeat.
-                let _ = timeout(HEARTBEAT, head.changed()).await;
-            }
-            let (entries, reached) = state.after(position);
-            Some(((position, reached, entries), (state, head, reached)))
-        })
-    }
 }
 
 #[tonic::async_trait]
@@ -74,23 +56,18 @@ impl KeyService for Services {
 #[tonic::async_trait]
 impl RevocationService for Services {
     async fn list_revocations(&self, _: Request<ListRevocationsRequest>) -> Result<Response<ListRevocationsResponse>, Status> {
-        let (entries, position) = self.0.after(0);
-        Ok(Response::new(ListRevocationsResponse { revocations: revocations(entries), position }))
+        let (revocations, position) = self.0.revocations.after(0);
+        Ok(Response::new(ListRevocationsResponse { revocations, position }))
     }
 
     type WatchRevocationsStream = Streamed<WatchRevocationsResponse>;
 
     async fn watch_revocations(&self, request: Request<WatchRevocationsRequest>) -> Result<Response<Self::WatchRevocationsStream>, Status> {
-        use futures::StreamExt;
-        let news = self.watch(request.into_inner().from_position).map(|(previous_position, position, entries)| {
-            Ok(WatchRevocationsResponse { previous_position, position, revocations: revocations(entries) })
-        });
+        let news = self.0.revocations.watch(request.into_inner().from_position);
+        let news = news
+            .map(|(previous_position, position, revocations)| Ok(WatchRevocationsResponse { previous_position, position, revocations }));
         Ok(Response::new(Box::pin(news)))
     }
-}
-
-fn revocations(entries: Vec<Entry>) -> Vec<contract::identity::v1::Revocation> {
-    entries.into_iter().filter_map(|entry| if let Entry::Revocation(revocation) = entry { Some(revocation) } else { None }).collect()
 }
 
 #[tonic::async_trait]
@@ -106,14 +83,13 @@ impl ReplicationService for Services {
     type WatchStream = Streamed<WatchResponse>;
 
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        use futures::StreamExt;
-        let news = Services::watch(self, request.into_inner().from_position).map(|(previous_position, position, entries)| {
+        let news = self.0.permissions.watch(request.into_inner().from_position);
+        let news = news.map(|(previous_position, position, changes)| {
             let (mut assignments, mut workspaces) = (Vec::new(), Vec::new());
-            for entry in entries {
-                match entry {
-                    Entry::Assignment(assignment) => assignments.push(assignment),
-                    Entry::Workspace(workspace) => workspaces.push(workspace),
-                    Entry::Revocation(_) => {}
+            for change in changes {
+                match change {
+                    Change::Assignment(assignment) => assignments.push(assignment),
+                    Change::Workspace(workspace) => workspaces.push(workspace),
                 }
             }
             Ok(WatchResponse { previous_position, position, assignments, workspaces })

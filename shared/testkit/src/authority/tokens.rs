@@ -6,9 +6,9 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use runtime::{OrganizationId, SessionId, UserId, WorkspaceId};
+use runtime::{Ids, OrganizationId, SessionId, UserId, WorkspaceId};
 use serde::Serialize;
-use uuid::Uuid;
+use time::OffsetDateTime;
 
 /// The claims of an access token. Public fields, so that a test can make a wrong one.
 #[derive(Debug, Clone, Serialize)]
@@ -30,15 +30,22 @@ pub struct Claims {
     pub roles: Vec<String>,
     /// The token's id.
     pub jti: String,
-    /// Issued, in seconds since 1970.
-    pub iat: i64,
+    /// Issued, in seconds since 1970, with microseconds.
+    pub iat: f64,
     /// Good until, in seconds since 1970.
-    pub exp: i64,
+    pub exp: f64,
 }
 
 impl Claims {
-    /// Good for 15 minutes from `now`, in seconds since 1970.
-    pub fn of(user: UserId, session: SessionId, organization: OrganizationId, workspace: Option<WorkspaceId>, now: i64) -> Claims {
+    /// Good for 15 minutes from `now`.
+    pub fn of(
+        user: UserId,
+        session: SessionId,
+        organization: OrganizationId,
+        workspace: Option<WorkspaceId>,
+        now: OffsetDateTime,
+    ) -> Claims {
+        let now = now.unix_timestamp_nanos() as f64 / 1e9;
         Claims {
             iss: "muster".into(),
             aud: "muster".into(),
@@ -47,9 +54,9 @@ impl Claims {
             org: organization.to_string(),
             ws: workspace.map(|workspace| workspace.to_string()),
             roles: Vec::new(),
-            jti: super::fresh::<Uuid>().to_string(),
+            jti: Ids::system().next().to_string(),
             iat: now,
-            exp: now + 900,
+            exp: now + 900.0,
         }
     }
 }

@@ -1,0 +1,252 @@
+//! The service under test, and the end of the test.
+
+use std::sync::Arc;
+
+use contract::common::v1::{
+    EventEnvelope, GetEventStatusRequest, GetEventStatusResponse, ListLoggedEventsRequest,
+    event_admin_service_client::EventAdminServiceClient,
+};
+use host::Deps;
+use runtime::{Clock, ClockHandle, OrganizationId, WorkspaceId, feed::FeedFaults};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use tokio::time::{Duration, Instant, sleep};
+
+use crate::{
+    Authority, Bus, Channel, Setup, keys,
+    leftovers::Expected,
+    stage::{Stage, Subject, Up, World},
+    wire::Wire,
+};
+
+/// How long events may take to arrive everywhere before a test gives up.
+const SETTLED: Duration = Duration::from_secs(20);
+/// Events of one page of the log: all that a test makes.
+const EVENTS_MAX: i32 = 1_000;
+
+/// One real service on free ports, with a database and a nats-server of its own, and the fixture authority as `identity` and `authorization`.
+///
+/// When it is dropped the test fails if it leaves an event that is not on the bus, a dead letter, an open transaction, or a background task that
+/// died.
+pub struct App {
+    pub(crate) subject: Subject,
+    pub(crate) world: World,
+    pub(crate) up: Up,
+    pub(crate) wire: Wire,
+    pub(crate) organization: OrganizationId,
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) bus: Bus,
+    stage: Stage,
+    clock: Option<ClockHandle>,
+    expected: Expected,
+}
+
+impl App {
+    /// Starts `build`'s service, ready to take calls: `App::of(tasks::NAME, tasks::SCHEMA, &tasks::MIGRATIONS, async |deps|
+    /// tasks::build(deps, &tasks::Config::default()).await).await`.
+    ///
+    /// # Panics
+    /// When it does not become ready; says what it waits for.
+    pub async fn of<F>(name: &'static str, schema: &'static str, migrations: &'static sqlx::migrate::Migrator, build: F) -> App
+    where
+        F: AsyncFn(&Deps) -> anyhow::Result<host::Service> + Send + 'static,
+    {
+        App::with(Setup::default(), name, schema, migrations, build).await
+    }
+
+    /// As [`App::of`], set up otherwise than usual.
+    ///
+    /// # Panics
+    /// When it does not become ready; says what it waits for.
+    pub async fn with<F>(
+        setup: Setup,
+        name: &'static str,
+        schema: &'static str,
+        migrations: &'static sqlx::migrate::Migrator,
+        build: F,
+    ) -> App
+    where
+        F: AsyncFn(&Deps) -> anyhow::Result<host::Service> + Send + 'static,
+    {
+        let (clock, handle, ids) = setup.time();
+        let subject = Subject { name, schema, migrations };
+        let (stage, world, up) = Stage::start(subject, setup, clock, ids.clone(), build).await;
+        let (organization, workspace) = (ids.next_id(), ids.next_id());
+        let (wire, bus) = (Wire::to(up.address), Bus::to(world.nats.url()));
+        App { subject, world, up, wire, organization, workspace, bus, stage, clock: handle, expected: Expected::default() }
+    }
+
+    /// The organization of this test's actors.
+    pub fn organization(&self) -> OrganizationId {
+        self.organization
+    }
+
+    /// Its workspace that every test has. [`App::add_workspace`] makes more.
+    pub fn workspace(&self) -> WorkspaceId {
+        self.workspace
+    }
+
+    /// What says who they are and what they may.
+    pub fn authority(&self) -> &Arc<Authority> {
+        &self.world.authority
+    }
+
+    /// Loses messages of the revocation feed, or silences it.
+    pub fn faults(&self) -> &FeedFaults {
+        &self.world.faults
+    }
+
+    /// Moves the clock of service and authority.
+    ///
+    /// # Panics
+    /// When the test asked for the system's clock.
+    pub fn clock(&self) -> &ClockHandle {
+        self.clock.as_ref().expect("this test runs by the system's clock")
+    }
+
+    /// The time of service and authority.
+    pub fn now(&self) -> OffsetDateTime {
+        self.time().now()
+    }
+
+    pub(crate) fn time(&self) -> &Clock {
+        &self.world.clock
+    }
+
+    /// What the host gave the service when it last started: for a look at its insides.
+    pub fn deps(&self) -> &Deps {
+        &self.up.deps
+    }
+
+    /// The nats-server, to pause, kill and restart it.
+    pub fn nats(&self) -> &devstack::Nats {
+        &self.world.nats
+    }
+
+    /// A superuser's connection to the test's database: sees every row of every tenant. A transaction left open on it fails the test too.
+    ///
+    /// # Panics
+    /// When PostgreSQL is away.
+    pub async fn sql(&self) -> PgConnection {
+        self.world.database.superuser().await
+    }
+
+    /// The URL of the test's database for `user`: `<schema>_app`, `<schema>_owner`, `postgres`.
+    pub fn database_url(&self, user: &str) -> String {
+        self.world.database.server().url(user, self.world.database.name())
+    }
+
+    /// Stops the service in good order and starts it again on the same database and bus. Actors reach it on its new port by themselves.
+    ///
+    /// # Panics
+    /// When it does not become ready again.
+    pub async fn restart(&mut self) {
+        self.up = self.stage.restart().await;
+        self.wire.redirect(self.up.address);
+    }
+
+    /// The service's event log, oldest first, once all of it is on the bus.
+    ///
+    /// # Panics
+    /// When the service does not say.
+    pub async fn logged(&self) -> Vec<events::Logged> {
+        self.settled().await;
+        let request = ListLoggedEventsRequest { from_position: 0, page_size: EVENTS_MAX };
+        let answer = self.event_admin().list_logged_events(request).await.expect("the log is listed").into_inner();
+        assert_eq!(answer.next_position, 0, "a test makes at most {EVENTS_MAX} events");
+        let logged = |event: contract::common::v1::LoggedEvent| events::Logged {
+            envelope: event.envelope.unwrap_or_default(),
+            body: event.body.into(),
+        };
+        answer.events.into_iter().map(logged).collect()
+    }
+
+    /// The subjects under which the service's events stand on the bus, in order.
+    ///
+    /// # Panics
+    /// When they do not get there.
+    pub async fn emitted(&self) -> Vec<String> {
+        self.settled().await;
+        self.bus.subjects(self.subject.name).await
+    }
+
+    /// The service's events of type `E`, in order.
+    ///
+    /// # Panics
+    /// When one can't be decoded.
+    pub async fn events<E: contract::Event>(&self) -> Vec<E> {
+        let logged = self.logged().await;
+        logged.iter().filter_map(|event| event.of::<E>().expect("an event of its type")).collect()
+    }
+
+    /// The envelopes of the service's events, in order.
+    ///
+    /// # Panics
+    /// When the service does not say.
+    pub async fn envelopes(&self) -> Vec<EventEnvelope> {
+        self.logged().await.into_iter().map(|event| event.envelope).collect()
+    }
+
+    /// Waits until every event of the service is on the bus and every event for it is taken or given up; at most 20 s.
+    ///
+    /// # Panics
+    /// When the time is up; says what is still under way.
+    pub async fn settled(&self) {
+        let started = Instant::now();
+        loop {
+            let status = self.event_status().await;
+            if is_settled(&status) {
+                return;
+            }
+            assert!(started.elapsed() < SETTLED, "events are still under way: {status:?}");
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Where log, relay and consumers of the service stand.
+    ///
+    /// # Panics
+    /// When the service does not say.
+    pub async fn event_status(&self) -> GetEventStatusResponse {
+        self.event_admin().get_event_status(GetEventStatusRequest {}).await.expect("the event log says where it stands").into_inner()
+    }
+
+    /// A client of the service's event administration, as an operator has it.
+    ///
+    /// # Panics
+    /// Never: the admin port has an address.
+    pub fn event_admin(&self) -> EventAdminServiceClient<Channel> {
+        let uri = format!("http://{}", self.up.admin_address);
+        let channel = rpc::client::channel(self.subject.name, &uri, &keys::of(keys::OPERATOR, self.time()));
+        EventAdminServiceClient::new(Channel::peer(channel.expect("a socket address makes a URI")))
+    }
+
+    /// This test leaves dead letters.
+    pub fn expect_dead_letters(&mut self) {
+        self.expected.dead_letters = true;
+    }
+
+    /// This test leaves events that are not on the bus, since it took the bus away.
+    pub fn expect_unpublished(&mut self) {
+        self.expected.unpublished = true;
+    }
+}
+
+fn is_settled(status: &GetEventStatusResponse) -> bool {
+    let published = status.outbox_rows == 0 && status.published_position == status.head_position;
+    published && status.consumers.iter().all(|consumer| consumer.pending == 0)
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("subject", &self.subject).finish_non_exhaustive()
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        let failing = std::thread::panicking();
+        let left = self.stage.end((!failing).then_some(self.expected));
+        assert!(failing || left.is_empty(), "the test left behind: {}", left.join("; "));
+    }
+}

@@ -1,0 +1,77 @@
+//! What a test may not leave behind: an event that is not on the bus, a dead letter, an open transaction.
+
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tokio::time::{Instant, sleep};
+
+use crate::postgres::Database;
+
+/// How long committed events may take to reach the bus.
+const PUBLISHED: Duration = Duration::from_secs(5);
+/// How long a transaction may go on after the test. Shorter than the time after which the server itself ends an idle one.
+const ENDED: Duration = Duration::from_secs(3);
+
+/// What the test said it would leave behind.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Expected {
+    pub(crate) dead_letters: bool,
+    pub(crate) unpublished: bool,
+}
+
+/// Everything that was left behind unexpectedly, in words.
+pub(crate) async fn find(database: &Database, schema: &str, expected: &Expected) -> Vec<String> {
+    let looked = async {
+        let mut superuser = PgConnection::connect(&database.url()).await?;
+        let mut left = Vec::new();
+        left.extend(open_transactions(&mut superuser).await?);
+        if !expected.unpublished {
+            left.extend(unpublished(&mut superuser, schema).await?);
+        }
+        if !expected.dead_letters {
+            left.extend(dead_letters(&mut superuser, schema).await?);
+        }
+        Ok::<_, sqlx::Error>(left)
+    };
+    looked.await.unwrap_or_else(|error| vec![format!("what was left behind can't be seen: {error}")])
+}
+
+/// Backends of this database that are in a transaction or a statement, and stay so.
+async fn open_transactions(superuser: &mut PgConnection) -> Result<Option<String>, sqlx::Error> {
+    let query = "SELECT pid, application_name, state, left(regexp_replace(query, '\\s+', ' ', 'g'), 200) FROM pg_stat_activity
+                 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND state <> 'idle'";
+    let started = Instant::now();
+    loop {
+        let busy: Vec<(i32, String, String, String)> = sqlx::query_as(query).fetch_all(&mut *superuser).await?;
+        // What the service does in the background comes and goes; what was leaked is there in every look.
+        if busy.is_empty() {
+            return Ok(None);
+        }
+        if started.elapsed() > ENDED {
+            let told = busy.iter().map(|(_, who, state, query)| format!("`{who}` is {state} in: {query}"));
+            return Ok(Some(format!("a transaction is open: {}", told.collect::<Vec<_>>().join("; "))));
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn unpublished(superuser: &mut PgConnection, schema: &str) -> Result<Option<String>, sqlx::Error> {
+    let query = format!("SELECT (SELECT count(*) FROM {schema}.outbox), position - published_position FROM {schema}.event_head");
+    let started = Instant::now();
+    loop {
+        let (outbox, behind): (i64, i64) = sqlx::query_as(AssertSqlSafe(query.as_str())).fetch_one(&mut *superuser).await?;
+        if outbox == 0 && behind == 0 {
+            return Ok(None);
+        }
+        if started.elapsed() > PUBLISHED {
+            return Ok(Some(format!("{outbox} events stay in the outbox and {behind} in the log without reaching the bus")));
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn dead_letters(superuser: &mut PgConnection, schema: &str) -> Result<Option<String>, sqlx::Error> {
+    let query = format!("SELECT consumer || ': ' || cause FROM {schema}.dead_letter ORDER BY create_time");
+    let causes: Vec<String> = sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(superuser).await?;
+    Ok((!causes.is_empty()).then(|| format!("{} dead letters are left: {}", causes.len(), causes.join("; "))))
+}
