@@ -2,7 +2,7 @@
 
 use contract::Event;
 use rpc::Caller;
-use runtime::OrganizationId;
+use runtime::{OrganizationId, crash_point};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
@@ -26,6 +26,9 @@ pub struct Tx {
 impl Tx {
     pub(crate) fn new(lease: Lease, db: Db, caller: Caller, reads_only: bool) -> Self {
         let now = db.clock().now();
+        if !reads_only {
+            crash_point!("after_begin");
+        }
         Tx { lease, db, caller, now, outbox: Outbox::default(), answer: None, reads_only }
     }
 
@@ -70,6 +73,9 @@ impl Tx {
 
     /// Writes events and answer, commits, and pokes the sequencer.
     pub(crate) async fn commit(mut self) -> Result<(), Error> {
+        if !self.reads_only {
+            crash_point!("after_domain_write");
+        }
         match self.flush().await {
             Ok(()) => {}
             Err(error) => {
@@ -78,9 +84,13 @@ impl Tx {
             }
         }
         let wrote_events = !self.outbox.is_empty();
+        if wrote_events {
+            crash_point!("after_outbox_insert");
+        }
         self.lease.commit().await?;
         if wrote_events {
             self.db.poke();
+            crash_point!("after_commit_before_reply");
         }
         Ok(())
     }
