@@ -106,7 +106,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
                 settings.format = telemetry::Format::Pretty;
                 settings.levels = format!("warn,{}", settings.levels.split_once(',').map_or("", |(_, rest)| rest));
                 let telemetry = telemetry::init(&settings, "muster")?;
-                up::run(std::path::absolute(folder)?, config, telemetry.metrics(), signals()?).await
+                up::run(std::path::absolute(folder)?, config, telemetry.metrics(), background(&telemetry)?).await
             }
             Command::Serve { services } => {
                 let telemetry = telemetry::init(&config.telemetry, "muster")?;
@@ -114,7 +114,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
                     tracing::warn!(%warning, "configuration");
                 }
                 let services = if services == ["all"] { Vec::new() } else { services };
-                serve(&config, &services, telemetry.metrics(), signals()?).await
+                serve(&config, &services, telemetry.metrics(), background(&telemetry)?).await
             }
             Command::Migrate(command) => migrate(&config, command).await,
             Command::Config(ConfigCommand::Check) => {
@@ -171,10 +171,13 @@ async fn migrate(config: &Config, command: Migrate) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The flag that SIGTERM and Ctrl-C raise. A second signal ends the process at once.
-fn signals() -> anyhow::Result<Shutdown> {
+/// Starts what the process itself does beside its services, and answers the flag that SIGTERM and Ctrl-C raise. A second signal ends the
+/// process at once.
+fn background(telemetry: &telemetry::Guard) -> anyhow::Result<Shutdown> {
     let shutdown = Shutdown::new();
-    Tasks::new("muster", Shutdown::new()).spawn_once("signals", shutdown.on_signals()?);
+    let tasks = Tasks::new("muster", Shutdown::new());
+    tasks.spawn_once("signals", shutdown.on_signals()?);
+    tasks.spawn_once("metrics", telemetry.metrics().keep(shutdown.clone()));
     Ok(shutdown)
 }
 

@@ -23,6 +23,8 @@ pub struct Config {
     pub events: events::EventsConfig,
     /// Keys and peers.
     pub suite: SuiteConfig,
+    /// The limits of each server.
+    pub limits: rpc::server::Limits,
     /// The identity service.
     pub identity: Hosted<identity::Config>,
     /// The authorization service.
@@ -41,6 +43,7 @@ impl Tree for Config {
             SectionSpec::of::<events::NatsConfig>("nats", "NATS with JetStream."),
             SectionSpec::of::<events::EventsConfig>("events", "The event log of each service and its way to the bus."),
             SectionSpec::of::<SuiteConfig>("suite", "Keys and peers."),
+            SectionSpec::of::<rpc::server::Limits>("limits", "The limits of each server."),
             SectionSpec::of::<Hosted<identity::Config>>("identity", "The identity service."),
             SectionSpec::of::<Hosted<authorization::Config>>("authorization", "The authorization service."),
             SectionSpec::of::<Hosted<tasks::Config>>("tasks", "The tasks service."),

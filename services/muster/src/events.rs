@@ -7,9 +7,9 @@ use contract::common::v1::{
     event_admin_service_client::EventAdminServiceClient,
 };
 use prost_reflect::{DescriptorPool, DynamicMessage};
-use rpc::{authn::PeerKeys, client::Channel};
+use rpc::client::Channel;
 
-use crate::{cli::say, config::Config, table, up::OPERATOR};
+use crate::{cli::say, config::Config, table, up::operator};
 
 /// Which service is asked.
 #[derive(Debug, Args)]
@@ -59,10 +59,10 @@ pub enum Command {
 /// Asks the services of `target` and prints what they say.
 pub async fn run(config: &Config, target: Target, command: Command) -> anyhow::Result<()> {
     let directory = target.keys.clone().unwrap_or_else(|| config.suite.key_directory.clone());
-    let keys = PeerKeys::load(&directory, OPERATOR).with_context(|| format!("the keys in {}", directory.display()))?;
+    let keys = operator(&directory).with_context(|| format!("the keys in {}", directory.display()))?;
     let mut clients = Vec::new();
     for (name, address) in addresses(config, &target)? {
-        let channel = rpc::client::channel(name, &address, keys.clone())?;
+        let channel = rpc::client::channel(name, &address, &keys)?;
         clients.push((name, EventAdminServiceClient::new(channel)));
     }
     match command {

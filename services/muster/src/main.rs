@@ -1,17 +1,9 @@
 //! `muster`: one binary, a subcommand for each way to use the suite.
 
-mod cli;
-mod config;
-mod events;
-mod migrate;
-mod seed;
-mod serve;
-mod table;
-mod up;
-
 use std::process::ExitCode;
 
 use clap::Parser;
+use muster::cli;
 
 fn main() -> ExitCode {
     runtime::init_crypto();

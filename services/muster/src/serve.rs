@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 use host::{Bound, Running, Suite};
-use runtime::{Clock, Ids, telemetry};
+use runtime::{Clock, Ids, feed::FeedFaults, telemetry};
 
 use crate::config::Config;
 
@@ -35,9 +35,11 @@ impl Serving {
             nats: config.nats.clone(),
             events: config.events.clone(),
             suite: config.suite.clone(),
+            limits: config.limits.clone(),
             clock: Clock::system(),
             ids: Ids::system(),
             metrics,
+            revocation_faults: FeedFaults::default(),
         };
         for bound in &bound {
             let address = format!("http://{}", bound.reachable());

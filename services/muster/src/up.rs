@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use devstack::{Options, Stack};
 use rpc::authn::PeerKeys;
-use runtime::{Shutdown, config::Secret, telemetry};
+use runtime::{Clock, Shutdown, config::Secret, telemetry};
 
 use crate::{
     cli::say,
@@ -20,8 +20,8 @@ use crate::{
 
 /// How long everything together may take to become ready before `up` says what it waits for and gives up.
 const READY_AT_MOST: Duration = Duration::from_secs(60);
-/// The name under which this command signs its own calls to the services.
-pub const OPERATOR: &str = "operator";
+/// The name under which an operator's commands sign their calls to the services.
+const OPERATOR: &str = "operator";
 
 /// Servers of this machine that `DATABASE_URL`, `NATS_URL` and `REDIS_URL` name in place of private ones.
 struct Given {
@@ -45,7 +45,8 @@ pub async fn run(folder: PathBuf, mut config: Config, metrics: telemetry::Metric
     config.nats.url = given.nats.clone().unwrap_or_else(|| stack.nats_url());
     config.database.url = Secret::from(url.as_str());
     config.suite.key_directory = folder.join("keys");
-    config.identity.own.first_admin(seed::ADMIN, seed::PASSWORD);
+    config.identity.own.first_admin.email = seed::ADMIN.to_owned();
+    config.identity.own.first_admin.password = Secret::from(seed::PASSWORD);
     make_keys(&config.suite.key_directory)?;
     if given.database.is_none() {
         migrate::create_database(&Secret::from(admin_url.as_str()), "muster").await?;
@@ -72,8 +73,7 @@ async fn serve_until(
         let addresses = serving.addresses();
         let identity =
             addresses.iter().find(|(name, ..)| *name == identity::NAME).map(|(_, address, _)| *address).context("identity runs")?;
-        let keys = PeerKeys::load(&config.suite.key_directory, OPERATOR)?;
-        let channel = rpc::client::channel(identity::NAME, &format!("http://{identity}"), keys)?;
+        let channel = rpc::client::channel(identity::NAME, &format!("http://{identity}"), &operator(&config.suite.key_directory)?)?;
         seed::people(channel, seed::ADMIN).await.context("seeding")?;
         stack.set_address(&identity.to_string())?;
         anyhow::Ok(addresses)
@@ -98,7 +98,7 @@ async fn start_stack(folder: &Path, given: &Given) -> anyhow::Result<Stack> {
 /// Makes the keys that are missing: one to sign with and one to seal with for each service, and the file in which they trust one another.
 fn make_keys(directory: &Path) -> anyhow::Result<()> {
     let names: Vec<&str> = SERVICES.into_iter().chain([OPERATOR]).collect();
-    PeerKeys::generate(directory, &names).context("making peer keys")?;
+    rpc::authn::generate_keys(directory, &names).context("making peer keys")?;
     for name in SERVICES {
         let path = directory.join(format!("{name}.seal"));
         if !path.exists() {
@@ -106,6 +106,15 @@ fn make_keys(directory: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The keys under which the operator's commands call the services.
+///
+/// # Errors
+/// There are none in `directory`.
+pub fn operator(directory: &Path) -> anyhow::Result<PeerKeys> {
+    let (key, trust) = (directory.join(format!("{OPERATOR}.key")), directory.join("trust.json"));
+    Ok(PeerKeys::load(OPERATOR, &key, &trust, Clock::system())?)
 }
 
 impl Given {
@@ -134,7 +143,7 @@ fn welcome(
     server("nats", &given.nats, &|| stack.nats_url());
     server("redis", &given.redis, &|| stack.redis_url());
     let identity = addresses.first().map(|(_, address, _)| address.to_string()).unwrap_or_default();
-    let moved = stack.moved().map(|moved| format!("data       {moved}\n")).unwrap_or_default();
+    let moved = stack.moved().map(|moved| format!("data       in {} ({})\n", moved.to.display(), moved.why)).unwrap_or_default();
     format!(
         "\nMuster is ready after {:.1} s.\n\n{}\n{moved}sign-in    {}  {}\npeople     {}  (same password)\n\nTry:\n  \
          grpcurl -plaintext {identity} list\n  \

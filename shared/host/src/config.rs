@@ -71,13 +71,11 @@ pub struct SuiteConfig {
     pub key_directory: PathBuf,
     /// Where each service answers, by name; one that is not said is taken to be in this process.
     pub peers: BTreeMap<String, String>,
-    /// How long a stopping service waits for the calls it has taken, in seconds.
-    pub drain_seconds: u64,
 }
 
 impl Default for SuiteConfig {
     fn default() -> Self {
-        SuiteConfig { key_directory: PathBuf::from(".muster/keys"), peers: BTreeMap::new(), drain_seconds: 15 }
+        SuiteConfig { key_directory: PathBuf::from(".muster/keys"), peers: BTreeMap::new() }
     }
 }
 
@@ -86,12 +84,10 @@ impl Section for SuiteConfig {
         &[
             ("key_directory", "the folder of <service>.peer.pem, <service>.seal and peers.json; `muster keys` makes it"),
             ("peers.*", "where each service answers, as http://host:port; unless said, in this process"),
-            ("drain_seconds", "how long a stopping service waits for the calls it has taken, 1..=60"),
         ]
     }
 
     fn validate(&self, faults: &mut Faults) {
-        faults.range("drain_seconds", self.drain_seconds, 1..=60);
         for (name, address) in &self.peers {
             let right = address.starts_with("http://") || address.starts_with("https://");
             faults.require(&format!("peers.{name}"), right, "must begin with http:// or https://");

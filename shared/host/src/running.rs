@@ -134,7 +134,7 @@ where
         authorizer,
         metrics: suite.metrics.clone(),
         ids: suite.ids.clone(),
-        limits: Limits { drain_ms: suite.suite.drain_seconds * 1_000, ..suite.limits.clone() },
+        limits: suite.limits.clone(),
     };
     let (served, server_ended) = tokio::sync::watch::channel(false);
     let until = serving.clone();

@@ -1,0 +1,12 @@
+//! The one binary, as a library: what a test can call is what a person runs.
+//!
+//! Deliberately absent: any logic of a service.
+
+pub mod cli;
+pub mod config;
+mod events;
+pub mod migrate;
+pub mod seed;
+pub mod serve;
+mod table;
+mod up;

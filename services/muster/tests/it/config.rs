@@ -1,0 +1,59 @@
+//! `muster config`: every fault at once, nothing secret shown, and an example that can't drift.
+
+use std::process::{Command, Output};
+
+use muster::config::Config;
+use runtime::config::{Sources, example, load, undocumented};
+
+fn muster(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_muster")).args(arguments).env_clear().output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn the_example_file_is_what_the_code_says() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/muster.example.toml");
+    assert_eq!(std::fs::read_to_string(path).unwrap().trim_end(), example::<Config>().trim_end(), "run `make gen`");
+}
+
+#[test]
+fn every_setting_is_documented_and_the_example_loads() {
+    assert_eq!(undocumented::<Config>(), Vec::<String>::new());
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/muster.example.toml").into();
+    let loaded = load::<Config>(&Sources { file: Some(file), ..Sources::default() }).unwrap();
+    assert!(loaded.warnings.is_empty());
+    assert_eq!(loaded.config.tasks.port, 7103);
+}
+
+#[test]
+fn every_fault_is_told_at_once_and_the_values_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bad.toml");
+    std::fs::write(&file, "[tasks]\nprot = 1\n[identity]\nport = \"hunter2\"\n[events]\nbatch_size = 0\n[audit]\nport = 7104\nadmin_port = 7104\n").unwrap();
+    let output = muster(&["--config", file.to_str().unwrap(), "config", "check"]);
+    let told = text(&output.stderr);
+    assert!(!output.status.success());
+    for fault in ["tasks.prot: unknown key; did you mean `port`?", "identity.port", "events.batch_size", "audit.admin_port"] {
+        assert!(told.contains(fault), "{fault} is missing in: {told}");
+    }
+    assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn environment_is_over_the_file_and_flags_are_over_both() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
+    command.args(["--set", "tasks.port=7999", "config", "show"]).env_clear().env("MUSTER__TASKS__PORT", "7998").env("MUSTER__AUDIT__PORT", "7997");
+    let shown = text(&command.output().unwrap().stdout);
+    assert!(shown.contains("7999") && shown.contains("7997") && !shown.contains("7998"), "{shown}");
+}
+
+#[test]
+fn a_secret_is_never_shown() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
+    command.args(["config", "show"]).env_clear().env("MUSTER__DATABASE__URL", "postgres://x:hunter2@localhost/muster");
+    let shown = text(&command.output().unwrap().stdout);
+    assert!(shown.contains("[redacted]") && !shown.contains("hunter2"), "{shown}");
+}
