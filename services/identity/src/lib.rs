@@ -13,6 +13,7 @@ pub mod key;
 pub mod member;
 pub mod organization;
 pub mod password;
+pub mod retention;
 pub mod revocation;
 pub mod sealed;
 pub mod session;
@@ -71,11 +72,11 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
     let organizations = organization::ops::Ops { db: db.clone(), propagation_wait };
     let workspaces = workspace::ops::Ops { db: db.clone(), propagation_wait };
     let members = member::ops::Ops { db: db.clone(), sealed, propagation_wait };
-    let revocations = revocation::ops::Ops { db, log: deps.log.clone() };
+    let revocations = revocation::ops::Ops { db: db.clone(), log: deps.log.clone() };
 
     let poll = Duration::from_secs(config.key_poll_seconds.into());
     deps.tasks.spawn("signing key", keys.clone().keep(poll, deps.tasks.shutdown().clone()));
-    deps.tasks.spawn("pruning", revocations.clone().prune(deps.tasks.shutdown().clone()));
+    deps.tasks.spawn("retention", retention::run(db, deps.tasks.shutdown().clone()));
 
     Ok(Service::new(NAME)
         .add(AccountServiceServer::new(user::account_grpc::Grpc { ops: users.clone() }))

@@ -1,25 +1,20 @@
-//! Use cases of revocations: the snapshot, the watch, and forgetting.
+//! Use cases of revocations: the snapshot and the watch. Forgetting them is `retention`'s.
 
 use std::time::Duration;
 
 use contract::identity::v1 as pb;
-use db::{Db, Tx, WorkTx};
+use db::{Db, Tx};
 use events::{Filter, Log};
 use futures::{Stream, StreamExt};
 use rpc::Caller;
-use runtime::Shutdown;
 
 use super::{Revocation, convert, store};
 use crate::error::Error;
 
 /// The most that one snapshot holds: a hundred revocations a second for as long as an access token lives.
 const SNAPSHOT_MAX: i64 = 100_000;
-/// How often what no longer matters is looked for.
-const PRUNE_EVERY: Duration = Duration::from_secs(60);
-/// Rows that one transaction deletes.
-const PRUNE_BATCH: i64 = 1_000;
-/// Sessions are kept so long after their end, for their owner to see.
-const SESSION_KEPT: time::Duration = time::Duration::days(30);
+/// When a snapshot that was too large is worth another try: revocations lapse by the second.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// Revocations.
 #[derive(Clone)]
@@ -41,7 +36,7 @@ impl Ops {
         let revocations = self.db.read(caller, async |tx: &mut Tx| store::list(tx, SNAPSHOT_MAX + 1).await).await?;
         if revocations.len() as i64 > SNAPSHOT_MAX {
             // To leave some out would let revoked tokens pass.
-            return Err(rpc::Error::Overloaded { retry_after: PRUNE_EVERY }.into());
+            return Err(rpc::Error::Overloaded { retry_after: RETRY_AFTER }.into());
         }
         Ok((revocations, position))
     }
@@ -62,33 +57,5 @@ impl Ops {
             let revocations = told.into_iter().collect();
             Ok(pb::WatchRevocationsResponse { previous_position: item.previous_position, position: item.position, revocations })
         }))
-    }
-
-    /// Deletes what no longer matters, every minute, until shutdown.
-    pub async fn prune(self, shutdown: Shutdown) {
-        while shutdown.or(tokio::time::sleep(PRUNE_EVERY)).await.is_some() {
-            match self.prune_once().await {
-                Ok(deleted) => metrics::counter!("identity_pruned_total").increment(deleted),
-                Err(error) => tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "revocations and sessions could not be pruned; next try in a minute"
-                ),
-            }
-        }
-    }
-
-    /// Deletes a batch of each kind; says how many rows.
-    ///
-    /// # Errors
-    /// `DEPENDENCY_UNAVAILABLE`.
-    pub async fn prune_once(&self) -> Result<u64, Error> {
-        self.db
-            .work(async |tx: &mut WorkTx| {
-                let now = tx.now();
-                let revocations = store::prune(tx, now, PRUNE_BATCH).await?;
-                let sessions = store::prune_sessions(tx, now - SESSION_KEPT, PRUNE_BATCH).await?;
-                Ok(revocations + sessions)
-            })
-            .await
     }
 }

@@ -36,22 +36,11 @@ pub(super) async fn list(tx: &mut Tx, limit: i64) -> Result<Vec<Revocation>, Err
 }
 
 /// Deletes at most `at_most` revocations that no longer matter at `now`; says how many.
-pub(super) async fn prune(tx: &mut WorkTx, now: OffsetDateTime, at_most: i64) -> Result<u64, Error> {
+pub(crate) async fn prune(tx: &mut WorkTx, now: OffsetDateTime, at_most: i64) -> Result<u64, Error> {
     let done = sqlx::query!(
         "DELETE FROM identity.revocation WHERE (kind, subject_id) IN
              (SELECT kind, subject_id FROM identity.revocation WHERE expire_time < $1 ORDER BY expire_time LIMIT $2)",
         now,
-        at_most,
-    );
-    Ok(done.execute(tx.conn()).await?.rows_affected())
-}
-
-/// Deletes at most `at_most` sessions that ended before `time`; says how many.
-pub(super) async fn prune_sessions(tx: &mut WorkTx, time: OffsetDateTime, at_most: i64) -> Result<u64, Error> {
-    let done = sqlx::query!(
-        "DELETE FROM identity.session WHERE session_id IN
-             (SELECT session_id FROM identity.session WHERE expire_time < $1 ORDER BY expire_time LIMIT $2)",
-        time,
         at_most,
     );
     Ok(done.execute(tx.conn()).await?.rows_affected())

@@ -1,6 +1,6 @@
 //! SQL of sessions. The table's floor shows a caller their own alone.
 
-use db::{Cursor, Page, PageRequest, Tx};
+use db::{Cursor, Page, PageRequest, Tx, WorkTx};
 use runtime::{OrganizationId, SessionId, UserId, WorkspaceId};
 use time::{Duration, OffsetDateTime};
 
@@ -171,4 +171,15 @@ pub(super) async fn list_open(tx: &mut Tx, sealed: &Sealed, page: &PageRequest) 
     .await?;
     let sessions = rows.into_iter().map(|row| row.open(sealed)).collect::<Result<Vec<_>, _>>()?;
     Ok(page.finish(sessions, |session| Cursor::time(session.create_time, session.id.uuid())))
+}
+
+/// Deletes at most `at_most` sessions that ended before `time`; says how many.
+pub(crate) async fn prune(tx: &mut WorkTx, time: OffsetDateTime, at_most: i64) -> Result<u64, Error> {
+    let done = sqlx::query!(
+        "DELETE FROM identity.session WHERE session_id IN
+             (SELECT session_id FROM identity.session WHERE expire_time < $1 ORDER BY expire_time LIMIT $2)",
+        time,
+        at_most,
+    );
+    Ok(done.execute(tx.conn()).await?.rows_affected())
 }
