@@ -9,11 +9,11 @@ use contract::common::v1::{
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use rpc::client::Channel;
 
-use crate::{cli::say, config::Config, table, up::operator};
+use crate::{cli::say, config::Config, keys, table};
 
 /// Which service is asked.
 #[derive(Debug, Args)]
-pub struct Target {
+pub(crate) struct Target {
     /// One service; all unless said.
     #[arg(long, global = true)]
     service: Option<String>,
@@ -27,7 +27,7 @@ pub struct Target {
 
 /// What is asked.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Where log, relay and consumers stand.
     Status,
     /// The log from a position, oldest first.
@@ -57,9 +57,9 @@ pub enum Command {
 }
 
 /// Asks the services of `target` and prints what they say.
-pub async fn run(config: &Config, target: Target, command: Command) -> anyhow::Result<()> {
+pub(crate) async fn run(config: &Config, target: Target, command: Command) -> anyhow::Result<()> {
     let directory = target.keys.clone().unwrap_or_else(|| config.suite.key_directory.clone());
-    let keys = operator(&directory).with_context(|| format!("the keys in {}", directory.display()))?;
+    let keys = keys::operator(&directory).with_context(|| format!("the keys in {}", directory.display()))?;
     let mut clients = Vec::new();
     for (name, address) in addresses(config, &target)? {
         let channel = rpc::client::channel(name, &address, &keys)?;

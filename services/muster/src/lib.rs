@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod config;
 mod events;
+pub mod keys;
 pub mod migrate;
 pub mod seed;
 pub mod serve;

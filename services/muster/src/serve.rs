@@ -23,6 +23,19 @@ impl Serving {
     /// # Errors
     /// An unknown service, a port in use, a database that is not migrated, a key that is missing: whatever keeps one from starting.
     pub async fn start(config: &Config, services: &[String], metrics: Option<telemetry::Metrics>) -> anyhow::Result<Serving> {
+        Serving::start_with(config, services, metrics, FeedFaults::default()).await
+    }
+
+    /// As [`start`](Serving::start), with a way to lose messages of the revocation feed, for tests.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub async fn start_with(
+        config: &Config,
+        services: &[String],
+        metrics: Option<telemetry::Metrics>,
+        revocation_faults: FeedFaults,
+    ) -> anyhow::Result<Serving> {
         for service in services {
             anyhow::ensure!(SERVICES.contains(&service.as_str()), "there is no service {service}; there are {}", SERVICES.join(", "));
         }
@@ -39,7 +52,7 @@ impl Serving {
             clock: Clock::system(),
             ids: Ids::system(),
             metrics,
-            revocation_faults: FeedFaults::default(),
+            revocation_faults,
         };
         for bound in &bound {
             let address = format!("http://{}", bound.reachable());
@@ -69,6 +82,11 @@ impl Serving {
     /// Name, address and admin address of each service.
     pub fn addresses(&self) -> Vec<(&'static str, SocketAddr, SocketAddr)> {
         self.running.iter().map(|running| (running.name(), running.address(), running.admin_address())).collect()
+    }
+
+    /// Each service.
+    pub fn running(&self) -> &[Running] {
+        &self.running
     }
 
     /// Waits for the first background task that dies; answers which and why.

@@ -1,7 +1,7 @@
 //! Tables for eyes: columns as wide as their widest cell.
 
 /// Lays `rows` out below `heads`, two spaces between columns, without trailing blanks.
-pub fn render<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> String {
+pub(crate) fn render<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> String {
     let mut widths = heads.map(|head| head.chars().count());
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {

@@ -7,21 +7,12 @@ use std::{
 
 use anyhow::Context;
 use devstack::{Options, Stack};
-use rpc::authn::PeerKeys;
-use runtime::{Clock, Shutdown, config::Secret, telemetry};
+use runtime::{Shutdown, config::Secret, telemetry};
 
-use crate::{
-    cli::say,
-    config::Config,
-    migrate, seed,
-    serve::{SERVICES, Serving},
-    table,
-};
+use crate::{cli::say, config::Config, keys, migrate, seed, serve::Serving, table};
 
 /// How long everything together may take to become ready before `up` says what it waits for and gives up.
 const READY_AT_MOST: Duration = Duration::from_secs(60);
-/// The name under which an operator's commands sign their calls to the services.
-const OPERATOR: &str = "operator";
 
 /// Servers of this machine that `DATABASE_URL`, `NATS_URL` and `REDIS_URL` name in place of private ones.
 struct Given {
@@ -34,7 +25,7 @@ struct Given {
 ///
 /// # Errors
 /// Whatever keeps it from becoming ready, in words for whoever typed the command; a background task that dies later.
-pub async fn run(folder: PathBuf, mut config: Config, metrics: telemetry::Metrics, shutdown: Shutdown) -> anyhow::Result<()> {
+pub(crate) async fn run(folder: PathBuf, mut config: Config, metrics: telemetry::Metrics, shutdown: Shutdown) -> anyhow::Result<()> {
     let began = Instant::now();
     let given = Given::from_environment();
     let stack = start_stack(&folder, &given).await?;
@@ -47,7 +38,7 @@ pub async fn run(folder: PathBuf, mut config: Config, metrics: telemetry::Metric
     config.suite.key_directory = folder.join("keys");
     config.identity.own.first_admin.email = seed::ADMIN.to_owned();
     config.identity.own.first_admin.password = Secret::from(seed::PASSWORD);
-    make_keys(&config.suite.key_directory)?;
+    keys::make(&config.suite.key_directory)?;
     if given.database.is_none() {
         migrate::create_database(&Secret::from(admin_url.as_str()), "muster").await?;
     }
@@ -73,7 +64,7 @@ async fn serve_until(
         let addresses = serving.addresses();
         let identity =
             addresses.iter().find(|(name, ..)| *name == identity::NAME).map(|(_, address, _)| *address).context("identity runs")?;
-        let channel = rpc::client::channel(identity::NAME, &format!("http://{identity}"), &operator(&config.suite.key_directory)?)?;
+        let channel = rpc::client::channel(identity::NAME, &format!("http://{identity}"), &keys::operator(&config.suite.key_directory)?)?;
         seed::people(channel, seed::ADMIN).await.context("seeding")?;
         stack.set_address(&identity.to_string())?;
         anyhow::Ok(addresses)
@@ -93,28 +84,6 @@ async fn start_stack(folder: &Path, given: &Given) -> anyhow::Result<Stack> {
     let options =
         Options { postgres: given.database.is_none(), nats: given.nats.is_none(), redis: given.redis.is_none(), ..Options::at(folder) };
     Ok(Stack::start(options).await?)
-}
-
-/// Makes the keys that are missing: one to sign with and one to seal with for each service, and the file in which they trust one another.
-fn make_keys(directory: &Path) -> anyhow::Result<()> {
-    let names: Vec<&str> = SERVICES.into_iter().chain([OPERATOR]).collect();
-    rpc::authn::generate_keys(directory, &names).context("making peer keys")?;
-    for name in SERVICES {
-        let path = directory.join(format!("{name}.seal"));
-        if !path.exists() {
-            db::Sealer::generate(&path)?;
-        }
-    }
-    Ok(())
-}
-
-/// The keys under which the operator's commands call the services.
-///
-/// # Errors
-/// There are none in `directory`.
-pub fn operator(directory: &Path) -> anyhow::Result<PeerKeys> {
-    let (key, trust) = (directory.join(format!("{OPERATOR}.key")), directory.join("trust.json"));
-    Ok(PeerKeys::load(OPERATOR, &key, &trust, Clock::system())?)
 }
 
 impl Given {

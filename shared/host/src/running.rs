@@ -192,6 +192,11 @@ impl Running {
         &self.health
     }
 
+    /// The embedded decision engine, for whoever waits until it knows of a change.
+    pub fn authorizer(&self) -> &Authorizer {
+        &self.gate.authorizer
+    }
+
     /// Waits until the gate is open.
     pub async fn ready(&self) {
         self.gate.opens().await;

@@ -1,0 +1,37 @@
+//! The keys of a suite on this machine: which service may call which, and what each one seals with.
+
+use std::path::Path;
+
+use anyhow::Context;
+use rpc::authn::PeerKeys;
+use runtime::Clock;
+
+use crate::serve::SERVICES;
+
+/// The name under which an operator's commands sign their calls to the services.
+const OPERATOR: &str = "operator";
+
+/// Makes the keys that are missing: one to sign with and one to seal with for each service, and the file in which they trust one another.
+///
+/// # Errors
+/// `directory` can't be written, or holds keys that can't be used.
+pub fn make(directory: &Path) -> anyhow::Result<()> {
+    let names: Vec<&str> = SERVICES.into_iter().chain([OPERATOR]).collect();
+    rpc::authn::generate_keys(directory, &names).context("making peer keys")?;
+    for name in SERVICES {
+        let path = directory.join(format!("{name}.seal"));
+        if !path.exists() {
+            db::Sealer::generate(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// The keys under which the operator's commands call the services.
+///
+/// # Errors
+/// There are none in `directory`.
+pub fn operator(directory: &Path) -> anyhow::Result<PeerKeys> {
+    let (key, trust) = (directory.join(format!("{OPERATOR}.key")), directory.join("trust.json"));
+    Ok(PeerKeys::load(OPERATOR, &key, &trust, Clock::system())?)
+}
