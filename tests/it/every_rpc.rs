@@ -1,0 +1,121 @@
+//! Every RPC of the contract, called by whom it must refuse, then by whom it serves; and every rule of its fields, broken.
+//!
+//! The table at the end has an entry for each RPC. One without fails the guard.
+
+use std::collections::BTreeSet;
+
+use contract::{Authn, METHODS, MethodPolicy, Scope};
+use muster_tests::{
+    Actor, Suite, dynamic, rules, short, text,
+    world::{World, done, refused},
+};
+use serde_json::{Value, json};
+use tonic::Code;
+
+mod table;
+
+use table::{Entry, Who, entries};
+
+fn policy(entry: &Entry) -> &'static MethodPolicy {
+    METHODS.iter().find(|policy| short(policy) == entry.rpc).unwrap_or_else(|| panic!("the contract has no {}", entry.rpc))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_rpc_serves_whom_it_is_for_and_refuses_everybody_else() {
+    let world = World::of(Suite::start().await).await;
+    let entries = entries(&world).await;
+    let named: BTreeSet<String> = entries.iter().map(|entry| entry.rpc.to_owned()).collect();
+    assert_eq!(named, METHODS.iter().map(short).collect(), "every RPC has an entry in the table, and no other");
+    let outsider = world.suite.sign_in("eve").await;
+    for entry in &entries {
+        let policy = policy(entry);
+        nobody_is_refused(&world, entry, policy).await;
+        if policy.authn == Authn::Required {
+            stranger_is_refused(&world, entry, policy, &outsider, "in no organization").await;
+            stranger_is_refused(&world, entry, policy, &world.eve, "in another organization").await;
+        }
+        let owner = entry.who.of(&world).await;
+        let answer = owner.call(entry.rpc, entry.request.clone()).await;
+        answer.unwrap_or_else(|fault| panic!("{} refuses whom it is for: {fault}", entry.rpc));
+    }
+    world.suite.finish().await;
+}
+
+async fn nobody_is_refused(world: &World, entry: &Entry, policy: &MethodPolicy) {
+    let reason = match policy.authn {
+        Authn::Required => "CREDENTIALS_MISSING",
+        Authn::ServiceOnly => "PEER_TOKEN_INVALID",
+        Authn::Public | Authn::Unspecified => return,
+    };
+    let fault = refused(world.suite.nobody().call(entry.rpc, entry.request.clone()).await);
+    assert_eq!((fault.code, fault.reason.as_str()), (Code::Unauthenticated, reason), "{} without credentials", entry.rpc);
+    if policy.authn == Authn::ServiceOnly {
+        let fault = refused(world.ana.call(entry.rpc, entry.request.clone()).await);
+        assert_eq!((fault.code, fault.reason.as_str()), (Code::Unauthenticated, reason), "{} with a user's token", entry.rpc);
+    }
+}
+
+/// The same request, with the ids of acme, by somebody who is not of acme.
+async fn stranger_is_refused(world: &World, entry: &Entry, policy: &MethodPolicy, stranger: &Actor, whence: &str) {
+    match stranger.call(entry.rpc, entry.request.clone()).await {
+        Err(fault) => {
+            let hidden = matches!(fault.code, Code::NotFound | Code::PermissionDenied);
+            assert!(hidden && !fault.reason.is_empty(), "{} by eve {whence}: {fault}", entry.rpc);
+        }
+        Ok(answer) => {
+            assert!(!entry.names_acme, "{} by eve {whence} passes: {answer}", entry.rpc);
+            assert_ne!(policy.scope, Scope::System, "{} by eve {whence} passes", entry.rpc);
+            let shown = answer.to_string();
+            for id in [&world.organization_id, &world.workspace_id, &world.product_id, &world.work_item_id] {
+                assert!(!shown.contains(id.as_str()), "{} tells eve {whence} of acme: {shown}", entry.rpc);
+            }
+            assert_ne!(answer["decision"]["allowed"], json!(true), "{} by eve {whence}: {answer}", entry.rpc);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_broken_rule_of_a_field_is_told_by_the_field_s_name() {
+    let world = World::of(Suite::start().await).await;
+    let mut broken = 0;
+    for entry in entries(&world).await {
+        let owner = entry.who.of(&world).await;
+        let input = dynamic::method(dynamic::pool(), policy(&entry).path).input();
+        for rules::Broken { rule, field, request } in rules::broken(&input, &entry.request) {
+            let Err(fault) = owner.call(entry.rpc, request).await else { panic!("{} takes {field} in spite of {rule}", entry.rpc) };
+            let told = (fault.code, fault.reason.as_str(), fault.fields.contains(&field));
+            assert_eq!(told, (Code::InvalidArgument, "FIELD_VIOLATION", true), "{}: {field} breaks {rule}: {fault}", entry.rpc);
+            broken += 1;
+        }
+    }
+    assert!(broken > 100, "only {broken} rules were broken");
+    world.suite.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_narrowed_to_one_workspace_reaches_no_other() {
+    let world = World::of(Suite::start().await).await;
+    let other = json!({"slug": "other", "displayName": "Other"});
+    let other = text(&done(world.ana.call("identity.WorkspaceService/CreateWorkspace", other).await), "workspace.workspaceId");
+    world.suite.settle().await;
+    let narrowed = json!({"organizationId": world.organization_id, "workspaceId": other});
+    let narrowed = done(world.ana.call("identity.SessionService/SwitchContext", narrowed).await);
+    let narrowed = world.ana.with_token(&text(&narrowed, "accessToken"));
+    let mut tried = 0;
+    for entry in entries(&world).await.iter().filter(|entry| policy(entry).scope == Scope::Workspace) {
+        let fault = refused(narrowed.call(entry.rpc, entry.request.clone()).await);
+        assert_eq!((fault.code, fault.reason.as_str()), (Code::NotFound, "WORKSPACE_NOT_FOUND"), "{}", entry.rpc);
+        tried += 1;
+    }
+    assert!(tried > 10, "{tried}");
+    done(narrowed.call("tasks.ProductService/ListProducts", json!({"workspaceId": other})).await);
+    world.suite.finish().await;
+}
+
+/// A request to an RPC with a value put in place.
+pub(crate) fn with(mut request: Value, more: Value) -> Value {
+    if let (Some(request), Value::Object(more)) = (request.as_object_mut(), more) {
+        request.extend(more);
+    }
+    request
+}

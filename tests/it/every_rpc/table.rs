@@ -1,0 +1,160 @@
+//! A request for each RPC that its caller may send, in an order in which all of them can be sent.
+
+use muster::seed;
+use muster_tests::{
+    Actor, text,
+    world::{World, done},
+};
+use serde_json::{Value, json};
+
+use super::with;
+
+/// Who a request is from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Who {
+    /// Anybody, without credentials.
+    Nobody,
+    /// Another service.
+    Service,
+    /// The system admin.
+    Admin,
+    /// The owner of acme.
+    Ana,
+}
+
+impl Who {
+    pub(super) async fn of(self, world: &World) -> Actor {
+        match self {
+            Who::Nobody => world.suite.nobody(),
+            Who::Service => world.suite.operator(),
+            Who::Admin => world.suite.sign_in(seed::ADMIN).await,
+            Who::Ana => world.ana.clone(),
+        }
+    }
+}
+
+/// One RPC.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) rpc: &'static str,
+    pub(super) who: Who,
+    pub(super) request: Value,
+    /// Whether the request names something of acme, so that a stranger must be refused. Without, a stranger's answer is about the stranger.
+    pub(super) names_acme: bool,
+}
+
+/// The table.
+pub(super) async fn entries(world: &World) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let mut add = |who, names_acme, rpc, request| entries.push(Entry { rpc, who, request, names_acme });
+    let own = false;
+    let acme = true;
+
+    let (token, second) = unverified(world).await;
+    let session = world.suite.sign_in("ana").await;
+    let registration = json!({"email": "fay@muster.example", "password": seed::PASSWORD, "displayName": "Fay"});
+    add(Who::Nobody, own, "identity.AccountService/RegisterUser", registration);
+    add(Who::Service, own, "identity.AccountService/IssueVerificationToken", json!({"userId": second}));
+    add(Who::Nobody, own, "identity.AccountService/VerifyEmail", json!({"verificationToken": token}));
+    add(Who::Nobody, own, "identity.KeyService/GetJsonWebKeySet", json!({}));
+    add(Who::Admin, own, "identity.KeyService/ListSigningKeys", json!({}));
+    add(Who::Admin, own, "identity.KeyService/RotateSigningKey", json!({}));
+    add(Who::Service, own, "identity.RevocationService/ListRevocations", json!({}));
+    add(Who::Service, own, "identity.RevocationService/WatchRevocations", json!({}));
+    let password = json!({"email": "ana@muster.example", "password": seed::PASSWORD});
+    add(Who::Nobody, own, "identity.SessionService/CreateSession", password);
+    add(Who::Nobody, own, "identity.SessionService/RefreshSession", json!({"refreshToken": session.refresh_token}));
+    add(Who::Ana, acme, "identity.SessionService/SwitchContext", json!({"organizationId": world.organization_id}));
+    add(Who::Ana, own, "identity.SessionService/ListSessions", json!({}));
+    add(Who::Ana, acme, "identity.SessionService/RevokeSession", json!({"sessionId": session.session_id}));
+    add(Who::Ana, acme, "identity.UserService/GetUser", json!({"userId": world.ben.user_id}));
+    add(Who::Admin, own, "identity.UserService/ListUsers", json!({}));
+
+    let organization = json!({"organizationId": world.organization_id});
+    let joiner = world.suite.register("joe").await;
+    let member = with(organization.clone(), json!({"userId": joiner}));
+    let role = json!({"role": "BASE_ROLE_MEMBER"});
+    add(Who::Ana, own, "identity.OrganizationService/CreateOrganization", json!({"slug": "initech", "displayName": "Initech"}));
+    add(Who::Ana, acme, "identity.OrganizationService/GetOrganization", organization.clone());
+    add(Who::Ana, own, "identity.OrganizationService/ListOrganizations", json!({}));
+    add(Who::Ana, acme, "identity.OrganizationMemberService/CreateOrganizationMember", with(member.clone(), role.clone()));
+    add(Who::Ana, acme, "identity.OrganizationMemberService/UpdateOrganizationMember", with(member.clone(), role.clone()));
+    add(Who::Ana, acme, "identity.OrganizationMemberService/ListOrganizationMembers", organization);
+    add(Who::Ana, own, "identity.WorkspaceService/CreateWorkspace", json!({"slug": "second", "displayName": "Second"}));
+    let workspace = json!({"workspaceId": world.workspace_id});
+    add(Who::Ana, acme, "identity.WorkspaceService/GetWorkspace", workspace.clone());
+    add(Who::Ana, own, "identity.WorkspaceService/ListWorkspaces", json!({}));
+    let guest = with(workspace.clone(), json!({"userId": joiner}));
+    add(Who::Ana, acme, "identity.WorkspaceMemberService/CreateWorkspaceMember", with(guest.clone(), role.clone()));
+    add(Who::Ana, acme, "identity.WorkspaceMemberService/UpdateWorkspaceMember", with(guest.clone(), role));
+    add(Who::Ana, acme, "identity.WorkspaceMemberService/ListWorkspaceMembers", workspace.clone());
+    add(Who::Ana, acme, "identity.WorkspaceMemberService/DeleteWorkspaceMember", guest);
+    add(Who::Ana, acme, "identity.OrganizationMemberService/DeleteOrganizationMember", member);
+
+    let question = with(workspace.clone(), json!({"userId": world.ben.user_id, "permission": "tasks.work_item.get"}));
+    add(Who::Ana, own, "authorization.AuthorizationService/Check", json!({"question": question}));
+    add(Who::Ana, own, "authorization.AuthorizationService/BatchCheck", json!({"questions": [question]}));
+    let whose = with(workspace.clone(), json!({"userId": world.ben.user_id}));
+    add(Who::Ana, acme, "authorization.AuthorizationService/ListPermissions", whose);
+    add(Who::Ana, own, "authorization.AuthorizationService/ListRoles", json!({}));
+    add(Who::Service, own, "authorization.ReplicationService/GetSnapshot", json!({}));
+    add(Who::Service, own, "authorization.ReplicationService/Watch", json!({}));
+
+    let product = with(workspace.clone(), json!({"productId": world.product_id}));
+    let item = with(workspace.clone(), json!({"workItemId": world.work_item_id}));
+    add(Who::Ana, acme, "tasks.ProductService/CreateProduct", with(workspace.clone(), json!({"key": "NEW", "displayName": "New"})));
+    add(Who::Ana, acme, "tasks.ProductService/GetProduct", product.clone());
+    add(Who::Ana, acme, "tasks.ProductService/ListProducts", workspace.clone());
+    add(Who::Ana, acme, "tasks.WorkItemService/CreateWorkItem", with(product.clone(), json!({"title": "count down"})));
+    add(Who::Ana, acme, "tasks.WorkItemService/GetWorkItem", item.clone());
+    add(Who::Ana, acme, "tasks.WorkItemService/ListWorkItems", workspace.clone());
+    let change = json!({"workItem": {"workItemId": world.work_item_id, "title": "light it"}, "updateMask": "title"});
+    add(Who::Ana, acme, "tasks.WorkItemService/UpdateWorkItem", with(workspace.clone(), change));
+    let started = with(item.clone(), json!({"state": "WORK_ITEM_STATE_IN_PROGRESS"}));
+    add(Who::Ana, acme, "tasks.WorkItemService/TransitionWorkItem", started);
+    add(Who::Ana, acme, "tasks.WorkItemService/DeleteWorkItem", item.clone());
+    add(Who::Ana, acme, "tasks.WorkItemService/UndeleteWorkItem", item);
+    let plan = with(product, json!({"document": "plan.md", "markdown": "- [ ] one\n"}));
+    add(Who::Ana, acme, "tasks.WorkItemService/ImportPlan", plan);
+    add(Who::Ana, acme, "tasks.WorkItemService/WatchWorkItems", workspace);
+
+    let newest = done(world.ana.call("audit.AuditService/ListEvents", json!({"pageSize": 1})).await);
+    add(Who::Ana, own, "audit.AuditService/ListEvents", json!({}));
+    add(Who::Ana, acme, "audit.AuditService/GetEvent", json!({"auditEventId": text(&newest, "auditEvents.0.auditEventId")}));
+
+    let letter = dead_letter(world).await;
+    add(Who::Service, own, "common.EventAdminService/GetEventStatus", json!({}));
+    add(Who::Service, own, "common.EventAdminService/ListLoggedEvents", json!({}));
+    add(Who::Service, own, "common.EventAdminService/ListDeadLetters", json!({}));
+    add(Who::Service, own, "common.EventAdminService/ReplayDeadLetter", json!({"deadLetterId": letter}));
+    add(Who::Service, own, "common.EventAdminService/DropDeadLetter", json!({"deadLetterId": letter}));
+    entries
+}
+
+/// Two accounts that wait for their proof: the token of the first, the id of the second.
+async fn unverified(world: &World) -> (String, String) {
+    let mut ids = Vec::new();
+    for name in ["gil", "hal"] {
+        let email = format!("{name}@muster.example");
+        let person = json!({"email": email, "password": seed::PASSWORD, "displayName": name});
+        done(world.suite.nobody().call("identity.AccountService/RegisterUser", person).await);
+        ids.push(world.suite.user_id(&email).await);
+    }
+    let issued = world.suite.operator().call("identity.AccountService/IssueVerificationToken", json!({"userId": ids[0]})).await;
+    (text(&done(issued), "verificationToken"), ids.remove(1))
+}
+
+/// A dead letter of identity, which runs no consumer that would take it up; [`Who::Service`] drops it at the end of the table.
+async fn dead_letter(world: &World) -> String {
+    let mut conn = world.suite.database().await;
+    let id: uuid::Uuid = runtime::Ids::system().next();
+    sqlx::query(
+        "INSERT INTO identity.dead_letter (dead_letter_id, consumer, event_id, stream, stream_sequence, envelope, body, cause, attempts, create_time)
+         VALUES ($1, 'nobody', $1, 'MUSTER_TASKS', 1, '', '', 'a test put it there', 12, now())",
+    )
+    .bind(id)
+    .execute(&mut conn)
+    .await
+    .unwrap_or_else(|error| panic!("{error}"));
+    id.to_string()
+}

@@ -1,0 +1,96 @@
+//! A revoked session is refused everywhere, though every service has its token verified and cached, and though a message is lost.
+
+use std::time::{Duration, Instant};
+
+use muster_tests::{
+    Actor, Suite,
+    world::{World, done},
+};
+use serde_json::json;
+use tonic::Code;
+
+/// The promise is a second; a machine under load is given more.
+const AT_MOST: Duration = Duration::from_secs(15);
+
+/// A call of each service that any member may make.
+const CALLS: [&str; 4] = [
+    "identity.WorkspaceService/ListWorkspaces",
+    "authorization.AuthorizationService/ListRoles",
+    "tasks.ProductService/ListProducts",
+    "audit.AuditService/ListEvents",
+];
+
+async fn call(world: &World, who: &Actor, rpc: &str) -> Result<(), muster_tests::Fault> {
+    let request = if rpc.starts_with("tasks") { json!({"workspaceId": world.workspace_id}) } else { json!({}) };
+    who.call(rpc, request).await.map(|_| ())
+}
+
+/// A session of ana whose token every service has verified.
+async fn warm_session(world: &World) -> Actor {
+    let session = done(world.suite.sign_in("ana").await.enter(&world.organization_id).await);
+    for rpc in CALLS.into_iter().chain(CALLS) {
+        done(call(world, &session, rpc).await);
+    }
+    session
+}
+
+/// Waits until all four refuse `session`; none of them may take it again afterwards.
+async fn is_refused_everywhere(world: &World, session: &Actor) -> Duration {
+    let began = Instant::now();
+    let mut longest = Duration::ZERO;
+    for rpc in CALLS {
+        let fault = loop {
+            match call(world, session, rpc).await {
+                Err(fault) => break fault,
+                Ok(()) => assert!(began.elapsed() < AT_MOST, "{rpc} still takes a revoked token"),
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        assert_eq!((fault.code, fault.reason.as_str()), (Code::Unauthenticated, "TOKEN_REVOKED"), "{rpc}");
+        longest = longest.max(began.elapsed());
+    }
+    for rpc in CALLS {
+        assert!(call(world, session, rpc).await.is_err(), "{rpc} takes a revoked token again");
+    }
+    longest
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_session_is_refused_by_all_four() {
+    let world = World::of(Suite::start().await).await;
+    let (session, other) = (warm_session(&world).await, warm_session(&world).await);
+    done(session.call("identity.SessionService/RevokeSession", json!({})).await);
+    println!("refused by all four after {:?}", is_refused_everywhere(&world, &session).await);
+    for rpc in CALLS {
+        done(call(&world, &other, rpc).await);
+    }
+    world.suite.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_whose_message_is_lost_is_found_by_the_gap() {
+    let world = World::of(Suite::start().await).await;
+    for lost in 1..=4 {
+        let session = warm_session(&world).await;
+        // The feeds of all four share the count: each time another one of them loses its message.
+        world.suite.revocation_faults().lose_message(lost);
+        done(session.call("identity.SessionService/RevokeSession", json!({})).await);
+        println!("message {lost} lost: refused by all four after {:?}", is_refused_everywhere(&world, &session).await);
+    }
+    world.suite.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replayed_refresh_token_ends_its_session_everywhere() {
+    let world = World::of(Suite::start().await).await;
+    let session = warm_session(&world).await;
+    let mut tokens = vec![session.refresh_token.clone()];
+    for _ in 0..2 {
+        let answer = world.suite.nobody().call("identity.SessionService/RefreshSession", json!({"refreshToken": tokens.last()})).await;
+        tokens.push(muster_tests::text(&done(answer), "tokens.refreshToken"));
+    }
+    let replayed = world.suite.nobody().call("identity.SessionService/RefreshSession", json!({"refreshToken": tokens[0]})).await;
+    assert_eq!(muster_tests::world::refused(replayed.map(|_| json!({}))).reason, "REFRESH_TOKEN_REUSED");
+    is_refused_everywhere(&world, &session).await;
+    world.suite.finish().await;
+}

@@ -1,0 +1,125 @@
+//! The story of the README, executed: each command by a shell, each call through server reflection, each answer held against what is shown.
+//!
+//! `grpcurl` is `src/bin/reflected.rs`, or the program that the variable GRPCURL names. Between two commands the suite comes to rest: whoever
+//! types is slower than the event log.
+
+use std::{fs, process::Stdio, time::Duration};
+
+use muster_tests::{Suite, root};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    process::{Child, Command},
+};
+
+/// One command and the answer that the README shows for it; `None` for a command that shows none.
+struct Step {
+    command: String,
+    shown: Option<String>,
+}
+
+/// The steps of the section "The story": in its `sh` blocks, lines that begin with `#>` show the answer to the lines before.
+fn steps(readme: &str) -> Vec<Step> {
+    let story = readme.split("\n## The story\n").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a section The story");
+    let mut steps: Vec<Step> = Vec::new();
+    for block in story.split("```sh\n").skip(1) {
+        let mut command = String::new();
+        for line in block.split("\n```").next().unwrap_or_default().lines() {
+            match line.strip_prefix("#>") {
+                Some(shown) if command.is_empty() => {
+                    let step = steps.last_mut().expect("an answer follows its command");
+                    step.shown.get_or_insert_default().push_str(&format!("\n{shown}"));
+                }
+                Some(shown) => steps.push(Step { command: std::mem::take(&mut command), shown: Some(shown.to_owned()) }),
+                None => command.push_str(&format!("{line}\n")),
+            }
+        }
+        if !command.trim().is_empty() {
+            steps.push(Step { command, shown: None });
+        }
+    }
+    steps
+}
+
+/// Whether `answer` is what is shown: the same but for white space, with anything in place of each `…`.
+fn is_shown(shown: &str, answer: &str) -> bool {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (shown, answer) = (words(shown), words(answer));
+    let pieces: Vec<&str> = shown.split('…').map(str::trim).collect();
+    let mut rest = answer.as_str();
+    for (index, piece) in pieces.iter().enumerate() {
+        let found = if index == 0 { rest.starts_with(piece).then_some(0) } else { rest.find(piece) };
+        let Some(at) = found else { return false };
+        rest = &rest[at + piece.len()..];
+    }
+    rest.is_empty() || pieces.len() > 1 && pieces.last().is_some_and(|last| answer.ends_with(last))
+}
+
+struct Shell {
+    process: Child,
+    output: tokio::io::Lines<BufReader<tokio::process::ChildStdout>>,
+}
+
+impl Shell {
+    async fn start() -> Shell {
+        let grpcurl = std::env::var("GRPCURL").unwrap_or_else(|_| env!("CARGO_BIN_EXE_reflected").to_owned());
+        let mut process = Command::new("sh")
+            .env("GRPCURL", grpcurl)
+            .current_dir(root())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut shell = Shell { process, output };
+        shell.run("exec 2>&1; grpcurl() { \"$GRPCURL\" \"$@\" </dev/null; }").await;
+        shell
+    }
+
+    /// Everything that `command` prints.
+    async fn run(&mut self, command: &str) -> String {
+        const END: &str = "@@ the end of a command @@";
+        let line = format!("{command}\necho\necho '{END}'\n");
+        self.process.stdin.as_mut().unwrap().write_all(line.as_bytes()).await.unwrap();
+        let mut printed = String::new();
+        let reading = async {
+            while let Some(line) = self.output.next_line().await.unwrap().filter(|line| line != END) {
+                printed.push_str(&line);
+                printed.push('\n');
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), reading).await.unwrap_or_else(|_| panic!("no end of: {command}"));
+        printed
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_story_of_the_readme_is_true() {
+    // Whether a role is in force when it is answered depends on the machine; the story waits for it.
+    let suite = Suite::start_with(|config| config.identity.own.propagation_wait_ms = 5_000).await;
+    let mut readme = fs::read_to_string(root().join("README.md")).unwrap();
+    for (service, address) in [("identity", "7101"), ("authorization", "7102"), ("tasks", "7103"), ("audit", "7104")] {
+        let address = format!("127.0.0.1:{address}");
+        assert!(readme.contains(&format!("{}={address}", service.to_uppercase())), "the story says where {service} answers");
+        readme = readme.replace(&address, &suite.address(service).to_string());
+    }
+    let (steps, mut shell) = (steps(&readme), Shell::start().await);
+    assert!(steps.iter().filter(|step| step.shown.is_some()).count() >= 20, "the story is told in many steps");
+    for Step { command, shown } in steps {
+        let answer = shell.run(&command).await;
+        let shown = shown.unwrap_or_default();
+        assert!(is_shown(&shown, &answer), "README shows\n{shown}\nfor\n{command}\nbut the answer is\n{answer}");
+        suite.settle().await;
+    }
+    suite.finish().await;
+}
+
+#[test]
+fn an_answer_that_is_shown_otherwise_is_noticed() {
+    let answer = "{\n  \"workItem\": {\n    \"key\": \"MUST-1\",\n    \"state\": \"DONE\"\n  }\n}\n";
+    assert!(is_shown("{ \"workItem\": { \"key\": \"…\", \"state\": \"DONE\" } }", answer));
+    assert!(is_shown("… \"state\": \"DONE\" …", answer));
+    assert!(!is_shown("{ \"workItem\": { \"key\": \"…\", \"state\": \"OPEN\" } }", answer));
+    assert!(!is_shown("{ \"workItem\": { \"key\": \"MUST-1\" } }", answer), "what is left out is marked");
+    assert!(!is_shown("", answer), "a command that shows no answer has none");
+}

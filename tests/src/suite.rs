@@ -1,0 +1,256 @@
+//! The whole suite in this process, as `muster up` runs it: real servers of its own, real services, real people.
+//!
+//! A test ends with [`Suite::finish`], which fails it when something is left behind: an unpublished event, a dead letter, an open transaction,
+//! a background task that died.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use contract::common::v1::{ListLoggedEventsRequest, LoggedEvent, event_admin_service_client::EventAdminServiceClient};
+use devstack::{Options, Stack};
+use futures::FutureExt;
+use muster::{
+    config::Config,
+    migrate, seed,
+    serve::{SERVICES, Serving},
+};
+use rpc::authn::PeerKeys;
+use runtime::{config::Secret, feed::FeedFaults};
+use serde_json::json;
+use sqlx::{Connection, PgConnection};
+
+use crate::{Actor, Place, Places, telemetry, text};
+
+/// No test waits longer for the suite to become ready, or to come to rest.
+const AT_MOST: Duration = Duration::from_secs(60);
+const PERIOD: Duration = Duration::from_millis(25);
+
+/// The suite, running.
+pub struct Suite {
+    stack: Stack,
+    serving: Serving,
+    places: Places,
+    operator: PeerKeys,
+    revocation_faults: FeedFaults,
+}
+
+impl Suite {
+    /// Everything, as `muster up` leaves it: ready, with the system admin and the seeded people.
+    pub async fn start() -> Suite {
+        Suite::start_with(|_| ()).await
+    }
+
+    /// As [`start`](Suite::start), with some settings changed.
+    ///
+    /// # Panics
+    /// When anything keeps it from starting.
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Suite {
+        runtime::init_crypto();
+        let metrics = telemetry::metrics();
+        let stack = Stack::start(Options { redis: false, ..Options::temporary() }).await.expect("PostgreSQL and NATS start");
+        let mut config = settings(&stack);
+        change(&mut config);
+        muster::keys::make(&config.suite.key_directory).expect("keys are made");
+        migrate_all(&stack, &config).await;
+        let revocation_faults = FeedFaults::default();
+        let serving = Serving::start_with(&config, &[], Some(metrics), revocation_faults.clone()).await.expect("the services start");
+        serving.ready(AT_MOST).await.expect("the services become ready");
+        let operator = muster::keys::operator(&config.suite.key_directory).expect("the operator has keys");
+        let places: Places = serving.addresses().into_iter().map(|(name, address, admin)| (name, Place::new(address, admin))).collect();
+        let suite = Suite { stack, serving, places, operator, revocation_faults };
+        seed::people(suite.peer_channel("identity"), seed::ADMIN).await.expect("people are seeded");
+        suite
+    }
+
+    /// Where `service` answers.
+    pub fn address(&self, service: &str) -> SocketAddr {
+        self.places[service].address
+    }
+
+    /// Where each service answers.
+    pub fn places(&self) -> Places {
+        self.places.clone()
+    }
+
+    /// Loses messages of the revocation feed on their way to the services.
+    pub fn revocation_faults(&self) -> &FeedFaults {
+        &self.revocation_faults
+    }
+
+    /// Somebody without credentials.
+    pub fn nobody(&self) -> Actor {
+        Actor::nobody(self.places())
+    }
+
+    /// A service of the suite: the operator's tools.
+    pub fn operator(&self) -> Actor {
+        Actor::service(self.places(), self.operator.clone())
+    }
+
+    /// A new session of one of the people: `ana`, or any address.
+    ///
+    /// # Panics
+    /// When the sign-in is refused.
+    pub async fn sign_in(&self, who: &str) -> Actor {
+        let email = if who.contains('@') { who.to_owned() } else { format!("{who}@muster.example") };
+        self.nobody().sign_in(&email, seed::PASSWORD).await.unwrap_or_else(|fault| panic!("{who} can't sign in: {fault}"))
+    }
+
+    /// One more person who can sign in, at `<name>@muster.example`; answers the user's id.
+    ///
+    /// # Panics
+    /// When a step is refused.
+    pub async fn register(&self, name: &str) -> String {
+        let email = format!("{name}@muster.example");
+        let person = json!({"email": email, "password": seed::PASSWORD, "displayName": name});
+        self.nobody().call("identity.AccountService/RegisterUser", person).await.expect("anybody may register");
+        let user_id = self.user_id(&email).await;
+        let issued = self.operator().call("identity.AccountService/IssueVerificationToken", json!({"userId": user_id})).await;
+        let proof = json!({"verificationToken": text(&issued.expect("services may issue"), "verificationToken")});
+        self.nobody().call("identity.AccountService/VerifyEmail", proof).await.expect("the token is good");
+        user_id
+    }
+
+    /// The user at an address, as the system admin finds it.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn user_id(&self, email: &str) -> String {
+        let admin = self.sign_in(seed::ADMIN).await;
+        let found = admin.call("identity.UserService/ListUsers", json!({"filter": format!("email = \"{email}\"")})).await;
+        let user_id = text(&found.expect("the admin lists users"), "users.0.userId");
+        assert!(!user_id.is_empty(), "there is no {email}");
+        user_id
+    }
+
+    /// Waits until everything that happened so far has happened everywhere: events published and taken, permissions replicated.
+    ///
+    /// # Panics
+    /// When that takes longer than a minute.
+    pub async fn settle(&self) {
+        let began = Instant::now();
+        loop {
+            let Some(restless) = self.restless().await else { return };
+            assert!(began.elapsed() < AT_MOST, "the suite does not come to rest: {restless}");
+            tokio::time::sleep(PERIOD).await;
+        }
+    }
+
+    /// What is still on its way; `None` at rest.
+    async fn restless(&self) -> Option<String> {
+        let mut permissions_head = 0;
+        for service in SERVICES {
+            let status = self.operator().call_at(service, "common.EventAdminService/GetEventStatus", json!({})).await;
+            let status = status.expect("operators see the event log");
+            let head = text(&status, "headPosition");
+            if !text(&status, "outboxRows").is_empty() || head != text(&status, "publishedPosition") {
+                return Some(format!("{service} has events to publish: {status}"));
+            }
+            if service == authorization::NAME {
+                permissions_head = head.parse().unwrap_or(0);
+            }
+            for consumer in status["consumers"].as_array().into_iter().flatten() {
+                if !text(consumer, "pending").is_empty() {
+                    return Some(format!("{service} has events to take: {consumer}"));
+                }
+            }
+        }
+        let behind = self.serving.running().iter().find(|running| running.authorizer().revision() < permissions_head)?;
+        Some(format!("{} knows the permissions at {}, they are at {permissions_head}", behind.name(), behind.authorizer().revision()))
+    }
+
+    /// Every event of `service`, by position.
+    ///
+    /// # Panics
+    /// When the log can't be read.
+    pub async fn events(&self, service: &str) -> Vec<LoggedEvent> {
+        let channel = rpc::client::channel(service, &format!("http://{}", self.places[service].admin_address), &self.operator);
+        let mut client = EventAdminServiceClient::new(channel.expect("an address")).max_decoding_message_size(8 << 20);
+        let (mut events, mut from_position) = (Vec::new(), 1);
+        while from_position > 0 {
+            let page = client.list_logged_events(ListLoggedEventsRequest { from_position, page_size: 1000 }).await;
+            let page = page.expect("operators read the log").into_inner();
+            events.extend(page.events);
+            from_position = page.next_position;
+        }
+        events
+    }
+
+    /// The database, as its superuser.
+    ///
+    /// # Panics
+    /// When it does not let the superuser in.
+    pub async fn database(&self) -> PgConnection {
+        PgConnection::connect(&self.stack.postgres_url("postgres", "muster")).await.expect("the superuser connects")
+    }
+
+    /// The address of NATS.
+    pub fn nats_url(&self) -> String {
+        self.stack.nats_url()
+    }
+
+    /// Stops everything, after a look at what the test leaves behind.
+    ///
+    /// # Panics
+    /// When a background task died, an event is not published or not taken, a dead letter lies there, or a transaction is open.
+    pub async fn finish(self) {
+        if let Some(failure) = self.serving.failed().now_or_never() {
+            panic!("a background task died: {failure}");
+        }
+        self.settle().await;
+        let mut conn = self.database().await;
+        for (_, schema, _) in migrate::SCHEMAS {
+            let letters: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {schema}.dead_letter")))
+                .fetch_one(&mut conn)
+                .await
+                .expect("dead letters are counted");
+            assert_eq!(letters, 0, "{schema} has dead letters");
+        }
+        // Whoever is older than a second has been forgotten by its call: no call of a test holds one that long.
+        let open: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' AND xact_start < now() - interval '1 second'",
+        )
+        .fetch_one(&mut conn)
+        .await
+        .expect("transactions are counted");
+        assert_eq!(open, 0, "transactions are open");
+        conn.close().await.expect("the superuser leaves");
+        self.serving.stop().await;
+        self.stack.stop().await;
+    }
+
+    fn peer_channel(&self, service: &str) -> rpc::client::Channel {
+        rpc::client::channel(service, &format!("http://{}", self.address(service)), &self.operator).expect("an address")
+    }
+}
+
+fn settings(stack: &Stack) -> Config {
+    let mut config = Config::default();
+    for port in [
+        &mut config.identity.port,
+        &mut config.identity.admin_port,
+        &mut config.authorization.port,
+        &mut config.authorization.admin_port,
+        &mut config.tasks.port,
+        &mut config.tasks.admin_port,
+        &mut config.audit.port,
+        &mut config.audit.admin_port,
+    ] {
+        *port = 0;
+    }
+    config.nats.url = stack.nats_url();
+    config.database.url = Secret::from(stack.postgres_url("postgres", "muster").as_str());
+    config.suite.key_directory = stack.dir().join("keys");
+    config.identity.own.first_admin.email = seed::ADMIN.to_owned();
+    config.identity.own.first_admin.password = Secret::from(seed::PASSWORD);
+    config
+}
+
+async fn migrate_all(stack: &Stack, config: &Config) {
+    let admin = Secret::from(stack.postgres_url("postgres", "postgres").as_str());
+    migrate::create_database(&admin, "muster").await.expect("the database is made");
+    migrate::bootstrap(&config.database.url, &config.database).await.expect("roles and schemas are made");
+    migrate::up(&config.database, &[]).await.expect("the schemas are migrated");
+}
