@@ -5,7 +5,7 @@ use std::time::Duration;
 use db::Error as DbError;
 use rand::Rng;
 
-use crate::pad::{Error, Pad, hasty, insert, organization, titles, until, user_of};
+use crate::pad::{Error, Pad, insert, of_time, organization, titles, until, user_of};
 
 const NOBODY_SLEEPS: &str = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid())";
 const SOMEBODY_SLEEPS: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_sleep(60)%' AND state = 'active' AND pid <> pg_backend_pid())";
@@ -65,7 +65,7 @@ async fn a_cancelled_write_leaves_no_row_and_the_next_call_sees_none() {
 async fn a_call_whose_time_runs_out_in_a_statement_is_told_so_and_keeps_its_connection() {
     let pad = Pad::sized(1).await;
     let before = pad.db.read(&user_of(organization()), backend).await.unwrap();
-    let error = pad.db.read(&hasty(organization(), Duration::from_millis(300)).await, sleep).await.unwrap_err();
+    let error = pad.db.read(&of_time(organization(), Duration::from_millis(300)).await, sleep).await.unwrap_err();
     assert!(matches!(error, DbError::DeadlineExceeded), "{error:?}");
     until(&pad, NOBODY_SLEEPS).await;
     let after = pad.db.read(&user_of(organization()), backend).await.unwrap();
@@ -76,7 +76,7 @@ async fn a_call_whose_time_runs_out_in_a_statement_is_told_so_and_keeps_its_conn
 async fn a_call_whose_time_runs_out_between_statements_is_told_so_too() {
     let pad = Pad::sized(1).await;
     let stuck = async |_: &mut db::Tx| std::future::pending::<Result<(), DbError>>().await;
-    let error = pad.db.read(&hasty(organization(), Duration::from_millis(100)).await, stuck).await.unwrap_err();
+    let error = pad.db.read(&of_time(organization(), Duration::from_millis(100)).await, stuck).await.unwrap_err();
     assert!(matches!(error, DbError::DeadlineExceeded));
     whole(&pad, 1).await;
 }
@@ -84,7 +84,7 @@ async fn a_call_whose_time_runs_out_between_statements_is_told_so_too() {
 #[tokio::test]
 async fn a_call_without_time_does_not_begin() {
     let pad = Pad::sized(1).await;
-    let error = pad.db.read(&hasty(organization(), Duration::ZERO).await, sleep).await.unwrap_err();
+    let error = pad.db.read(&of_time(organization(), Duration::ZERO).await, sleep).await.unwrap_err();
     assert!(matches!(error, DbError::DeadlineExceeded));
 }
 
@@ -113,7 +113,7 @@ async fn after_hundreds_of_lost_calls_the_pool_is_whole() {
         for _ in 0..calls / 8 {
             let time = Duration::from_millis(rand::rng().random_range(5..60));
             // Half run out of time by their own deadline, half are dropped by whoever waited.
-            let caller = if rand::rng().random() { hasty(organization(), time).await } else { user_of(organization()) };
+            let caller = if rand::rng().random() { of_time(organization(), time).await } else { user_of(organization()) };
             let lost = tokio::time::timeout(time, pad.db.read(&caller, sleep)).await;
             assert!(matches!(lost, Err(_) | Ok(Err(DbError::DeadlineExceeded | DbError::Unavailable(_)))), "{lost:?}");
         }
@@ -153,7 +153,7 @@ async fn a_pool_that_is_used_up_answers_unavailable() {
 /// Calls that find the server as it is: each ends, with an error that says to try again or that its time is over.
 async fn calls_end(pad: &Pad) {
     let calls = (0..16).map(|_| async {
-        let caller = hasty(organization(), Duration::from_millis(500)).await;
+        let caller = of_time(organization(), Duration::from_millis(500)).await;
         let error = pad.db.read(&caller, titles).await.unwrap_err();
         assert!(matches!(error, DbError::DeadlineExceeded | DbError::Unavailable(_)), "{error:?}");
     });

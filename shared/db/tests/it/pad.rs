@@ -133,7 +133,7 @@ pub(crate) fn user_of(organization: OrganizationId) -> Caller {
 }
 
 /// A new user of `organization` whose call may take `time`.
-pub(crate) async fn hasty(organization: OrganizationId, time: Duration) -> Caller {
+pub(crate) async fn of_time(organization: OrganizationId, time: Duration) -> Caller {
     Arc::new(CallContext::background(SCHEMA, None, time)).scope(async { user_of(organization) }).await
 }
 

@@ -9,15 +9,16 @@ use rpc::Caller;
 use runtime::{Ids, OrganizationId, WorkspaceId};
 use sqlx::{PgConnection, Row};
 
-use crate::pad::{Error, Pad, insert, organization, tell, titles, user_of};
+use crate::pad::{Error, Pad, insert, of_time, organization, tell, titles, user_of};
 
 async fn organizations(tx: &mut Tx) -> Result<Vec<OrganizationId>, DbError> {
     Ok(sqlx::query_scalar("SELECT organization_id FROM pad.note").fetch_all(tx.conn()).await?)
 }
 
-/// Two tenants with a note each.
+/// Two tenants with a note each, and an hour for their calls: a long run outlasts what background work has.
 async fn two_tenants(pad: &Pad) -> [Caller; 2] {
-    let callers = [user_of(organization()), user_of(organization())];
+    let hour = Duration::from_secs(3_600);
+    let callers = [of_time(organization(), hour).await, of_time(organization(), hour).await];
     for caller in &callers {
         pad.db.write_unrecorded(caller, async |tx| insert(tx, "mine").await).await.unwrap();
     }
