@@ -32,7 +32,11 @@ fn every_setting_is_documented_and_the_example_loads() {
 fn every_fault_is_told_at_once_and_the_values_are_not() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bad.toml");
-    std::fs::write(&file, "[tasks]\nprot = 1\n[identity]\nport = \"hunter2\"\n[events]\nbatch_size = 0\n[audit]\nport = 7104\nadmin_port = 7104\n").unwrap();
+    std::fs::write(
+        &file,
+        "[tasks]\nprot = 1\n[identity]\nport = \"hunter2\"\n[events]\nbatch_size = 0\n[audit]\nport = 7104\nadmin_port = 7104\n",
+    )
+    .unwrap();
     let output = muster(&["--config", file.to_str().unwrap(), "config", "check"]);
     let told = text(&output.stderr);
     assert!(!output.status.success());
@@ -45,7 +49,11 @@ fn every_fault_is_told_at_once_and_the_values_are_not() {
 #[test]
 fn environment_is_over_the_file_and_flags_are_over_both() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
-    command.args(["--set", "tasks.port=7999", "config", "show"]).env_clear().env("MUSTER__TASKS__PORT", "7998").env("MUSTER__AUDIT__PORT", "7997");
+    command
+        .args(["--set", "tasks.port=7999", "config", "show"])
+        .env_clear()
+        .env("MUSTER__TASKS__PORT", "7998")
+        .env("MUSTER__AUDIT__PORT", "7997");
     let shown = text(&command.output().unwrap().stdout);
     assert!(shown.contains("7999") && shown.contains("7997") && !shown.contains("7998"), "{shown}");
 }

@@ -3,7 +3,7 @@
 use figment::value::{Dict, Empty, Value};
 
 use super::layers::find;
-use super::secret::UNSET;
+use super::secret::{REDACTED, UNSET};
 use super::{SectionSpec, Tree};
 use crate::telemetry::redact;
 
@@ -91,7 +91,7 @@ impl Table<'_> {
         {
             comment(doc, out);
         }
-        let secret = value.as_str() == Some(UNSET);
+        let secret = value.as_str().is_some_and(|shown| shown == UNSET || shown == REDACTED);
         if secret && self.documented {
             *out += &format!("# {key} = \"\"\n# {key}_file = \"\"\n");
         } else if matches!(value, Value::Empty(_, Empty::None | Empty::Unit)) {

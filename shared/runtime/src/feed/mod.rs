@@ -64,6 +64,9 @@ pub trait Replica: Send {
 /// The stream that [`Replica::watch`] opens.
 pub type Changes<R> = BoxStream<'static, Result<Message<<R as Replica>::Body>, <R as Replica>::Error>>;
 
+/// Failures in a row that are told without a warning.
+const QUIET_ATTEMPTS: u32 = 4;
+
 /// The time limits of a feed.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -123,6 +126,16 @@ impl Feed {
         self.status.clone()
     }
 
+    /// A peer that starts or restarts breaks a feed or two: only what goes on is worth a warning.
+    fn tell_broken(&self, attempt: u32, error: &str) {
+        let (service, feed) = (self.service, self.name);
+        if attempt < QUIET_ATTEMPTS {
+            tracing::info!(service, feed, attempt, error, "feed broken: connecting again");
+        } else {
+            tracing::warn!(service, feed, attempt, error, "feed still broken: connecting again");
+        }
+    }
+
     /// Keeps the copy current until shutdown. It ends for no other reason: every failure is retried, with backoff.
     pub async fn run<R: Replica>(self, mut replica: R, shutdown: Shutdown) {
         tokio::select! {
@@ -148,13 +161,7 @@ impl Feed {
                 }
                 End::Broken(error) => {
                     self.count("muster_feed_failures_total");
-                    tracing::warn!(
-                        service = self.service,
-                        feed = self.name,
-                        attempt = backoff.attempt(),
-                        error,
-                        "feed broken: connecting again"
-                    );
+                    self.tell_broken(backoff.attempt(), &error);
                 }
             }
             backoff.wait().await;
