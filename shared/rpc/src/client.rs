@@ -16,9 +16,9 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Frame;
 use tokio::time::Sleep;
-use tonic::Status;
 use tonic::body::Body;
 use tonic::transport::Endpoint;
+use tonic::{Status, TimeoutExpired};
 use tower::{Service, ServiceExt};
 
 use crate::authn::{MUSTER_PEER, PeerKeys};
@@ -78,7 +78,7 @@ impl Service<Request<Body>> for Channel {
         let mut inner = self.inner.clone();
         Box::pin(async move {
             let called = async { inner.ready().await?.call(request).await };
-            let answer = deadline.limit(called).await?.map_err(|error| Status::from_error(error.into()))?;
+            let answer = deadline.limit(called).await?.map_err(|error| failed(error.into()))?;
             Ok(answer.map(|body| InTime { body, deadline, timer: None }))
         })
     }
@@ -106,6 +106,18 @@ impl Channel {
         }
         Ok(deadline)
     }
+}
+
+/// The status of a call that got no answer. tonic watches `grpc-timeout` too and calls its expiry CANCELLED; it is a deadline like any other.
+fn failed(error: Box<dyn std::error::Error + Send + Sync>) -> Status {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&*error);
+    while let Some(error) = cause {
+        if error.is::<TimeoutExpired>() {
+            return Error::DeadlineExceeded.into();
+        }
+        cause = error.source();
+    }
+    Status::from_error(error)
 }
 
 /// What is left of the call this one is made for, less the margin; what the request itself asks for; what the method allows: the least of it.

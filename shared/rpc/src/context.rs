@@ -44,7 +44,13 @@ pub struct CallContext {
 }
 
 impl CallContext {
-    pub(crate) fn new(policy: &'static MethodPolicy, request_id: Box<str>, trace: Trace, deadline: Deadline, authorizer: Authorizer) -> Self {
+    pub(crate) fn new(
+        policy: &'static MethodPolicy,
+        request_id: Box<str>,
+        trace: Trace,
+        deadline: Deadline,
+        authorizer: Authorizer,
+    ) -> Self {
         Self {
             policy,
             subject: Subject::Anonymous,

@@ -15,7 +15,6 @@ use crate::{CallContext, Caller, Error, RequestKey, scope};
 /// # Errors
 /// `FIELD_VIOLATION` with every violation, `PERMISSION_DENIED`, `ORGANIZATION_NOT_FOUND`, `WORKSPACE_NOT_FOUND`, `NOT_READY`,
 /// `AUTHORIZATION_STALE`.
-#[expect(clippy::result_large_err, reason = "tonic's handlers answer a Status, and this is their first line")]
 pub fn open<M: RequestMessage>(request: Request<M>) -> Result<(Caller, M), Status> {
     opened(request).map_err(Status::from)
 }

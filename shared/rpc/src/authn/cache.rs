@@ -68,7 +68,8 @@ impl<V: Clone> Cache<V> {
 
     #[cfg(test)]
     fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().unwrap().new.len() + shard.lock().unwrap().old.len()).sum()
+        let held = |shard: &Mutex<Generations<V>>| shard.lock().map(|shard| shard.new.len() + shard.old.len()).unwrap();
+        self.shards.iter().map(held).sum()
     }
 }
 

@@ -94,8 +94,12 @@ impl PeerKeys {
     /// # Errors
     /// The system gives no randomness.
     pub fn generate(services: &[&str], clock: &Clock) -> Result<BTreeMap<String, Self>, PeerKeyError> {
-        let pairs = services.iter().map(|service| Ok(((*service).to_owned(), new_key()?))).collect::<Result<BTreeMap<_, _>, PeerKeyError>>()?;
-        let trust = pairs.iter().map(|(service, pkcs8)| Ok((service.clone(), public_half(service, pkcs8)?))).collect::<Result<_, PeerKeyError>>()?;
+        let pairs =
+            services.iter().map(|service| Ok(((*service).to_owned(), new_key()?))).collect::<Result<BTreeMap<_, _>, PeerKeyError>>()?;
+        let trust = pairs
+            .iter()
+            .map(|(service, pkcs8)| Ok((service.clone(), public_half(service, pkcs8)?)))
+            .collect::<Result<_, PeerKeyError>>()?;
         pairs.iter().map(|(service, pkcs8)| Ok((service.clone(), Self::new(service, pkcs8, &trust, clock.clone())?))).collect()
     }
 
@@ -108,7 +112,7 @@ impl PeerKeys {
     ///
     /// # Errors
     /// `INTERNAL` when it can't be signed.
-    pub(crate) fn sign(&self, audience: &str) -> Result<HeaderValue, Error> {
+    pub fn sign(&self, audience: &str) -> Result<HeaderValue, Error> {
         let now = self.0.clock.now().unix_timestamp();
         let mut signed = self.0.signed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(signed) = signed.get(audience)
@@ -130,7 +134,7 @@ impl PeerKeys {
     ///
     /// # Errors
     /// `PEER_TOKEN_INVALID`.
-    pub(crate) fn verify(&self, token: &HeaderValue) -> Result<Arc<str>, Error> {
+    pub fn verify(&self, token: &HeaderValue) -> Result<Arc<str>, Error> {
         let now = self.0.clock.now().unix_timestamp();
         let name = fingerprint(token.as_bytes());
         let known = self.0.verified.get(&name);

@@ -69,7 +69,8 @@ pub fn generate_keys(dir: &Path, services: &[&str]) -> Result<(), PeerKeyError> 
         trust.insert((*service).to_owned(), public_half(service, &read_key(&path)?)?);
     }
     let path = dir.join("trust.json");
-    let text = serde_json::to_string_pretty(&trust).map_err(|error| PeerKeyError::Malformed { path: path.clone(), cause: error.to_string() })?;
+    let text =
+        serde_json::to_string_pretty(&trust).map_err(|error| PeerKeyError::Malformed { path: path.clone(), cause: error.to_string() })?;
     if fs::read_to_string(&path).is_ok_and(|held| held == text) { Ok(()) } else { write(&path, &text, 0o644) }
 }
 

@@ -97,7 +97,9 @@ impl Revocations {
     pub fn refuses(&self, token: &AccessToken) -> bool {
         let set = self.0.set.read().unwrap_or_else(PoisonError::into_inner);
         let before = |void: Option<&Void>| void.is_some_and(|void| token.issue_time < void.not_before);
-        set.sessions.contains_key(&token.session_id) || before(set.users.get(&token.user_id)) || before(set.organizations.get(&token.organization_id))
+        set.sessions.contains_key(&token.session_id)
+            || before(set.users.get(&token.user_id))
+            || before(set.organizations.get(&token.organization_id))
     }
 }
 

@@ -69,7 +69,9 @@ impl From<tonic::Code> for Code {
             tonic::Code::Unavailable => Self::Unavailable,
             tonic::Code::DeadlineExceeded => Self::DeadlineExceeded,
             tonic::Code::Unimplemented => Self::Unimplemented,
-            tonic::Code::Internal | tonic::Code::Ok | tonic::Code::Cancelled | tonic::Code::Unknown | tonic::Code::DataLoss => Self::Internal,
+            tonic::Code::Internal | tonic::Code::Ok | tonic::Code::Cancelled | tonic::Code::Unknown | tonic::Code::DataLoss => {
+                Self::Internal
+            }
         }
     }
 }

@@ -83,7 +83,13 @@ pub(super) struct OpenCall {
 }
 
 impl OpenCall {
-    pub(super) fn new(context: Arc<CallContext>, record: Record, place: Option<OwnedSemaphorePermit>, sizes: Sizes, shutdown: Shutdown) -> Self {
+    pub(super) fn new(
+        context: Arc<CallContext>,
+        record: Record,
+        place: Option<OwnedSemaphorePermit>,
+        sizes: Sizes,
+        shutdown: Shutdown,
+    ) -> Self {
         Self { context, record, place, sizes, shutdown, end: None }
     }
 
@@ -119,11 +125,11 @@ impl AnswerBody {
     }
 
     /// Ends the call with `error`.
-    fn end(&mut self, call: Box<OpenCall>, error: Error) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn end(&mut self, call: OpenCall, error: Error) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         self.inner = Body::empty();
         let mut trailers = HeaderMap::new();
         let code = call.context.enter(|| bare::write(&mut trailers, &Status::from(error)));
-        Self::finish(*call, code);
+        Self::finish(call, code);
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 
@@ -143,7 +149,7 @@ impl http_body::Body for AnswerBody {
             return Pin::new(&mut this.inner).poll_frame(cx);
         };
         if call.is_over() {
-            return this.end(call, Error::DeadlineExceeded);
+            return this.end(*call, Error::DeadlineExceeded);
         }
         let inner = &mut this.inner;
         let polled = call.context.enter(|| {
@@ -151,9 +157,9 @@ impl http_body::Body for AnswerBody {
             catch_unwind(AssertUnwindSafe(|| Pin::new(inner).poll_frame(cx)))
         });
         let frame = match polled {
-            Err(panic) => return this.end(call, Error::Internal(format!("the stream panicked: {}", panic_text(&*panic)))),
+            Err(panic) => return this.end(*call, Error::Internal(format!("the stream panicked: {}", panic_text(&*panic)))),
             Ok(Poll::Pending) => match call.poll_end(cx) {
-                Poll::Ready(error) => return this.end(call, error),
+                Poll::Ready(error) => return this.end(*call, error),
                 Poll::Pending => {
                     this.call = Some(call);
                     return Poll::Pending;
@@ -163,7 +169,7 @@ impl http_body::Body for AnswerBody {
                 Self::finish(*call, Code::Ok);
                 return Poll::Ready(None);
             }
-            Ok(Poll::Ready(Some(Err(status)))) => return this.end(call, Error::Internal(format!("the answer broke off: {status}"))),
+            Ok(Poll::Ready(Some(Err(status)))) => return this.end(*call, Error::Internal(format!("the answer broke off: {status}"))),
             Ok(Poll::Ready(Some(Ok(frame)))) => frame,
         };
         match frame.into_trailers() {
@@ -174,7 +180,7 @@ impl http_body::Body for AnswerBody {
             }
             Err(frame) if frame.data_ref().is_some_and(|data| data.len() > call.sizes.response + PREFIX_BYTES) => {
                 let limit_bytes = call.sizes.response;
-                this.end(call, Error::MessageTooLarge { limit_bytes })
+                this.end(*call, Error::MessageTooLarge { limit_bytes })
             }
             Err(frame) => {
                 this.call = Some(call);

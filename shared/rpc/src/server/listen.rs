@@ -62,8 +62,14 @@ impl Listen {
     /// Serves until shutdown, then gives calls `drain_ms`, then ends what is left. Answers how many connections and calls were left.
     pub(super) async fn run(self) -> usize {
         let Self { listener, stack, limits, http1, connections_max, shutdown } = self;
-        let connections =
-            Arc::new(Connections { stack, limits, http1, shutdown: shutdown.clone(), kill: CancellationToken::new(), tasks: TaskTracker::new() });
+        let connections = Arc::new(Connections {
+            stack,
+            limits,
+            http1,
+            shutdown: shutdown.clone(),
+            kill: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
         shutdown.or(accept(listener, &connections, connections_max)).await;
         connections.tasks.close();
         let drain = Duration::from_millis(connections.limits.drain_ms);

@@ -26,11 +26,11 @@ impl Meters {
 
     fn count(&self, code: Code, started: Instant) {
         let (service, method) = (self.service, self.method);
-        let requests = self.requests[code as usize % self.requests.len()].get_or_init(|| {
-            metrics::counter!("muster_rpc_requests_total", "service" => service, "method" => method, "code" => name(code))
-        });
+        let requests = self.requests[code as usize % self.requests.len()]
+            .get_or_init(|| metrics::counter!("muster_rpc_requests_total", "service" => service, "method" => method, "code" => name(code)));
         requests.increment(1);
-        let seconds = self.seconds.get_or_init(|| metrics::histogram!("muster_rpc_duration_seconds", "service" => service, "method" => method));
+        let seconds =
+            self.seconds.get_or_init(|| metrics::histogram!("muster_rpc_duration_seconds", "service" => service, "method" => method));
         seconds.record(started.elapsed());
     }
 }

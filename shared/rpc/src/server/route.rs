@@ -39,7 +39,12 @@ pub(super) struct Table {
 
 impl Table {
     /// The methods of `services`, of health and of reflection. A request may be `request_bytes_max` long, or what `granted` says of its path.
-    pub(super) fn new(service: &'static str, services: &[&'static str], request_bytes_max: usize, granted: &[(&'static str, usize)]) -> Self {
+    pub(super) fn new(
+        service: &'static str,
+        services: &[&'static str],
+        request_bytes_max: usize,
+        granted: &[(&'static str, usize)],
+    ) -> Self {
         let route = |class, policy: &'static MethodPolicy| {
             let more = granted.iter().find(|(path, _)| *path == policy.path).map(|(_, bytes)| *bytes);
             let meters = Meters::new(service, policy.path);

@@ -15,9 +15,9 @@ use hyper::body::Incoming;
 use metrics::Gauge;
 use runtime::{Ids, Shutdown};
 use tokio::sync::OwnedSemaphorePermit;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
-use tonic::Status;
 use tower::Service;
 use tracing::Instrument;
 
@@ -95,7 +95,13 @@ impl Stack {
         let parent = parent.filter(|_| headers.get_all(TRACEPARENT).iter().nth(1).is_none());
         let policy = route.policy;
         let trace = Trace::begin(parent, || {
-            tracing::info_span!("rpc", service = self.service, rpc.service = policy.service, rpc.method = policy.name, request_id = &*request_id)
+            tracing::info_span!(
+                "rpc",
+                service = self.service,
+                rpc.service = policy.service,
+                rpc.method = policy.name,
+                request_id = &*request_id
+            )
         });
         CallContext::new(policy, request_id, trace, Deadline::after(policy.deadline_default), self.authorizer.clone())
     }
