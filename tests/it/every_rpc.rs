@@ -14,7 +14,7 @@ use tonic::Code;
 
 mod table;
 
-use table::{Entry, Who, entries};
+use table::{Entry, entries};
 
 fn policy(entry: &Entry) -> &'static MethodPolicy {
     METHODS.iter().find(|policy| short(policy) == entry.rpc).unwrap_or_else(|| panic!("the contract has no {}", entry.rpc))

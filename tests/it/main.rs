@@ -1,6 +1,9 @@
 //! One test binary; one file per guard or story.
 
+mod canaries;
 mod docs_paths;
+mod every_event;
+mod every_reason;
 mod every_rpc;
 mod every_table;
 mod layering;

@@ -14,7 +14,7 @@ use futures::FutureExt;
 use muster::{
     config::Config,
     migrate, seed,
-    serve::{SERVICES, Serving},
+    serve::{Conditions, SERVICES, Serving},
 };
 use rpc::authn::PeerKeys;
 use runtime::{config::Secret, feed::FeedFaults};
@@ -30,6 +30,7 @@ const PERIOD: Duration = Duration::from_millis(25);
 /// The suite, running.
 pub struct Suite {
     stack: Stack,
+    config: Config,
     serving: Serving,
     places: Places,
     operator: PeerKeys,
@@ -54,14 +55,32 @@ impl Suite {
         change(&mut config);
         muster::keys::make(&config.suite.key_directory).expect("keys are made");
         migrate_all(&stack, &config).await;
-        let revocation_faults = FeedFaults::default();
-        let serving = Serving::start_with(&config, &[], Some(metrics), revocation_faults.clone()).await.expect("the services start");
+        let conditions = Conditions::default();
+        let revocation_faults = conditions.revocation_faults.clone();
+        let serving = Serving::start_with(&config, &[], Some(metrics), conditions).await.expect("the services start");
         serving.ready(AT_MOST).await.expect("the services become ready");
         let operator = muster::keys::operator(&config.suite.key_directory).expect("the operator has keys");
         let places: Places = serving.addresses().into_iter().map(|(name, address, admin)| (name, Place::new(address, admin))).collect();
-        let suite = Suite { stack, serving, places, operator, revocation_faults };
+        let suite = Suite { stack, config, serving, places, operator, revocation_faults };
         seed::people(suite.peer_channel("identity"), seed::ADMIN).await.expect("people are seeded");
         suite
+    }
+
+    /// A further replica of `service` on the same database and bus, with other settings and conditions; and where everything answers when
+    /// one asks it in place of the first. It need not become ready.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn replica(&self, service: &'static str, conditions: Conditions, change: impl FnOnce(&mut Config)) -> (Serving, Places) {
+        let mut config = self.config.clone();
+        for (name, place) in &self.places {
+            config.suite.peers.insert((*name).to_owned(), format!("http://{}", place.address));
+        }
+        change(&mut config);
+        let serving = Serving::start_with(&config, &[service.to_owned()], None, conditions).await.expect("the replica starts");
+        let mut places = self.places();
+        places.extend(serving.addresses().into_iter().map(|(name, address, admin)| (name, Place::new(address, admin))));
+        (serving, places)
     }
 
     /// Where `service` answers.

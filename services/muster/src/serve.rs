@@ -11,6 +11,21 @@ use crate::config::Config;
 /// The services this binary holds, in the order they start in.
 pub const SERVICES: [&str; 4] = [identity::NAME, authorization::NAME, tasks::NAME, audit::NAME];
 
+/// What a test may set that a person can't.
+#[derive(Debug, Clone)]
+pub struct Conditions {
+    /// The time.
+    pub clock: Clock,
+    /// Loses messages of the revocation feed.
+    pub revocation_faults: FeedFaults,
+}
+
+impl Default for Conditions {
+    fn default() -> Self {
+        Conditions { clock: Clock::system(), revocation_faults: FeedFaults::default() }
+    }
+}
+
 /// Running services of this process.
 pub struct Serving {
     running: Vec<Running>,
@@ -23,10 +38,10 @@ impl Serving {
     /// # Errors
     /// An unknown service, a port in use, a database that is not migrated, a key that is missing: whatever keeps one from starting.
     pub async fn start(config: &Config, services: &[String], metrics: Option<telemetry::Metrics>) -> anyhow::Result<Serving> {
-        Serving::start_with(config, services, metrics, FeedFaults::default()).await
+        Serving::start_with(config, services, metrics, Conditions::default()).await
     }
 
-    /// As [`start`](Serving::start), with a way to lose messages of the revocation feed, for tests.
+    /// As [`start`](Serving::start), under conditions of a test.
     ///
     /// # Errors
     /// As `start`.
@@ -34,7 +49,7 @@ impl Serving {
         config: &Config,
         services: &[String],
         metrics: Option<telemetry::Metrics>,
-        revocation_faults: FeedFaults,
+        conditions: Conditions,
     ) -> anyhow::Result<Serving> {
         for service in services {
             anyhow::ensure!(SERVICES.contains(&service.as_str()), "there is no service {service}; there are {}", SERVICES.join(", "));
@@ -49,10 +64,10 @@ impl Serving {
             events: config.events.clone(),
             suite: config.suite.clone(),
             limits: config.limits.clone(),
-            clock: Clock::system(),
-            ids: Ids::system(),
+            ids: Ids::at(conditions.clock.clone()),
+            clock: conditions.clock,
             metrics,
-            revocation_faults,
+            revocation_faults: conditions.revocation_faults,
         };
         for bound in &bound {
             let address = format!("http://{}", bound.reachable());

@@ -1,0 +1,141 @@
+//! A value that nobody else uses in every secret and personal field of a request, and in every secret of an answer: then a look at all that
+//! leaves a service or stays in it.
+
+use std::collections::BTreeSet;
+
+use contract::METHODS;
+use muster_tests::{
+    Suite, dynamic, rules, telemetry, text,
+    world::{World, done, refused},
+};
+use prost_reflect::{Kind, MessageDescriptor};
+use serde_json::json;
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+
+/// The fields whose values may not travel, as `<message>.<field>`.
+fn sensitive(message: &MessageDescriptor, found: &mut BTreeSet<String>) {
+    for field in message.fields() {
+        let policy = rules::option(&field.options(), "muster.annotations.v1.field");
+        if policy.is_some_and(|policy| policy.get_field_by_name("sensitivity").is_some_and(|value| value.as_enum_number() > Some(0))) {
+            found.insert(format!("{}.{}", message.name(), field.name()));
+        }
+        if let Kind::Message(inner) = field.kind()
+            && inner.package_name().starts_with("muster.")
+        {
+            sensitive(&inner, found);
+        }
+    }
+}
+
+/// Values that may be found nowhere, each with the field it stood in.
+#[derive(Default)]
+struct Canaries(Vec<(&'static str, String)>);
+
+impl Canaries {
+    fn keep(&mut self, field: &'static str, value: impl Into<String>) -> String {
+        let value = value.into();
+        assert!(value.len() > 10, "{field} is long enough to be told from other text: {value}");
+        self.0.push((field, value.clone()));
+        value
+    }
+
+    /// Each name of a request's field once.
+    fn fields(&self) -> BTreeSet<String> {
+        self.0.iter().map(|(field, _)| (*field).to_owned()).filter(|field| field.contains("Request.")).collect()
+    }
+
+    #[track_caller]
+    fn assert_absent(&self, place: &str, from: &[u8]) {
+        for (field, value) in &self.0 {
+            let found = from.windows(value.len()).any(|window| window.eq_ignore_ascii_case(value.as_bytes()));
+            assert!(!found, "{place} tells {field}: {value}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_and_nothing_personal_is_left_lying_about() {
+    let world = World::of(Suite::start().await).await;
+    let mut canaries = Canaries::default();
+    let mut faults = Vec::new();
+    let (nobody, operator) = (world.suite.nobody(), world.suite.operator());
+
+    let email = canaries.keep("RegisterUserRequest.email", "canary-kim@canary.example");
+    let password = canaries.keep("RegisterUserRequest.password", "canary tall ladder 4711");
+    let name = canaries.keep("RegisterUserRequest.display_name", "Kim Canarybird");
+    let person = json!({"email": email, "password": password, "displayName": name});
+    for _ in 0..2 {
+        done(nobody.call("identity.AccountService/RegisterUser", person.clone()).await);
+    }
+    let user_id = world.suite.user_id(&email).await;
+    let issued = done(operator.call("identity.AccountService/IssueVerificationToken", json!({"userId": user_id})).await);
+    let token = canaries.keep("VerifyEmailRequest.verification_token", text(&issued, "verificationToken"));
+    done(nobody.call("identity.AccountService/VerifyEmail", json!({"verificationToken": token})).await);
+    faults.push(refused(nobody.call("identity.AccountService/VerifyEmail", json!({"verificationToken": token})).await));
+
+    let signing_in = |email: &str, password: &str| json!({"email": email, "password": password});
+    let (stranger, guess) = ("canary-lou@canary.example", "canary guess 0815");
+    canaries.keep("CreateSessionRequest.email", stranger);
+    canaries.keep("CreateSessionRequest.password", guess);
+    faults.push(refused(nobody.call("identity.SessionService/CreateSession", signing_in(stranger, guess)).await));
+    faults.push(refused(nobody.call("identity.SessionService/CreateSession", signing_in(&email, guess)).await));
+    let kim = done(nobody.sign_in(&email, &password).await);
+    canaries.keep("TokenPair.access_token", kim.token.clone());
+    let refresh = json!({"refreshToken": canaries.keep("RefreshSessionRequest.refresh_token", kim.refresh_token.clone())});
+    let mut successor = refresh.clone();
+    for _ in 0..2 {
+        let answer = done(nobody.call("identity.SessionService/RefreshSession", successor).await);
+        canaries.keep("TokenPair.access_token", text(&answer, "tokens.accessToken"));
+        successor = json!({"refreshToken": canaries.keep("TokenPair.refresh_token", text(&answer, "tokens.refreshToken"))});
+    }
+    faults.push(refused(nobody.call("identity.SessionService/RefreshSession", refresh).await));
+
+    canaries.keep("CreateOrganizationMemberRequest.email", "canary-kim@canary.example");
+    canaries.keep("CreateWorkspaceMemberRequest.email", "canary-kim@canary.example");
+    let member = json!({"organizationId": world.organization_id, "email": email, "role": "BASE_ROLE_VIEWER"});
+    done(world.ana.call("identity.OrganizationMemberService/CreateOrganizationMember", member.clone()).await);
+    faults.push(refused(world.ana.call("identity.OrganizationMemberService/CreateOrganizationMember", member).await));
+    let guest = json!({"workspaceId": world.workspace_id, "email": email, "role": "BASE_ROLE_MEMBER"});
+    done(world.ana.call("identity.WorkspaceMemberService/CreateWorkspaceMember", guest).await);
+    faults.push(refused(nobody.call("identity.SessionService/CreateSession", signing_in(&email, &password.repeat(20))).await));
+    let malformed = json!({"email": format!("{email} {email}"), "password": password, "displayName": name.repeat(20)});
+    faults.push(refused(nobody.call("identity.AccountService/RegisterUser", malformed).await));
+    faults.push(refused(kim.with_token(&format!("{}x", kim.token)).call("identity.SessionService/ListSessions", json!({})).await));
+    world.suite.settle().await;
+
+    let mut fields = BTreeSet::new();
+    METHODS.iter().for_each(|policy| sensitive(&dynamic::method(dynamic::pool(), policy.path).input(), &mut fields));
+    assert_eq!(canaries.fields(), fields, "every sensitive field of a request has its canary");
+    faults.iter().for_each(|fault| canaries.assert_absent("an error", format!("{fault} {:?}", fault.fields).as_bytes()));
+    let log = telemetry::log();
+    assert!(log.contains(&user_id) && log.contains("CreateSession"), "the log tells of it, by ids");
+    canaries.assert_absent("the log", log.as_bytes());
+    canaries.assert_absent("/metrics", telemetry::metrics().render().as_bytes());
+    for service in ["identity", "authorization", "tasks"] {
+        for event in world.suite.events(service).await {
+            canaries.assert_absent("an event", format!("{event:?}").as_bytes());
+            canaries.assert_absent("the body of an event", &event.body);
+        }
+    }
+    let mut conn = world.suite.database().await;
+    for (_, schema, _) in muster::migrate::SCHEMAS {
+        let stored = everything_stored(&mut conn, schema).await;
+        assert!(stored.len() > 100, "{schema} holds something");
+        canaries.assert_absent(&format!("the schema {schema}"), stored.as_bytes());
+    }
+    world.suite.finish().await;
+}
+
+/// Every row of a schema as text, bytes as they are.
+async fn everything_stored(conn: &mut PgConnection, schema: &str) -> String {
+    let columns = "SELECT table_name::text, column_name::text, data_type = 'bytea' AS bytes FROM information_schema.columns WHERE table_schema = $1";
+    let mut stored = String::new();
+    for column in sqlx::query(columns).bind(schema).fetch_all(&mut *conn).await.unwrap_or_else(|error| panic!("{error}")) {
+        let (table, name): (String, String) = (column.get("table_name"), column.get("column_name"));
+        let shown = if column.get("bytes") { format!("encode({name}, 'escape')") } else { format!("{name}::text") };
+        let query = AssertSqlSafe(format!("SELECT string_agg({shown}, ' ') FROM {schema}.{table}"));
+        let text: Option<String> = sqlx::query_scalar(query).fetch_one(&mut *conn).await.unwrap_or_else(|error| panic!("{table}.{name}: {error}"));
+        stored.push_str(&text.unwrap_or_default());
+    }
+    stored
+}

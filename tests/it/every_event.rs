@@ -1,0 +1,156 @@
+//! Every event of the contract, emitted by a story that a person could live through: in the log, on the bus, in the audit trail.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_nats::jetstream::{self, consumer::pull};
+use contract::{EVENTS, common::v1::LoggedEvent, event_type};
+use futures::StreamExt;
+use muster::seed;
+use muster_tests::{
+    Suite, dynamic, rules, text,
+    world::{World, done, refused},
+};
+use prost_reflect::{DynamicMessage, ReflectMessage, Value as Proto};
+use serde_json::json;
+
+/// Services that emit.
+const SERVICES: [&str; 3] = ["identity", "authorization", "tasks"];
+
+/// What the story of [`World`] leaves out.
+async fn the_rest_of_the_story(world: &World) {
+    let (suite, ana) = (&world.suite, &world.ana);
+    let person = json!({"email": "ana@muster.example", "password": seed::PASSWORD, "displayName": "Ana again"});
+    done(suite.nobody().call("identity.AccountService/RegisterUser", person).await);
+    refused(suite.nobody().sign_in("ana@muster.example", "not the password").await.map(|_| json!({})));
+    let session = suite.sign_in("ana").await;
+    let mut token = session.refresh_token.clone();
+    for _ in 0..2 {
+        let answer = suite.nobody().call("identity.SessionService/RefreshSession", json!({"refreshToken": token})).await;
+        token = text(&done(answer), "tokens.refreshToken");
+    }
+    refused(suite.nobody().call("identity.SessionService/RefreshSession", json!({"refreshToken": session.refresh_token})).await);
+    let session = suite.sign_in("ana").await;
+    done(session.call("identity.SessionService/RevokeSession", json!({})).await);
+    done(suite.sign_in(seed::ADMIN).await.call("identity.KeyService/RotateSigningKey", json!({})).await);
+
+    let vic = |scope: &str, id: &str| json!({scope: id, "userId": world.vic.user_id, "role": "BASE_ROLE_MEMBER"});
+    let (organization, workspace) = (vic("organizationId", &world.organization_id), vic("workspaceId", &world.workspace_id));
+    let with_role = |member: &serde_json::Value, role: &str| {
+        let mut member = member.clone();
+        member["role"] = json!(role);
+        member
+    };
+    let whom = |member: &serde_json::Value| {
+        let mut member = member.clone();
+        member.as_object_mut().map(|member| member.remove("role"));
+        member
+    };
+    done(ana.call("identity.OrganizationMemberService/UpdateOrganizationMember", organization.clone()).await);
+    done(ana.call("identity.WorkspaceMemberService/CreateWorkspaceMember", workspace.clone()).await);
+    let admin = with_role(&workspace, "BASE_ROLE_ADMIN");
+    done(ana.call("identity.WorkspaceMemberService/UpdateWorkspaceMember", admin).await);
+    done(ana.call("identity.WorkspaceMemberService/DeleteWorkspaceMember", whom(&workspace)).await);
+    done(ana.call("identity.OrganizationMemberService/DeleteOrganizationMember", whom(&organization)).await);
+
+    let item = json!({"workspaceId": world.workspace_id, "workItemId": world.work_item_id});
+    let change = json!({"workspaceId": world.workspace_id, "updateMask": "title",
+        "workItem": {"workItemId": world.work_item_id, "title": "light the other fuse"}});
+    done(ana.call("tasks.WorkItemService/UpdateWorkItem", change).await);
+    let started = json!({"workspaceId": world.workspace_id, "workItemId": world.work_item_id, "state": "WORK_ITEM_STATE_IN_PROGRESS"});
+    done(ana.call("tasks.WorkItemService/TransitionWorkItem", started).await);
+    done(ana.call("tasks.WorkItemService/DeleteWorkItem", item.clone()).await);
+    done(ana.call("tasks.WorkItemService/UndeleteWorkItem", item).await);
+    suite.settle().await;
+}
+
+/// The body, by the contract's descriptors.
+fn body(event: &LoggedEvent) -> DynamicMessage {
+    let type_name = &event.envelope.as_ref().unwrap_or_else(|| panic!("an event has an envelope")).r#type;
+    let kind = dynamic::pool().get_message_by_name(type_name).unwrap_or_else(|| panic!("the contract has no {type_name}"));
+    DynamicMessage::decode(kind, event.body.as_ref()).unwrap_or_else(|error| panic!("{type_name}: {error}"))
+}
+
+/// What is wrong with `before` and `after` of an event, in words.
+fn wrong_change(body: &DynamicMessage) -> Option<&'static str> {
+    let kind = body.descriptor();
+    let (before, after) = (kind.get_field_by_name("before"), kind.get_field_by_name("after"));
+    let value = |field: &Option<prost_reflect::FieldDescriptor>| field.as_ref().filter(|field| body.has_field(field)).map(|field| body.get_field(field));
+    let (held_before, held_after) = (value(&before), value(&after));
+    // An assignment has one event for its coming, its change and its end.
+    let either = kind.full_name() == "muster.authorization.v1.AssignmentChanged";
+    match (before.is_some() && held_before.is_none(), after.is_some() && held_after.is_none()) {
+        (true, true) => Some("tells neither before nor after"),
+        (true, false) if !either => Some("does not tell what was before"),
+        (false, true) if !either => Some("does not tell what is after"),
+        _ if held_before.is_some() && held_before == held_after => Some("changes nothing"),
+        _ => None,
+    }
+}
+
+/// The first field of `message` that holds what may not be in an event.
+fn sensitive(message: &DynamicMessage) -> Option<String> {
+    message.fields().find_map(|(field, value)| {
+        let policy = rules::option(&field.options(), "muster.annotations.v1.field");
+        let is_sensitive =
+            policy.is_some_and(|policy| policy.get_field_by_name("sensitivity").is_some_and(|level| level.as_enum_number() > Some(0)));
+        match value {
+            _ if is_sensitive => Some(field.full_name().to_owned()),
+            Proto::Message(inner) => sensitive(inner),
+            Proto::List(items) => items.iter().filter_map(Proto::as_message).find_map(sensitive),
+            _ => None,
+        }
+    })
+}
+
+/// Subject of every message on the bus, by the id of its event.
+async fn on_the_bus(suite: &Suite) -> BTreeMap<String, String> {
+    let context = jetstream::new(async_nats::connect(suite.nats_url()).await.unwrap_or_else(|error| panic!("{error}")));
+    let mut found = BTreeMap::new();
+    for service in SERVICES {
+        let stream = context.get_stream(format!("MUSTER_{}", service.to_uppercase())).await.unwrap_or_else(|error| panic!("{service}: {error}"));
+        let count = usize::try_from(stream.cached_info().state.messages).unwrap_or(0);
+        let consumer = stream.create_consumer(pull::Config::default()).await.unwrap_or_else(|error| panic!("{service}: {error}"));
+        let messages = consumer.fetch().max_messages(count).messages().await.unwrap_or_else(|error| panic!("{service}: {error}"));
+        let messages: Vec<_> = messages.collect().await;
+        for message in messages {
+            let message = message.unwrap_or_else(|error| panic!("{service}: {error}"));
+            let id = message.headers.as_ref().and_then(|headers| headers.get("Nats-Msg-Id")).map(ToString::to_string);
+            found.insert(id.unwrap_or_else(|| panic!("{} has no id", message.subject)), message.subject.to_string());
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_event_of_the_contract_is_told_once_whole_and_without_what_is_personal() {
+    let world = World::of(Suite::start().await).await;
+    the_rest_of_the_story(&world).await;
+    let subjects = on_the_bus(&world.suite).await;
+    let (mut told, mut count) = (BTreeSet::new(), 0);
+    for service in SERVICES {
+        for (event, position) in world.suite.events(service).await.iter().zip(1_i64..) {
+            let envelope = event.envelope.clone().unwrap_or_default();
+            let name = &envelope.r#type;
+            let kind = event_type(name).unwrap_or_else(|| panic!("{name} is no event of the contract"));
+            assert_eq!((envelope.position, kind.service), (position, service), "{name}: no gap, no stranger");
+            let subject = format!("muster.{service}.v1.{}.{}.{}", kind.aggregate, kind.past_tense, envelope.organization_id);
+            assert_eq!(subjects.get(&envelope.event_id), Some(&subject), "{name} on the bus");
+            let body = body(event);
+            let key = body.get_field_by_name(kind.key_field).and_then(|key| key.as_str().map(ToOwned::to_owned));
+            assert_eq!(key.as_deref(), Some(envelope.aggregate_id.as_str()), "{name}: the id of what changed");
+            assert_eq!(wrong_change(&body), None, "{name}: {body:?}");
+            assert_eq!(sensitive(&body), None, "{name}: {body:?}");
+            let actor = envelope.actor.unwrap_or_default();
+            assert!(actor.kind > 0 && !envelope.request_id.is_empty() && !envelope.traceparent.is_empty(), "{name}: who, in which request");
+            told.insert(kind.type_name);
+            count += 1;
+        }
+    }
+    let untold: Vec<_> = EVENTS.iter().map(|event| event.type_name).filter(|name| !told.contains(name)).collect();
+    assert_eq!(untold, [""; 0], "the story tells every event");
+    assert_eq!(subjects.len(), count, "what is on the bus is in a log");
+    let mut conn = world.suite.database().await;
+    let recorded: i64 = sqlx::query_scalar("SELECT count(*) FROM audit.record").fetch_one(&mut conn).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(usize::try_from(recorded), Ok(count), "each event has its record in the audit trail");
+    world.suite.finish().await;
+}

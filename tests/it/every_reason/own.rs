@@ -1,0 +1,140 @@
+//! The reasons that are one service's own.
+
+use futures::future::join_all;
+use muster::seed;
+use muster_tests::{
+    text,
+    world::{World, done, refused},
+};
+use serde_json::{Value, json};
+
+use super::{Seen, common::ended};
+use crate::every_rpc::with;
+
+/// An id of nothing.
+const NOBODY: &str = "018f4f2e-0000-7000-8000-00000000dead";
+
+pub(super) async fn provoke(world: &World, seen: &mut Seen) {
+    accounts(world, seen).await;
+    members(world, seen).await;
+    decisions(world, seen).await;
+    work_items(world, seen).await;
+    plans_and_watches(world, seen).await;
+}
+
+async fn accounts(world: &World, seen: &mut Seen) {
+    let nobody = world.suite.nobody();
+    let sign_in = async |email: &str, password: &str| {
+        nobody.call("identity.SessionService/CreateSession", json!({"email": email, "password": password})).await
+    };
+    seen.note("identity.muster/SIGN_IN_REFUSED", sign_in("ana@muster.example", "not this").await);
+    let crowd = join_all((0..8).map(|_| sign_in("ana@muster.example", seed::PASSWORD))).await;
+    let turned_away = crowd.into_iter().find_map(Result::err);
+    seen.keep("identity.muster/HASHING_OVERLOADED", turned_away.unwrap_or_else(|| panic!("a queue of one takes eight at once")));
+    let weak = json!({"email": "new@muster.example", "password": "12345678", "displayName": "New"});
+    seen.note("identity.muster/PASSWORD_TOO_WEAK", nobody.call("identity.AccountService/RegisterUser", weak).await);
+    let proof = json!({"verificationToken": "none"});
+    seen.note("identity.muster/VERIFICATION_TOKEN_INVALID", nobody.call("identity.AccountService/VerifyEmail", proof).await);
+    let refresh = async |token: &str| nobody.call("identity.SessionService/RefreshSession", json!({"refreshToken": token})).await;
+    seen.note("identity.muster/REFRESH_TOKEN_INVALID", refresh("none").await);
+    let first = world.suite.sign_in("ana").await.refresh_token;
+    let second = text(&done(refresh(&first).await), "tokens.refreshToken");
+    done(refresh(&second).await);
+    seen.note("identity.muster/REFRESH_TOKEN_REUSED", refresh(&first).await);
+    let session = json!({"sessionId": NOBODY});
+    seen.note("identity.muster/SESSION_NOT_FOUND", world.ana.call("identity.SessionService/RevokeSession", session).await);
+    seen.note("identity.muster/USER_NOT_FOUND", world.ana.call("identity.UserService/GetUser", json!({"userId": NOBODY})).await);
+    let again = json!({"slug": "acme", "displayName": "Acme"});
+    seen.note("identity.muster/SLUG_TAKEN", world.ana.call("identity.OrganizationService/CreateOrganization", again).await);
+}
+
+async fn members(world: &World, seen: &mut Seen) {
+    let member = |user_id: &str, role: &str| {
+        let member = json!({"organizationId": world.organization_id, "userId": user_id});
+        if role.is_empty() { member } else { with(member, json!({"role": format!("BASE_ROLE_{role}")})) }
+    };
+    let (create, update, delete) = ("CreateOrganizationMember", "UpdateOrganizationMember", "DeleteOrganizationMember");
+    let call = |rpc: &str| format!("identity.OrganizationMemberService/{rpc}");
+    let (ana, ben) = (&world.ana, &world.ben);
+    seen.note("identity.muster/MEMBER_NOT_FOUND", ana.call(&call(update), member(NOBODY, "MEMBER")).await);
+    seen.note("identity.muster/MEMBER_ALREADY_EXISTS", ana.call(&call(create), member(&ben.user_id, "MEMBER")).await);
+    seen.note("identity.muster/LAST_OWNER", ana.call(&call(delete), member(&ana.user_id, "")).await);
+    done(ana.call(&call(update), member(&ben.user_id, "ADMIN")).await);
+    world.suite.settle().await;
+    seen.note("identity.muster/ROLE_ABOVE_OWN", ben.call(&call(update), member(&ben.user_id, "OWNER")).await);
+    let guest = json!({"workspaceId": world.workspace_id, "userId": world.eve.user_id, "role": "BASE_ROLE_VIEWER"});
+    let joined = ana.call("identity.WorkspaceMemberService/CreateWorkspaceMember", guest).await;
+    seen.note("identity.muster/NOT_ORGANIZATION_MEMBER", joined);
+}
+
+async fn decisions(world: &World, seen: &mut Seen) {
+    let question = json!({"question": {"permission": "tasks.work_item.paint"}});
+    seen.note("authorization.muster/PERMISSION_UNKNOWN", world.ana.call("authorization.AuthorizationService/Check", question).await);
+    let whose = json!({"userId": NOBODY});
+    seen.note("authorization.muster/SUBJECT_NOT_FOUND", world.ana.call("authorization.AuthorizationService/ListPermissions", whose).await);
+    let event = json!({"auditEventId": NOBODY});
+    seen.note("audit.muster/AUDIT_EVENT_NOT_FOUND", world.ana.call("audit.AuditService/GetEvent", event).await);
+    let letter = json!({"deadLetterId": NOBODY});
+    let dropped = world.suite.operator().call("common.EventAdminService/DropDeadLetter", letter).await;
+    seen.note("muster/DEAD_LETTER_NOT_FOUND", dropped);
+}
+
+async fn work_items(world: &World, seen: &mut Seen) {
+    let ana = &world.ana;
+    let workspace = json!({"workspaceId": world.workspace_id});
+    let of_workspace = |more: Value| with(workspace.clone(), more);
+    let product = of_workspace(json!({"productId": NOBODY}));
+    seen.note("tasks.muster/PRODUCT_NOT_FOUND", ana.call("tasks.ProductService/GetProduct", product).await);
+    let taken = of_workspace(json!({"key": "ACME", "displayName": "Again"}));
+    seen.note("tasks.muster/PRODUCT_KEY_TAKEN", ana.call("tasks.ProductService/CreateProduct", taken).await);
+    let missing = of_workspace(json!({"workItemId": NOBODY}));
+    seen.note("tasks.muster/WORK_ITEM_NOT_FOUND", ana.call("tasks.WorkItemService/GetWorkItem", missing).await);
+    let create = async |more: Value| {
+        let item = of_workspace(with(json!({"productId": world.product_id, "title": "one more"}), more));
+        ana.call("tasks.WorkItemService/CreateWorkItem", item).await
+    };
+    seen.note("tasks.muster/PARENT_NOT_FOUND", create(json!({"parentId": NOBODY, "type": "WORK_ITEM_TYPE_SUBTASK"})).await);
+    let epic = json!({"parentId": world.work_item_id, "type": "WORK_ITEM_TYPE_EPIC"});
+    seen.note("tasks.muster/PARENT_TYPE_NOT_ALLOWED", create(epic).await);
+    seen.note("tasks.muster/ASSIGNEE_NOT_FOUND", create(json!({"assigneeIds": [NOBODY]})).await);
+    let mut parent_id = world.work_item_id.clone();
+    let too_deep = loop {
+        match create(json!({"parentId": parent_id, "type": "WORK_ITEM_TYPE_SUBTASK"})).await {
+            Ok(child) => parent_id = text(&child, "workItem.workItemId"),
+            Err(fault) => break fault,
+        }
+    };
+    seen.keep("tasks.muster/HIERARCHY_TOO_DEEP", too_deep);
+    let cancelled = world.work_item("never mind").await;
+    let to = async |state: &str| {
+        let state = json!({"workItemId": cancelled, "state": format!("WORK_ITEM_STATE_{state}")});
+        ana.call("tasks.WorkItemService/TransitionWorkItem", of_workspace(state)).await
+    };
+    done(to("CANCELLED").await);
+    seen.note("tasks.muster/TRANSITION_NOT_ALLOWED", to("COMPLETED").await);
+    let nothing = of_workspace(json!({"workItem": {"workItemId": world.work_item_id}, "updateMask": ""}));
+    seen.note("tasks.muster/UPDATE_MASK_EMPTY", ana.call("tasks.WorkItemService/UpdateWorkItem", nothing).await);
+}
+
+async fn plans_and_watches(world: &World, seen: &mut Seen) {
+    let ana = &world.ana;
+    let import = async |markdown: String| {
+        let plan = json!({"workspaceId": world.workspace_id, "productId": world.product_id, "document": "plan.md", "markdown": markdown});
+        ana.call("tasks.WorkItemService/ImportPlan", plan).await
+    };
+    seen.note("tasks.muster/PLAN_EMPTY", import("Nothing to do.\n".to_owned()).await);
+    seen.note("tasks.muster/PLAN_TOO_LARGE", import((0..5_001).map(|n| format!("- [ ] item {n}\n")).collect()).await);
+
+    let watch = ana.stream_at("tasks", "tasks.WorkItemService/WatchWorkItems", json!({"workspaceId": world.workspace_id})).await;
+    // More than the windows of a connection hold, and nobody reads.
+    for round in 0..100 {
+        let item = json!({"workItemId": world.work_item_id, "description": format!("{round} {}", "x".repeat(60_000))});
+        let change = json!({"workspaceId": world.workspace_id, "workItem": item, "updateMask": "description"});
+        done(ana.call("tasks.WorkItemService/UpdateWorkItem", change).await);
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    seen.keep("tasks.muster/SLOW_CONSUMER", ended(watch).await);
+    let short = json!({"workspaceId": world.workspace_id, "workItem": {"workItemId": world.work_item_id}, "updateMask": "description"});
+    done(ana.call("tasks.WorkItemService/UpdateWorkItem", short).await);
+    refused(ana.call("tasks.WorkItemService/ImportPlan", json!({})).await);
+}
