@@ -85,12 +85,8 @@ pub struct Peer {
 
 impl Peer {
     /// A channel that signs `muster-peer` and calls on the service's own behalf.
-    ///
-    /// # Panics
-    /// Never: the service under test has an address.
     pub fn channel(&self) -> Channel {
-        let uri = format!("http://{}", self.wire.address());
-        Channel::peer(rpc::client::channel(self.target, &uri, &self.keys).expect("a socket address makes a URI"))
+        Channel::peer(self.wire.peer(self.target, &self.keys))
     }
 
     /// A channel that signs `muster-peer` and passes on the call of `actor`.

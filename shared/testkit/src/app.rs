@@ -72,7 +72,7 @@ impl App {
         let subject = Subject { name, schema, migrations };
         let (stage, world, up) = Stage::start(subject, setup, clock, ids.clone(), build).await;
         let (organization, workspace) = (ids.next_id(), ids.next_id());
-        let (wire, bus) = (Wire::to(up.address), Bus::to(world.nats.url()));
+        let (wire, bus) = (Wire::to(up.address, world.runtime.clone()), Bus::to(world.nats.url()));
         App { subject, world, up, wire, organization, workspace, bus, stage, clock: handle, expected: Expected::default() }
     }
 
@@ -113,9 +113,23 @@ impl App {
         &self.world.clock
     }
 
-    /// What the host gave the service when it last started: for a look at its insides.
+    /// What the host gave the service when it last started, for a look at its insides. What uses its database goes through [`App::inside`].
     pub fn deps(&self) -> &Deps {
         &self.up.deps
+    }
+
+    /// Runs `work` beside the service: `app.inside(|deps| async move { deps.db.read(&caller, ..).await }).await`. On the runtime of the test
+    /// itself, a connection would not find back to its pool when the test ends.
+    ///
+    /// # Panics
+    /// When `work` does.
+    pub async fn inside<T, F>(&self, work: impl FnOnce(Deps) -> F) -> T
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let done = self.world.runtime.spawn(work(self.up.deps.clone())).await;
+        done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }
 
     /// The nats-server, to pause, kill and restart it.
@@ -192,9 +206,9 @@ impl App {
     /// # Panics
     /// When the time is up; says what is still under way.
     pub async fn settled(&self) {
-        let started = Instant::now();
+        let (started, mut admin) = (Instant::now(), self.event_admin());
         loop {
-            let status = self.event_status().await;
+            let status = status_of(&mut admin).await;
             if is_settled(&status) {
                 return;
             }
@@ -208,17 +222,13 @@ impl App {
     /// # Panics
     /// When the service does not say.
     pub async fn event_status(&self) -> GetEventStatusResponse {
-        self.event_admin().get_event_status(GetEventStatusRequest {}).await.expect("the event log says where it stands").into_inner()
+        status_of(&mut self.event_admin()).await
     }
 
     /// A client of the service's event administration, as an operator has it.
-    ///
-    /// # Panics
-    /// Never: the admin port has an address.
     pub fn event_admin(&self) -> EventAdminServiceClient<Channel> {
-        let uri = format!("http://{}", self.up.admin_address);
-        let channel = rpc::client::channel(self.subject.name, &uri, &keys::of(keys::OPERATOR, self.time()));
-        EventAdminServiceClient::new(Channel::peer(channel.expect("a socket address makes a URI")))
+        let wire = Wire::to(self.up.admin_address, self.world.runtime.clone());
+        EventAdminServiceClient::new(Channel::peer(wire.peer(self.subject.name, &keys::of(keys::OPERATOR, self.time()))))
     }
 
     /// This test leaves dead letters.
@@ -230,6 +240,10 @@ impl App {
     pub fn expect_unpublished(&mut self) {
         self.expected.unpublished = true;
     }
+}
+
+async fn status_of(admin: &mut EventAdminServiceClient<Channel>) -> GetEventStatusResponse {
+    admin.get_event_status(GetEventStatusRequest {}).await.expect("the event log says where it stands").into_inner()
 }
 
 fn is_settled(status: &GetEventStatusResponse) -> bool {

@@ -109,7 +109,7 @@ impl App {
             create_time: Some(timestamp(self.now())),
             audit_action: format!("{}.{}.{}", E::SERVICE, E::AGGREGATE, E::PAST_TENSE),
             actor: Some(Actor { kind: ActorKind::Service.into(), actor_id: E::SERVICE.to_owned() }),
-            request_id: format!("request-{}", Ids::system().next()),
+            request_id: self.world.ids.next().to_string(),
             traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(),
             redacted_paths,
             ..EventEnvelope::default()

@@ -15,7 +15,7 @@ use host::{Bound, Deps, Hosted, Running, ServiceConfig, Suite, SuiteConfig};
 use runtime::{Clock, Ids, feed::FeedFaults};
 use serde::{Deserialize, Serialize};
 use tokio::{
-    runtime::Builder,
+    runtime::{Builder, Handle},
     sync::{mpsc, oneshot},
     time::timeout,
 };
@@ -24,6 +24,8 @@ use crate::{Authority, Setup, keys, leftovers, leftovers::Expected, postgres::Da
 
 /// How long a service may take to become ready.
 const READY: Duration = Duration::from_secs(30);
+/// How long a service may take to stop: its drain, its tasks, its connections.
+const STOPPED: Duration = Duration::from_secs(8);
 /// How long its tasks may hold the thread up when everything is over.
 const RUNTIME_END: Duration = Duration::from_secs(2);
 
@@ -44,6 +46,8 @@ pub(crate) struct World {
     pub(crate) faults: FeedFaults,
     pub(crate) clock: Clock,
     pub(crate) ids: Ids,
+    /// Where connections to the service live too: they hear its farewell while the test blocks.
+    pub(crate) runtime: Handle,
 }
 
 /// What is known of the service since it last started.
@@ -129,7 +133,15 @@ impl World {
         let (database, nats, authority) =
             tokio::join!(postgres.database(vec![(subject.schema, subject.migrations)]), Nats::temporary(), Authority::start());
         let nats = nats.unwrap_or_else(|error| panic!("nats-server does not start: {error}"));
-        World { database: Arc::new(database), nats, authority: Arc::new(authority), faults: FeedFaults::default(), clock, ids }
+        World {
+            database: Arc::new(database),
+            nats,
+            authority: Arc::new(authority),
+            faults: FeedFaults::default(),
+            clock,
+            ids,
+            runtime: Handle::current(),
+        }
     }
 }
 
@@ -181,10 +193,16 @@ impl<F: AsyncFn(&Deps) -> anyhow::Result<host::Service>> Play<F> {
                 }
                 Some(Command::End(expected, tell)) => {
                     let mut left = died;
-                    if let Some(expected) = expected {
-                        left.extend(leftovers::find(&self.world.database, self.subject.schema, &expected).await);
+                    if let Some(expected) = &expected {
+                        left.extend(leftovers::find(&self.world.database, self.subject.schema, expected).await);
                     }
-                    running.stop().await;
+                    // A transaction that the test itself holds open would hold up the pools for ever.
+                    if timeout(STOPPED, running.stop()).await.is_err() && expected.is_some() {
+                        left.push(format!(
+                            "the service does not stop within {} s (was its database used outside of `App::inside`?)",
+                            STOPPED.as_secs()
+                        ));
+                    }
                     return drop(tell.send(left));
                 }
                 None => return running.stop().await,

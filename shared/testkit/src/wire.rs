@@ -8,6 +8,8 @@ use std::{
 };
 
 use http::{HeaderName, HeaderValue, Request, Response, header::AUTHORIZATION};
+use rpc::authn::PeerKeys;
+use tokio::runtime::Handle;
 use tonic::{Status, body::Body, transport::Endpoint};
 use tower::{Service, ServiceExt};
 
@@ -18,26 +20,32 @@ pub(crate) struct Wire(Arc<RwLock<Ends>>);
 #[derive(Clone, Debug)]
 struct Ends {
     address: SocketAddr,
-    /// Made when the first call needs it, on the runtime of the test.
+    runtime: Handle,
+    /// Made when the first call needs it.
     connection: Option<tonic::transport::Channel>,
 }
 
 impl Wire {
-    pub(crate) fn to(address: SocketAddr) -> Self {
-        Wire(Arc::new(RwLock::new(Ends { address, connection: None })))
+    pub(crate) fn to(address: SocketAddr, runtime: Handle) -> Self {
+        Wire(Arc::new(RwLock::new(Ends { address, runtime, connection: None })))
     }
 
     pub(crate) fn redirect(&self, address: SocketAddr) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Ends { address, connection: None };
+        let mut ends = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        (ends.address, ends.connection) = (address, None);
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).address
+    /// A new connection as a service of the suite.
+    pub(crate) fn peer(&self, target: &str, keys: &PeerKeys) -> rpc::client::Channel {
+        let ends = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let _entered = ends.runtime.enter();
+        rpc::client::channel(target, &format!("http://{}", ends.address), keys).expect("a socket address makes a URI")
     }
 
     fn connection(&self) -> tonic::transport::Channel {
         let mut ends = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let address = ends.address;
+        let (address, runtime) = (ends.address, ends.runtime.clone());
+        let _entered = runtime.enter();
         let connect =
             || Endpoint::from_shared(format!("http://{address}")).expect("a socket address makes a URI").tcp_nodelay(true).connect_lazy();
         ends.connection.get_or_insert_with(connect).clone()
