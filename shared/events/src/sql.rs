@@ -74,7 +74,7 @@ impl Sql {
                  SELECT count(*) FROM taken"
             ),
             known: format!("SELECT event_id FROM {schema}.inbox WHERE consumer = $1 AND event_id = ANY ($2)"),
-            attempts: format!("SELECT service, aggregate_id, position, attempts FROM {schema}.inbox_attempt WHERE consumer = $1"),
+            attempts: format!("SELECT aggregate_id, position, attempts FROM {schema}.inbox_attempt WHERE consumer = $1 AND service = $2"),
             // No row: it is a dead letter already.
             attempt: format!(
                 "INSERT INTO {schema}.inbox_attempt AS tried (consumer, event_id, service, aggregate_id, position, attempts, cause, update_time) \

@@ -1,6 +1,7 @@
-//! Which aggregates wait for an event's next try.
+//! Which aggregates wait for an event's next try, and which of their events wait behind it.
 //!
-//! The truth is `inbox_attempt`; this copy is read from it when a term begins and after Postgres was away.
+//! The truth about tries is `inbox_attempt`; it is read when a term begins and after Postgres was away. Then the consumer is made anew, so
+//! that what waited behind them comes again in its order.
 //!
 //! Deliberately absent: a bound. It holds at most as many entries as messages may be in flight (1,024 a source).
 
@@ -23,9 +24,9 @@ const EARLY: Duration = Duration::from_millis(20);
 pub(super) struct Held(Mutex<HashMap<(String, String), BTreeMap<i64, Instant>>>);
 
 impl Held {
-    /// Forgets everything.
-    pub(super) fn clear(&self) {
-        self.lock().clear();
+    /// Forgets everything of one service.
+    pub(super) fn clear(&self, service: &str) {
+        self.lock().retain(|(of, _), _| of != service);
     }
 
     /// The event at `position` is tried again in `delay`.

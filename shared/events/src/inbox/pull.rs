@@ -50,13 +50,13 @@ impl<H: Handler> Consumer<H> {
     pub(super) async fn consume(&self, source: &'static str) -> Infallible {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         let mut connections = self.log.bus().connections();
-        self.await_postgres().await;
+        self.await_postgres(source).await;
         loop {
             match self.pull(source, &mut connections, &mut backoff).await {
                 Stop::PostgresAway => {
                     tracing::warn!(service = self.log.service(), consumer = self.name, source, "not pulling: Postgres is away");
                     self.count("muster_inbox_pauses_total", source);
-                    self.await_postgres().await;
+                    self.await_postgres(source).await;
                 }
                 Stop::Failed(error) => {
                     self.note(source, &error, backoff.attempt());
@@ -124,23 +124,30 @@ impl<H: Handler> Consumer<H> {
     }
 
     /// Waits until Postgres answers, and learns anew which aggregates wait.
-    async fn await_postgres(&self) {
+    async fn await_postgres(&self, source: &'static str) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
-        while let Err(error) = self.load_held().await {
+        while let Err(error) = self.load_held(source).await {
             tracing::debug!(service = self.log.service(), consumer = self.name, error = chain(&error), "Postgres is still away");
             backoff.wait().await;
         }
     }
 
-    async fn load_held(&self) -> Result<(), Error> {
+    async fn load_held(&self, source: &'static str) -> Result<(), Error> {
         let sql = &self.log.sql().attempts;
         let read = async |tx: &mut db::WorkTx| {
-            Ok::<_, Error>(sqlx::query_as(AssertSqlSafe(sql.as_str())).bind(self.name).fetch_all(tx.conn()).await.map_err(db::Error::from)?)
+            Ok::<_, Error>(
+                sqlx::query_as(AssertSqlSafe(sql.as_str()))
+                    .bind(self.name)
+                    .bind(source)
+                    .fetch_all(tx.conn())
+                    .await
+                    .map_err(db::Error::from)?,
+            )
         };
-        let rows: Vec<(String, String, i64, i32)> = self.log.db().work(read).await?;
-        self.held.clear();
-        for (service, aggregate_id, position, attempts) in rows {
-            self.held.hold(&service, &aggregate_id, position, self.log.config().retry_delay(attempts));
+        let rows: Vec<(String, i64, i32)> = self.log.db().work(read).await?;
+        self.held.clear(source);
+        for (aggregate_id, position, attempts) in rows {
+            self.held.hold(source, &aggregate_id, position, self.log.config().retry_delay(attempts));
         }
         Ok(())
     }

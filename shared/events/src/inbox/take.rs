@@ -75,7 +75,7 @@ impl<H: Handler> Consumer<H> {
         for delivery in deliveries {
             if delivery.event.as_ref().is_ok_and(|event| known.contains(&event.event_id())) {
                 self.count("muster_inbox_duplicates_total", source);
-                delivery.answer(AckKind::Ack).await;
+                self.settle(source, &delivery, AckKind::Ack).await;
             } else {
                 rest.push(delivery);
             }
@@ -89,9 +89,21 @@ impl<H: Handler> Consumer<H> {
                 Ok(event) => self.take(source, event, delivery).await?,
                 Err(cause) => self.park(source, &garbage(source, delivery), cause, 1, delivery.stream_sequence).await?,
             };
-            delivery.answer(answer).await;
+            self.settle(source, delivery, answer).await;
         }
         Ok(())
+    }
+
+    /// Notes that an event waits, or waits no more, and tells the server. What is held back holds back in its turn: when the first is taken,
+    /// the others still come in their order.
+    async fn settle(&self, source: &'static str, delivery: &Delivery, answer: AckKind) {
+        if let Ok(Logged { envelope, .. }) = &delivery.event {
+            match answer {
+                AckKind::Nak(Some(wait)) => self.held.hold(source, &envelope.aggregate_id, envelope.position, wait),
+                _ => self.held.release(source, &envelope.aggregate_id, envelope.position),
+            }
+        }
+        delivery.answer(answer).await;
     }
 
     /// Takes one event and says what to tell the server.
@@ -106,7 +118,6 @@ impl<H: Handler> Consumer<H> {
         match self.attempt(event).await {
             Ok(new) => {
                 crash_point!("consumer_after_commit_before_ack");
-                self.held.release(source, &envelope.aggregate_id, envelope.position);
                 self.count(if new { "muster_inbox_handled_total" } else { "muster_inbox_duplicates_total" }, source);
                 metrics::gauge!("muster_inbox_position", "service" => self.log.service(), "consumer" => self.name, "source" => source)
                     .set(envelope.position as f64);
@@ -165,7 +176,6 @@ impl<H: Handler> Consumer<H> {
         let delay = self.log.config().retry_delay(attempts);
         tracing::warn!(consumer = self.name, source, event_id = envelope.event_id, attempts, cause, "an event is tried again later");
         self.count("muster_inbox_retries_total", source);
-        self.held.hold(source, &envelope.aggregate_id, envelope.position, delay);
         Ok(AckKind::Nak(Some(delay)))
     }
 
@@ -174,7 +184,6 @@ impl<H: Handler> Consumer<H> {
         self.bury(event, &stream_name(source), stream_sequence, cause, attempts).await.map_err(|_| Away)?;
         tracing::error!(consumer = self.name, source, event_id = event.envelope.event_id, attempts, cause, "an event became a dead letter");
         self.count("muster_inbox_dead_total", source);
-        self.held.release(source, &event.envelope.aggregate_id, event.position());
         Ok(AckKind::Term)
     }
 

@@ -7,8 +7,8 @@ use runtime::{Clock, Shutdown};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Duration, Instant, timeout};
 
-use crate::verbs::Notes;
-use crate::world::{World, open_log, quick};
+use crate::verbs::{Notes, change};
+use crate::world::{World, open_db, open_log, quick};
 
 const ROLE: &str = "MUSTER_EVENTS_TEST_ROLE";
 
@@ -20,7 +20,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Runs the log of `tasks` (`role` "tasks") or the inbox of `audit` ("audit") in a process of its own.
+    /// Runs the log of `tasks` (`role` "tasks"), the inbox of `audit` ("audit") or one who changes things ("writer") in a process of its own.
     pub(crate) fn run(world: &World, role: &str) -> Self {
         Self::start(Self::command(world, role), None)
     }
@@ -88,6 +88,12 @@ async fn a_process_of_its_own() {
         let shutdown = Shutdown::new();
         match role.as_str() {
             "tasks" => open_log(&database, &nats, "tasks", Clock::system(), quick()).await.run(shutdown).await,
+            "writer" => {
+                let db = open_db(&database, "tasks", Clock::system()).await;
+                for number in 0.. {
+                    change(&db, &format!("thing-{}", number % 2)).await;
+                }
+            }
             _ => {
                 let log = open_log(&database, &nats, "audit", Clock::system(), quick()).await;
                 log.inbox("audit", &["tasks"]).run(Notes::default(), shutdown).await;

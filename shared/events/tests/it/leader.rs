@@ -116,3 +116,22 @@ async fn a_leader_that_is_asked_to_stop_hands_over() {
     handed_over.await.expect("the second never led");
     assert!(!first.is_leader());
 }
+
+#[tokio::test]
+async fn a_leader_whose_session_is_ended_again_and_again_leaves_no_gap() {
+    let world = World::new().await;
+    world.audit_takes().await;
+    let logs = [world.running("tasks").await, world.running("tasks").await];
+    let db = world.db("tasks").await;
+    for number in 0..200 {
+        change(&db, &format!("thing-{}", number % 3)).await;
+        if number % 20 == 0 {
+            let held = "SELECT count(pg_terminate_backend(pid)) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database \
+                 WHERE locktype = 'advisory' AND datname = current_database()";
+            world.count(held).await;
+        }
+    }
+    world.assert_conserved(200).await;
+    world.assert_effects_in_order().await;
+    drop(logs);
+}
