@@ -10,7 +10,7 @@ use runtime::{
     telemetry,
 };
 
-use crate::{config::Config, events, migrate, serve::Serving, table, up};
+use crate::{bench, config::Config, events, migrate, serve::Serving, table, up};
 
 /// The multi-tenant back office: identity, authorization, tasks and audit.
 #[derive(Debug, Parser)]
@@ -46,6 +46,8 @@ enum Command {
     /// Check, show or exemplify the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Measure the figures, each beside the floor of the same run.
+    Bench(bench::Arguments),
     /// Look into event logs and dead letters.
     Events {
         #[command(flatten)]
@@ -126,6 +128,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
                 say(config::show(&config).trim_end());
                 Ok(())
             }
+            Command::Bench(arguments) => bench::run(arguments, config).await,
             Command::Events { target, command } => events::run(&config, target, command).await,
         }
     })

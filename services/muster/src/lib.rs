@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: any logic of a service.
 
+mod bench;
 pub mod cli;
 pub mod config;
 mod events;

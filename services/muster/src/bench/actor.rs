@@ -1,0 +1,92 @@
+//! A signed-in person with an organization, a workspace and products, made through the RPCs.
+
+use contract::{
+    identity::v1::{
+        CreateOrganizationRequest, CreateSessionRequest, CreateWorkspaceRequest, SwitchContextRequest,
+        organization_service_client::OrganizationServiceClient, session_service_client::SessionServiceClient,
+        workspace_service_client::WorkspaceServiceClient,
+    },
+    tasks::v1::{CreateProductRequest, product_service_client::ProductServiceClient},
+};
+use tonic::{Request, transport::Channel};
+
+use crate::seed;
+
+/// Plain channels to the services, as any client has them.
+#[derive(Clone)]
+pub(super) struct Channels {
+    pub(super) identity: Channel,
+    pub(super) authorization: Channel,
+    pub(super) tasks: Channel,
+}
+
+/// Who calls in a run.
+#[derive(Clone)]
+pub(super) struct Actor {
+    pub(super) authorization: String,
+    pub(super) user_id: String,
+    pub(super) organization_id: String,
+    pub(super) workspace_id: String,
+    pub(super) products: Vec<String>,
+}
+
+/// `message` with the credentials of `authorization`.
+pub(super) fn signed<M>(message: M, authorization: &str) -> anyhow::Result<Request<M>> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("authorization", authorization.parse()?);
+    Ok(request)
+}
+
+/// Signs a seeded person in; answers the session, the user and the bearer header.
+pub(super) async fn sign_in(identity: &Channel) -> anyhow::Result<(String, String, String)> {
+    let request = CreateSessionRequest { email: seed::PEOPLE[0].0.to_owned(), password: seed::PASSWORD.to_owned() };
+    let answer = SessionServiceClient::new(identity.clone()).create_session(request).await?.into_inner();
+    let (session, tokens) = (answer.session.unwrap_or_default(), answer.tokens.unwrap_or_default());
+    Ok((session.session_id, session.user_id, format!("Bearer {}", tokens.access_token)))
+}
+
+impl Actor {
+    /// Makes an organization, a workspace and `products` products, and waits until its role is in force in tasks.
+    pub(super) async fn prepare(channels: &Channels, products: usize) -> anyhow::Result<Actor> {
+        let (_, user_id, outside) = sign_in(&channels.identity).await?;
+        let organization = CreateOrganizationRequest { slug: "bench".into(), display_name: "Bench".into(), ..Default::default() };
+        let organization =
+            OrganizationServiceClient::new(channels.identity.clone()).create_organization(signed(organization, &outside)?).await?.into_inner();
+        let organization_id = organization.organization.unwrap_or_default().organization_id;
+        let authorization = switch(channels, &outside, &organization_id).await?;
+        let workspace = CreateWorkspaceRequest { slug: "bench".into(), display_name: "Bench".into(), ..Default::default() };
+        let workspace =
+            WorkspaceServiceClient::new(channels.identity.clone()).create_workspace(signed(workspace, &authorization)?).await?.into_inner();
+        let workspace_id = workspace.workspace.unwrap_or_default().workspace_id;
+        let mut actor = Actor { authorization, user_id, organization_id, workspace_id, products: Vec::new() };
+        for number in 0..products {
+            actor.products.push(actor.product(channels, number).await?);
+        }
+        Ok(actor)
+    }
+
+    /// Creates a product, again for a few seconds while the workspace is on its way to tasks.
+    async fn product(&self, channels: &Channels, number: usize) -> anyhow::Result<String> {
+        let mut client = ProductServiceClient::new(channels.tasks.clone());
+        let mut backoff = runtime::Backoff::new(std::time::Duration::from_millis(20), std::time::Duration::from_millis(500));
+        loop {
+            let request = CreateProductRequest {
+                workspace_id: self.workspace_id.clone(),
+                key: format!("B{number:03}"),
+                display_name: "Bench".into(),
+                ..Default::default()
+            };
+            match client.create_product(signed(request, &self.authorization)?).await {
+                Ok(answer) => return Ok(answer.into_inner().product.unwrap_or_default().product_id),
+                Err(_) if backoff.attempt() < 20 => backoff.wait().await,
+                Err(status) => return Err(status.into()),
+            }
+        }
+    }
+}
+
+async fn switch(channels: &Channels, outside: &str, organization_id: &str) -> anyhow::Result<String> {
+    let request = SwitchContextRequest { organization_id: organization_id.to_owned(), ..Default::default() };
+    let answer = SessionServiceClient::new(channels.identity.clone()).switch_context(signed(request, outside)?).await?.into_inner();
+    Ok(format!("Bearer {}", answer.access_token))
+}
