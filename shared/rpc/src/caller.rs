@@ -1,46 +1,16 @@
 //! The caller of a call, and what it may.
 //!
-//! Deliberately absent: roles. A caller holds a permission at a scope with a reach, and a row is within that reach or not.
+//! Deliberately absent: the callers that no call makes (`background`), and roles. A caller holds a permission at a scope with a reach, and a row is within that reach or not.
 
 use std::borrow::Cow;
-use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::sync::Arc;
 
 use authz::{Authorizer, Resource, Workspaces};
-use contract::common::v1::EventEnvelope;
-use contract::{Authn, Exposure, Idempotency, MethodPolicy, Reach, Scope};
+use contract::{MethodPolicy, Reach};
 use runtime::{OrganizationId, SessionId, UserId, WorkspaceId};
 use uuid::Uuid;
 
 use crate::{CallContext, Deadline, Error};
-
-/// How long background work without a deadline of its own may take.
-const BACKGROUND_TIME: Duration = Duration::from_secs(30);
-
-/// The policy of what no method asked for.
-pub(crate) static BACKGROUND: MethodPolicy = MethodPolicy {
-    path: "",
-    service: "",
-    name: "background",
-    owner: "",
-    authn: Authn::ServiceOnly,
-    permission: None,
-    scope: Scope::None,
-    scope_field: None,
-    audit_action: None,
-    idempotency: Idempotency::None,
-    deadline_default: BACKGROUND_TIME,
-    deadline_max: BACKGROUND_TIME,
-    exposure: Exposure::Internal,
-    reasons: &[],
-    server_streaming: false,
-};
-
-/// An authorizer that has no snapshot and gets none: whoever asks it is refused.
-pub(crate) fn nobody() -> Authorizer {
-    static NOBODY: LazyLock<Authorizer> = LazyLock::new(Authorizer::new);
-    NOBODY.clone()
-}
 
 /// Who calls.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -65,14 +35,14 @@ pub struct RequestKey {
 /// The caller of one call, as far as `open` went: known, and permitted at the scope the method declares. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    context: Arc<CallContext>,
-    subject: Subject,
-    organization: OrganizationId,
-    workspace: Option<WorkspaceId>,
-    reach: Reach,
-    request: Option<RequestKey>,
+    pub(crate) context: Arc<CallContext>,
+    pub(crate) subject: Subject,
+    pub(crate) organization: OrganizationId,
+    pub(crate) workspace: Option<WorkspaceId>,
+    pub(crate) reach: Reach,
+    pub(crate) request: Option<RequestKey>,
     /// The workspaces of background work; a call's are found when they are asked for.
-    workspaces: Option<Workspaces>,
+    pub(crate) workspaces: Option<Workspaces>,
 }
 
 impl Caller {
@@ -82,26 +52,6 @@ impl Caller {
         Self { context, subject, organization, workspace, reach, request, workspaces: None }
     }
 
-    /// The service itself, at work on its own: an event that is taken in, a worker's round. It reaches everything of `organization`, and
-    /// what it writes is told as caused by `cause`.
-    pub fn background(service: &'static str, organization: OrganizationId, cause: Option<&EventEnvelope>) -> Self {
-        let context = CallContext::current().filter(|context| std::ptr::eq(context.policy, &BACKGROUND));
-        let deadline = context.map(|context| context.deadline());
-        let mut context = CallContext::background(service, cause, BACKGROUND_TIME);
-        context.deadline = deadline.unwrap_or(context.deadline);
-        let subject = context.subject.clone();
-        let (reach, workspaces) = (Reach::Any, Some(Workspaces::All));
-        Self { context: Arc::new(context), subject, organization, workspace: None, reach, request: None, workspaces }
-    }
-
-    /// Background work on behalf of `user`: an event of theirs that is taken in, a fixture of a test. Rows of class USER and the actor of what
-    /// is written are the user's. It has no effect on the caller of a call, who is known.
-    #[must_use]
-    pub fn acting_as(&self, user: UserId) -> Self {
-        let subject = if self.is_background() { Subject::User(user) } else { self.subject.clone() };
-        Self { subject, ..self.clone() }
-    }
-
     /// The same caller as the user that it just proved to be: by a password, or by a token of the service's own making. Rows of class USER and
     /// the actor of what is written are the user's. Nothing is checked here, so only public methods may use it, after their own checks. It
     /// has no effect on a user; a service that passes the proof on (the gateway, say) speaks for the user.
@@ -109,24 +59,6 @@ impl Caller {
     pub fn proven_as(&self, user: UserId) -> Self {
         let subject = if let Subject::User(_) = self.subject { self.subject.clone() } else { Subject::User(user) };
         Self { subject, ..self.clone() }
-    }
-
-    /// Background work that sees rows of these workspaces alone. It has no effect on the caller of a call.
-    #[must_use]
-    pub fn within(&self, workspaces: Vec<WorkspaceId>) -> Self {
-        let workspaces = if self.is_background() { Some(Workspaces::These(workspaces)) } else { None };
-        Self { workspaces, ..self.clone() }
-    }
-
-    /// Background work whose answer is kept under `request`, so that a repeat has no second effect. It has no effect on the caller of a call.
-    #[must_use]
-    pub fn with_request(&self, request: RequestKey) -> Self {
-        let request = if self.is_background() { Some(request) } else { self.request };
-        Self { request, ..self.clone() }
-    }
-
-    fn is_background(&self) -> bool {
-        std::ptr::eq(self.context.policy, &BACKGROUND)
     }
 
     /// The same caller in another organization: for the one that was just created, and for the one that a session is switched to. Nothing
@@ -304,5 +236,30 @@ impl Caller {
         let own = resource.owner == Some(user);
         let assigned = self.reach == Reach::Assigned && resource.assignees.contains(&user);
         if own || assigned { Ok(()) } else { Err(Error::Denied) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::test_context;
+
+    fn may(reach: Reach, user: UserId, resource: &Resource<'_>) -> bool {
+        let mut context = test_context("/muster.tasks.v1.WorkItemService/DeleteWorkItem");
+        context.subject = Subject::User(user);
+        Caller::of_call(Arc::new(context), None, reach, None).require(resource).is_ok()
+    }
+
+    #[test]
+    fn a_row_is_reached_by_its_owner_its_assignees_or_all() {
+        let [ana, ben, eve]: [UserId; 3] = std::array::from_fn(|_| runtime::Ids::system().next_id());
+        let assignees = [ben];
+        let item = Resource { owner: Some(ana), assignees: &assignees };
+        let who = |reach| [ana, ben, eve].map(|user| may(reach, user, &item));
+        assert_eq!(who(Reach::Own), [true, false, false]);
+        assert_eq!(who(Reach::Assigned), [true, true, false]);
+        assert_eq!(who(Reach::Any), [true, true, true]);
+        assert_eq!(who(Reach::Unspecified), [true, false, false]);
+        assert!(!may(Reach::Own, ana, &Resource::NONE), "nobody's is not everybody's");
     }
 }

@@ -75,7 +75,7 @@ impl CallContext {
         let request_id = cause.map(|cause| cause.request_id.as_str()).filter(|id| !id.is_empty());
         let request_id = request_id.map_or_else(|| Ids::system().next().to_string(), str::to_owned);
         let trace = Trace::after(cause.map(|cause| cause.traceparent.as_str()));
-        let (policy, authorizer) = (&crate::caller::BACKGROUND, crate::caller::nobody());
+        let (policy, authorizer) = (&crate::background::BACKGROUND, crate::background::nobody());
         let mut context = Self::new(policy, request_id.into(), trace, Deadline::after(time), authorizer);
         context.subject = Subject::Service(Cow::Borrowed(service));
         context.causation_id = cause.and_then(|cause| Uuid::try_parse(&cause.event_id).ok());
@@ -134,4 +134,11 @@ impl CallContext {
     pub(crate) fn opened(&self) -> bool {
         self.opened.load(Ordering::Relaxed)
     }
+}
+
+/// The context of a call of the method at `path` by nobody, which no server made.
+#[cfg(test)]
+pub(crate) fn test_context(path: &str) -> CallContext {
+    let policy = contract::method(path).expect("a method of the contract");
+    CallContext::new(policy, "test".into(), Trace::after(None), Deadline::after(Duration::from_secs(60)), Authorizer::new())
 }

@@ -12,6 +12,7 @@ pub mod health;
 pub mod reflection;
 pub mod server;
 
+mod background;
 mod caller;
 mod context;
 mod deadline;

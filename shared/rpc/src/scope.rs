@@ -71,3 +71,44 @@ fn in_workspace(context: &CallContext, token: &AccessToken, permission: Permissi
 fn held(context: &CallContext, user: UserId, permission: Permission, organization: OrganizationId, workspace: Option<WorkspaceId>) -> Held {
     context.authorizer.reach(user, permission, organization, workspace)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use authz::{Delta, Snapshot, Workspace};
+    use runtime::{Ids, SessionId};
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::context::test_context;
+    use crate::error::Fault;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_snapshot_older_than_a_minute_decides_nothing() {
+        let (organization, workspace): (OrganizationId, WorkspaceId) = (Ids::system().next_id(), Ids::system().next_id());
+        let user: UserId = Ids::system().next_id();
+        let mut context = test_context("/muster.tasks.v1.ProductService/GetProduct");
+        let (issue_time, expire_time) = (OffsetDateTime::UNIX_EPOCH, OffsetDateTime::UNIX_EPOCH);
+        let token = AccessToken {
+            user_id: user,
+            session_id: SessionId::nil(),
+            organization_id: organization,
+            workspace_id: None,
+            issue_time,
+            expire_time,
+        };
+        context.token = Some(Arc::new(token));
+        let reason = |context: &CallContext| check(context, Some(&workspace.to_string())).unwrap_err().status().1.wire;
+        assert_eq!(reason(&context), "NOT_READY");
+        let everything = Delta { assignments: vec![], workspaces: vec![Workspace { organization, workspace }] };
+        context.authorizer.install(Snapshot::of(1, &everything));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(reason(&context), "WORKSPACE_NOT_FOUND", "a decision");
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(reason(&context), "AUTHORIZATION_STALE");
+        context.authorizer.heard();
+        assert_eq!(reason(&context), "WORKSPACE_NOT_FOUND", "a sign of life is enough");
+    }
+}

@@ -6,7 +6,7 @@ use metrics::{Counter, Gauge, Histogram};
 use tokio::time::Instant;
 use tonic::Code;
 
-use super::route::Route;
+use super::route::{Class, Route};
 use crate::{CallContext, Subject};
 
 /// The metrics of one method: handles, so that a call looks nothing up.
@@ -76,6 +76,10 @@ impl Record {
         match &context.subject {
             Subject::User(user) => {
                 tracing::info!(target: "access", method, code, reason, duration_ms, request_id, user_id = %user, organization, peer, address);
+            }
+            // A probe every few seconds is no news.
+            _ if self.route.class == Class::Health => {
+                tracing::debug!(target: "access", method, code, reason, duration_ms, request_id, peer, address)
             }
             Subject::Service(_) | Subject::Anonymous => {
                 tracing::info!(target: "access", method, code, reason, duration_ms, request_id, peer, address);
