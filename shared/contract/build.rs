@@ -20,7 +20,8 @@ fn main() -> anyhow::Result<()> {
     println!("cargo::rerun-if-changed={}", third_party.display());
     println!("cargo::rerun-if-changed=build");
 
-    let mut files = vec![third_party.join("grpc/health/v1/health.proto")];
+    // The details of errors are imported by nobody; clients that know the contract by reflection alone must be able to read them.
+    let mut files = vec![third_party.join("grpc/health/v1/health.proto"), third_party.join("google/rpc/error_details.proto")];
     collect_protos(&ours, &mut files)?;
     files.sort();
     let mut compiler = protox::Compiler::new([&proto, &third_party])?;
@@ -35,7 +36,8 @@ fn main() -> anyhow::Result<()> {
     fs::write(out.join("descriptors.bin"), pool.encode_to_vec())?;
 
     let mut set = compiler.file_descriptor_set();
-    set.file.retain(|file| !file.package().starts_with("buf.") && file.package() != "google.api"); // options alone: no code comes of them
+    // Options and details alone: no code comes of them.
+    set.file.retain(|file| !file.package().starts_with("buf.") && !["google.api", "google.rpc"].contains(&file.package()));
     let mut prost = prost_build::Config::new();
     prost.enable_type_names().bytes(["."]);
     tonic_prost_build::configure().include_file("mod.rs").compile_fds_with_config(set, prost)?;

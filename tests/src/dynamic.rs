@@ -35,15 +35,28 @@ pub fn method(pool: &DescriptorPool, path: &str) -> MethodDescriptor {
     found.unwrap_or_else(|| panic!("{} has no RPC {name}", service.full_name()))
 }
 
-/// `json` as the message `kind`. Names of fields may be those of the proto or of JSON.
+/// `json` as the message `kind`. Names of fields may be those of the proto or of JSON; a field mask may be written as protobuf's JSON has it
+/// (`"title,dueTime"`) or as grpcurl wants it (`{"paths": ["title", "due_time"]}`).
 ///
 /// # Errors
 /// A field that `kind` has not, a value that is none of its field's.
 pub fn from_json(kind: MessageDescriptor, json: &str) -> Result<DynamicMessage, serde_json::Error> {
-    let mut text = serde_json::Deserializer::from_str(json);
-    let message = DynamicMessage::deserialize(kind, &mut text)?;
-    text.end()?;
-    Ok(message)
+    let mut json: Value = serde_json::from_str(json)?;
+    for field in kind.fields().filter(|field| field.kind().as_message().is_some_and(|kind| kind.full_name() == "google.protobuf.FieldMask")) {
+        for name in [field.name(), field.json_name()] {
+            if let Some(paths) = json[name]["paths"].as_array() {
+                json[name] = paths.iter().filter_map(Value::as_str).map(camel).collect::<Vec<_>>().join(",").into();
+            }
+        }
+    }
+    DynamicMessage::deserialize(kind, json)
+}
+
+/// `due_time` as `dueTime`.
+fn camel(snake: &str) -> String {
+    let mut words = snake.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |text, word| text + &word[..1].to_uppercase() + &word[1..])
 }
 
 /// `message` as the JSON that protobuf prescribes.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use prost::Message;
-use prost_reflect::DescriptorPool;
+use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage, Value};
 use prost_types::FileDescriptorProto;
 use tonic::{Status, transport::Channel};
 use tonic_reflection::pb::v1::{
@@ -30,6 +30,37 @@ pub async fn pool(channel: Channel, symbols: &[&str]) -> Result<DescriptorPool, 
     let mut pool = DescriptorPool::new();
     pool.add_file_descriptor_protos(files).map_err(|error| Status::internal(error.to_string()))?;
     Ok(pool)
+}
+
+/// `message` over descriptors that also know the types of what is packed in it (`google.protobuf.Any`).
+///
+/// # Errors
+/// The server does not know a type, or can't be reached.
+pub async fn with_packed_types(channel: Channel, message: DynamicMessage) -> Result<DynamicMessage, Status> {
+    let mut types = Vec::new();
+    packed_types(&message, &mut types);
+    if types.is_empty() {
+        return Ok(message);
+    }
+    let name = message.descriptor().full_name().to_owned();
+    types.push(name.clone());
+    let pool = pool(channel, &types.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    let kind = pool.get_message_by_name(&name).ok_or_else(|| Status::internal(name))?;
+    DynamicMessage::decode(kind, message.encode_to_vec().as_slice()).map_err(|error| Status::internal(error.to_string()))
+}
+
+fn packed_types(message: &DynamicMessage, found: &mut Vec<String>) {
+    let url = message.get_field_by_name("type_url").filter(|_| message.descriptor().full_name() == "google.protobuf.Any");
+    if let Some(url) = url {
+        found.extend(url.as_str().and_then(|url| url.rsplit('/').next()).map(ToOwned::to_owned));
+    }
+    for (_, value) in message.fields() {
+        match value {
+            Value::Message(inner) => packed_types(inner, found),
+            Value::List(items) => items.iter().filter_map(Value::as_message).for_each(|inner| packed_types(inner, found)),
+            _ => {}
+        }
+    }
 }
 
 async fn ask(client: &mut ServerReflectionClient<Channel>, request: MessageRequest) -> Result<Vec<FileDescriptorProto>, Status> {
