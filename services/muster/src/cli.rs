@@ -106,7 +106,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             Command::Up { folder } => {
                 let mut settings = config.telemetry.clone();
                 settings.format = telemetry::Format::Pretty;
-                settings.levels = format!("warn,{}", settings.levels.split_once(',').map_or("", |(_, rest)| rest));
+                // Who types `up` wants to read what it says; a call refused while services start is told to its caller.
+                settings.levels = format!("warn,rpc::error=error,{}", settings.levels.split_once(',').map_or("", |(_, rest)| rest));
                 let telemetry = telemetry::init(&settings, "muster")?;
                 up::run(std::path::absolute(folder)?, config, telemetry.metrics(), background(&telemetry)?).await
             }

@@ -31,6 +31,8 @@ const DEDUPE_WINDOW: Duration = Duration::from_secs(600);
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The failure in a row that is worth a warning: a server that starts or restarts makes the ones before it.
+pub(crate) const BROKEN: u32 = 4;
 /// The longest wait between two tries to connect. async-nats' own schedule reaches 4 s.
 const RECONNECT_MAX: Duration = Duration::from_secs(2);
 /// The largest message this suite sends: a body of 256 KiB and its headers.
@@ -215,6 +217,7 @@ fn note(event: &Event, count: &watch::Sender<u64>) {
             count.send_modify(|count| *count += 1);
         }
         Event::Disconnected => tracing::warn!("lost the connection to NATS"),
+        Event::Closed => tracing::debug!("closed the connection to NATS"),
         Event::ClientError(error) => tracing::debug!(%error, "NATS client"),
         other => tracing::warn!(event = %other, "NATS"),
     }

@@ -14,7 +14,7 @@ use runtime::{Backoff, crash_point};
 use sqlx::AssertSqlSafe;
 use tokio::sync::watch;
 
-use crate::bus::{Newest, STREAM_MAX_AGE};
+use crate::bus::{BROKEN, Newest, STREAM_MAX_AGE};
 use crate::sequencer::chain;
 use crate::{BusError, Error, Log};
 
@@ -138,16 +138,11 @@ impl<'a> Relay<'a> {
 
     fn note(&self, error: &Error, attempt: u32) {
         metrics::counter!("muster_event_publish_failures_total", "service" => self.log.service()).increment(1);
-        if attempt == 0 {
-            tracing::warn!(service = self.log.service(), cursor = self.cursor, error = chain(error), "events wait for the bus");
-        } else {
-            tracing::debug!(
-                service = self.log.service(),
-                cursor = self.cursor,
-                attempt,
-                error = chain(error),
-                "events still wait for the bus"
-            );
+        let (service, cursor, error) = (self.log.service(), self.cursor, chain(error));
+        match attempt {
+            0 => tracing::info!(service, cursor, error, "events wait for the bus"),
+            BROKEN => tracing::warn!(service, cursor, error, "events still wait for the bus"),
+            _ => tracing::debug!(service, cursor, attempt, error, "events still wait for the bus"),
         }
     }
 }

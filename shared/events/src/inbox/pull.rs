@@ -22,7 +22,7 @@ use tokio::time::timeout;
 
 use super::take::Away;
 use super::{Consumer, Handler};
-use crate::bus::stream_name;
+use crate::bus::{BROKEN, stream_name};
 use crate::sequencer::chain;
 use crate::{BusError, Error, Log};
 
@@ -154,10 +154,11 @@ impl<H: Handler> Consumer<H> {
 
     fn note(&self, source: &str, error: &Error, attempt: u32) {
         self.count("muster_inbox_pull_failures_total", source);
-        if attempt == 0 {
-            tracing::warn!(service = self.log.service(), consumer = self.name, source, error = chain(error), "not pulling");
-        } else {
-            tracing::debug!(service = self.log.service(), consumer = self.name, source, attempt, error = chain(error), "still not pulling");
+        let (service, consumer, error) = (self.log.service(), self.name, chain(error));
+        match attempt {
+            0 => tracing::info!(service, consumer, source, error, "not pulling"),
+            BROKEN => tracing::warn!(service, consumer, source, error, "still not pulling"),
+            _ => tracing::debug!(service, consumer, source, attempt, error, "still not pulling"),
         }
     }
 }
