@@ -17,6 +17,7 @@ pub mod retention;
 pub mod revocation;
 pub mod sealed;
 pub mod session;
+mod startup;
 pub mod token;
 pub mod user;
 pub mod workspace;
@@ -51,20 +52,22 @@ pub const SCHEMA: &str = "identity";
 /// Its own migrations; those of every schema run before.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// Wires the service: loads or makes the signing keys and the first system admin, then gives the RPCs.
+/// Wires the service: loads or makes the signing keys and the first system admin, then gives the RPCs. Replicas may start at once: what one
+/// of them holds is waited for.
 ///
 /// # Errors
-/// The database is away, a stored key does not open, or the hashing threads can't be started.
+/// The database stays away, a stored key does not open, or the hashing threads can't be started.
 pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
     let db = deps.db.clone();
     let lifetimes = lifetimes(config);
     let sealed = Sealed::new(db.sealer().clone());
     let hashing = start_hashing(config).await?;
-    let keys = key::ops::Ops::start(db.clone(), config.signing_algorithm, lifetimes.access_token).await?;
+    let start_keys = async || key::ops::Ops::start(db.clone(), config.signing_algorithm, lifetimes.access_token).await;
+    let keys = startup::beside_others("signing keys", start_keys).await?;
     let tokens = VerificationTokens::new(db.sealer());
     let token_ttl = Span::seconds(config.verification_token_seconds.into());
     let users = user::ops::Ops { db: db.clone(), sealed: sealed.clone(), hashing: hashing.clone(), tokens, token_ttl };
-    users.ensure_first_admin(&config.first_admin).await?;
+    startup::beside_others("first admin", async || users.ensure_first_admin(&config.first_admin).await).await?;
 
     let refresh_tokens = RefreshTokens::new(db.sealer().clone());
     let sessions = session::ops::Ops { db: db.clone(), sealed: sealed.clone(), hashing, keys: keys.clone(), refresh_tokens, lifetimes };

@@ -77,6 +77,12 @@ impl Arena {
     }
 }
 
+/// What `stored`, a PHC string, was made at.
+pub(super) fn cost_of(stored: &str) -> Result<Cost, Unreadable> {
+    let stored = PasswordHash::new(stored).map_err(|_| Unreadable)?;
+    Ok(parts(&stored)?.0)
+}
+
 /// Cost, salt and hash of a stored PHC string; refuses what this service never writes.
 fn parts(stored: &PasswordHash) -> Result<(Cost, &Salt, &[u8]), Unreadable> {
     let known = stored.algorithm.as_str() == "argon2id" && stored.version == Some(u32::from(Version::V0x13));
@@ -103,6 +109,13 @@ mod tests {
         assert_eq!(arena.verify(b"correct horse", &stored), Ok(true));
         assert_eq!(arena.verify(b"correct horsf", &stored), Ok(false));
         assert_ne!(arena.hash(CHEAP, b"correct horse").unwrap(), stored, "each hash has a salt of its own");
+    }
+
+    #[test]
+    fn a_hash_says_what_it_was_made_at() {
+        let cost = Cost { memory_kib: 64, passes: 2, lanes: 1 };
+        assert_eq!(cost_of(&Arena::default().hash(cost, b"correct horse").unwrap()), Ok(cost));
+        assert_eq!(cost_of("$argon2id$"), Err(Unreadable));
     }
 
     #[test]

@@ -130,6 +130,11 @@ impl Hashing {
         }
     }
 
+    /// Whether `stored`, a PHC string, was made at the cost that is set now.
+    pub fn is_current(&self, stored: &str) -> bool {
+        argon::cost_of(stored).is_ok_and(|cost| cost == self.0.cost)
+    }
+
     async fn submit(&self, work: Work, password: SecretString, remaining: Duration) -> Result<Answer, Refused> {
         let (answer, answered) = oneshot::channel();
         self.0.shared.admit(Job { work, password, expire: Instant::now() + remaining, answer }, remaining)?;

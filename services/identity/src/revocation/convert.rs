@@ -41,3 +41,24 @@ pub(super) fn told_by(event: &Logged) -> Result<Option<pb::Revocation>, rpc::Err
         _ => Ok(None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::revocation::ops::SNAPSHOT_MAX;
+
+    /// What tonic's clients decode unless told otherwise.
+    const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+    #[test]
+    fn the_largest_snapshot_fits_one_message() {
+        let late = datetime!(2200-12-31 23:59:59.999999 UTC);
+        let largest = Revocation { kind: RevocationKind::Organization, subject_id: Uuid::max(), not_before: late, expire_time: late };
+        let revocations = vec![largest.into(); SNAPSHOT_MAX];
+        let size = pb::ListRevocationsResponse { revocations, position: i64::MAX }.encoded_len();
+        assert!(size <= MESSAGE_BYTES_MAX, "{size} bytes");
+    }
+}

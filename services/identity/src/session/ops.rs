@@ -14,6 +14,7 @@ use crate::sealed::Sealed;
 use crate::token::access::AccessToken;
 use crate::token::refresh::{RefreshToken, RefreshTokens};
 use crate::user::ops::RESERVE;
+use crate::user::store::Credential;
 use crate::user::{UserState, store as users};
 use crate::{organization, workspace};
 
@@ -39,7 +40,7 @@ pub struct Ops {
 
 impl Ops {
     /// Opens a session by address and password. An unknown address, a wrong password and an account that is not ACTIVE get the same answer
-    /// after the same work: a hash from the same queue, and one commit.
+    /// after the same work: a hash from the same queue, and one commit. A hash that was made at another cost than the one set now is replaced.
     ///
     /// # Errors
     /// `SIGN_IN_REFUSED`, `HASHING_OVERLOADED`.
@@ -50,18 +51,32 @@ impl Ops {
         let known = self.db.read(caller, async |tx: &mut Tx| users::credential(tx, &self.sealed, &index).await).await?;
         let stored = known.as_ref().map(|known| known.password_hash.clone());
         let remaining = caller.deadline().remaining().saturating_sub(RESERVE);
-        let fits = self.hashing.verify(password, stored, remaining).await?;
+        let fits = self.hashing.verify(password.clone(), stored, remaining).await?;
         match known {
-            Some(known) if fits && known.state == UserState::Active => self.open(&caller.proven_as(known.user_id), known.user_id).await,
+            Some(known) if fits && known.state == UserState::Active => {
+                let rehashed = self.rehashed(caller, &known, password).await;
+                self.open(&caller.proven_as(known.user_id), &known, rehashed).await
+            }
             known => self.refuse(caller, &index, known.map(|known| known.user_id)).await,
         }
     }
 
-    async fn open(&self, caller: &Caller, user_id: UserId) -> Result<(Session, Tokens), Error> {
+    /// The password at the cost that is set now, if the stored hash was made at another. Without room in the queue the next sign-in does it.
+    async fn rehashed(&self, caller: &Caller, known: &Credential, password: SecretString) -> Option<String> {
+        if self.hashing.is_current(&known.password_hash) {
+            return None;
+        }
+        self.hashing.hash(password, caller.deadline().remaining().saturating_sub(RESERVE)).await.ok()
+    }
+
+    async fn open(&self, caller: &Caller, known: &Credential, rehashed: Option<String>) -> Result<(Session, Tokens), Error> {
         let (session, held) = self
             .db
             .write_unrecorded(caller, async |tx: &mut Tx| {
-                let mut session = Session::opened(self.db.ids().next_id(), user_id, &self.lifetimes, tx.now());
+                if let Some(hash) = &rehashed {
+                    users::rehash(tx, &self.sealed, known, hash).await?;
+                }
+                let mut session = Session::opened(self.db.ids().next_id(), known.user_id, &self.lifetimes, tx.now());
                 session.client_address = caller.client_address().map(str::to_owned);
                 session.user_agent = caller.user_agent().map(str::to_owned);
                 store::insert(tx, &self.sealed, &session).await?;

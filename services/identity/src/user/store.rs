@@ -43,6 +43,8 @@ pub(crate) struct Credential {
     pub(crate) user_id: UserId,
     pub(crate) state: UserState,
     pub(crate) password_hash: String,
+    /// The account's, as the hash was read.
+    pub(crate) version: i64,
 }
 
 /// Inserts an account; false when the address has one.
@@ -81,13 +83,28 @@ pub(super) async fn find(tx: &mut Tx, sealed: &Sealed, id: UserId) -> Result<Opt
 /// Before there is a principal: who has the address, and the hash to check a password against.
 pub(crate) async fn credential(tx: &mut Tx, sealed: &Sealed, email_index: &str) -> Result<Option<Credential>, Error> {
     let row = sqlx::query!(
-        r#"SELECT user_id AS "user_id!: UserId", state AS "state!: UserState", password_hash AS "password_hash!"
+        r#"SELECT user_id AS "user_id!: UserId", state AS "state!: UserState", password_hash AS "password_hash!",
+                  version AS "version!"
            FROM identity.sign_in_credential($1)"#,
         email_index,
     );
     let Some(row) = row.fetch_optional(tx.conn()).await? else { return Ok(None) };
     let password_hash = sealed.open(Column::PASSWORD_HASH, row.user_id.uuid(), &row.password_hash)?;
-    Ok(Some(Credential { user_id: row.user_id, state: row.state, password_hash }))
+    Ok(Some(Credential { user_id: row.user_id, state: row.state, password_hash, version: row.version }))
+}
+
+/// Puts another hash of the same password in place of the one that `version` of the account had. What a person sees of the account stays as
+/// it is, so the version does too; an account that was changed meanwhile, its password perhaps, is left alone.
+pub(crate) async fn rehash(tx: &mut Tx, sealed: &Sealed, known: &Credential, password_hash: &str) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE identity.user_account SET password_hash = $3 WHERE user_id = $1 AND version = $2",
+        known.user_id as _,
+        known.version,
+        sealed.seal(Column::PASSWORD_HASH, known.user_id.uuid(), password_hash),
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
 }
 
 /// The good generation of an account's verification token; `None` unless the account waits for one.
