@@ -1,8 +1,8 @@
-//! The authorization service on a real Postgres and a real NATS, told by a log that plays identity.
+//! The authorization service under its real server, told by events of identity.
 #![expect(clippy::unwrap_used, reason = "a test may panic, also in a helper of it")]
 
+mod decisions;
 mod memberships;
 mod projection;
 mod replication;
 mod verbs;
-mod world;
