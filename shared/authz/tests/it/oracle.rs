@@ -28,7 +28,7 @@ fn all_answers(snapshot: &Snapshot) -> Vec<Answer> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
     fn the_engine_decides_as_the_naive_interpreter_does(history in history(), questions in questions()) {
