@@ -81,6 +81,7 @@ async fn no_secret_and_nothing_personal_is_left_lying_about() {
     faults.push(refused(nobody.call("identity.SessionService/CreateSession", signing_in(&email, guess)).await));
     let kim = done(nobody.sign_in(&email, &password).await);
     canaries.keep("TokenPair.access_token", kim.token.clone());
+    done(kim.call("identity.SessionService/ListSessions", json!({})).await);
     let refresh = json!({"refreshToken": canaries.keep("RefreshSessionRequest.refresh_token", kim.refresh_token.clone())});
     let mut successor = refresh.clone();
     for _ in 0..2 {
@@ -128,13 +129,15 @@ async fn no_secret_and_nothing_personal_is_left_lying_about() {
 
 /// Every row of a schema as text, bytes as they are.
 async fn everything_stored(conn: &mut PgConnection, schema: &str) -> String {
-    let columns = "SELECT table_name::text, column_name::text, data_type = 'bytea' AS bytes FROM information_schema.columns WHERE table_schema = $1";
+    let columns =
+        "SELECT table_name::text, column_name::text, data_type = 'bytea' AS bytes FROM information_schema.columns WHERE table_schema = $1";
     let mut stored = String::new();
     for column in sqlx::query(columns).bind(schema).fetch_all(&mut *conn).await.unwrap_or_else(|error| panic!("{error}")) {
         let (table, name): (String, String) = (column.get("table_name"), column.get("column_name"));
         let shown = if column.get("bytes") { format!("encode({name}, 'escape')") } else { format!("{name}::text") };
         let query = AssertSqlSafe(format!("SELECT string_agg({shown}, ' ') FROM {schema}.{table}"));
-        let text: Option<String> = sqlx::query_scalar(query).fetch_one(&mut *conn).await.unwrap_or_else(|error| panic!("{table}.{name}: {error}"));
+        let text: Option<String> =
+            sqlx::query_scalar(query).fetch_one(&mut *conn).await.unwrap_or_else(|error| panic!("{table}.{name}: {error}"));
         stored.push_str(&text.unwrap_or_default());
     }
     stored

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_nats::jetstream::{self, consumer::pull};
 use contract::{EVENTS, common::v1::LoggedEvent, event_type};
 use futures::StreamExt;
-use muster::seed;
+use muster::{seed, serve::Conditions};
 use muster_tests::{
     Suite, dynamic, rules, text,
     world::{World, done, refused},
@@ -32,6 +32,11 @@ async fn the_rest_of_the_story(world: &World) {
     let session = suite.sign_in("ana").await;
     done(session.call("identity.SessionService/RevokeSession", json!({})).await);
     done(suite.sign_in(seed::ADMIN).await.call("identity.KeyService/RotateSigningKey", json!({})).await);
+    // Whom the configuration names as the first admin becomes one at a start.
+    let (replica, _) = suite
+        .replica("identity", Conditions::default(), |config| config.identity.own.first_admin.email = "ben@muster.example".to_owned())
+        .await;
+    replica.stop().await;
 
     let vic = |scope: &str, id: &str| json!({scope: id, "userId": world.vic.user_id, "role": "BASE_ROLE_MEMBER"});
     let (organization, workspace) = (vic("organizationId", &world.organization_id), vic("workspaceId", &world.workspace_id));
@@ -74,7 +79,9 @@ fn body(event: &LoggedEvent) -> DynamicMessage {
 fn wrong_change(body: &DynamicMessage) -> Option<&'static str> {
     let kind = body.descriptor();
     let (before, after) = (kind.get_field_by_name("before"), kind.get_field_by_name("after"));
-    let value = |field: &Option<prost_reflect::FieldDescriptor>| field.as_ref().filter(|field| body.has_field(field)).map(|field| body.get_field(field));
+    let value = |field: &Option<prost_reflect::FieldDescriptor>| {
+        field.as_ref().filter(|field| body.has_field(field)).map(|field| body.get_field(field))
+    };
     let (held_before, held_after) = (value(&before), value(&after));
     // An assignment has one event for its coming, its change and its end.
     let either = kind.full_name() == "muster.authorization.v1.AssignmentChanged";
@@ -107,7 +114,8 @@ async fn on_the_bus(suite: &Suite) -> BTreeMap<String, String> {
     let context = jetstream::new(async_nats::connect(suite.nats_url()).await.unwrap_or_else(|error| panic!("{error}")));
     let mut found = BTreeMap::new();
     for service in SERVICES {
-        let stream = context.get_stream(format!("MUSTER_{}", service.to_uppercase())).await.unwrap_or_else(|error| panic!("{service}: {error}"));
+        let stream =
+            context.get_stream(format!("MUSTER_{}", service.to_uppercase())).await.unwrap_or_else(|error| panic!("{service}: {error}"));
         let count = usize::try_from(stream.cached_info().state.messages).unwrap_or(0);
         let consumer = stream.create_consumer(pull::Config::default()).await.unwrap_or_else(|error| panic!("{service}: {error}"));
         let messages = consumer.fetch().max_messages(count).messages().await.unwrap_or_else(|error| panic!("{service}: {error}"));
@@ -150,7 +158,8 @@ async fn every_event_of_the_contract_is_told_once_whole_and_without_what_is_pers
     assert_eq!(untold, [""; 0], "the story tells every event");
     assert_eq!(subjects.len(), count, "what is on the bus is in a log");
     let mut conn = world.suite.database().await;
-    let recorded: i64 = sqlx::query_scalar("SELECT count(*) FROM audit.record").fetch_one(&mut conn).await.unwrap_or_else(|error| panic!("{error}"));
+    let recorded: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM audit.record").fetch_one(&mut conn).await.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(usize::try_from(recorded), Ok(count), "each event has its record in the audit trail");
     world.suite.finish().await;
 }

@@ -2,10 +2,14 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use prost_reflect::DynamicMessage;
 use rpc::authn::PeerKeys;
 use serde_json::{Value, json};
-use tonic::{Streaming, metadata::MetadataMap, transport::Endpoint};
+use tonic::{Streaming, body::Body, codegen::http::Uri, metadata::MetadataMap};
 
 use crate::{Fault, dynamic};
 
@@ -19,8 +23,7 @@ pub struct Place {
     pub address: SocketAddr,
     /// Health, metrics and event administration.
     pub admin_address: SocketAddr,
-    channel: tonic::transport::Channel,
-    admin_channel: tonic::transport::Channel,
+    client: Client<HttpConnector, Body>,
 }
 
 /// Where every service answers, by name.
@@ -29,14 +32,11 @@ pub type Places = BTreeMap<&'static str, Place>;
 impl Place {
     /// A service at these addresses; it is connected to when it is first called.
     ///
-    /// # Panics
-    /// Never: an address is a URI.
+    /// Why not tonic's own channel: it gives up by itself when a deadline is over, and the guards want to hear what the server says then.
     pub fn new(address: SocketAddr, admin_address: SocketAddr) -> Place {
-        let channel = |address| {
-            let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
-            endpoint.user_agent("muster-tests").expect("a user agent").tcp_nodelay(true).connect_lazy()
-        };
-        Place { address, admin_address, channel: channel(address), admin_channel: channel(admin_address) }
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Place { address, admin_address, client: Client::builder(TokioExecutor::new()).http2_only(true).build(connector) }
     }
 }
 
@@ -177,15 +177,14 @@ impl Actor {
             metadata.insert(*name, value.parse().expect("a header"));
         }
         let found = self.places.get(place).unwrap_or_else(|| panic!("{place} does not run"));
-        let on_admin_port = rpc.starts_with("common.");
+        let address = if rpc.starts_with("common.") { found.admin_address } else { found.address };
+        let origin: Uri = format!("http://{address}").parse().expect("an address");
         let answer = match &self.keys {
             Some(keys) => {
-                let address = if on_admin_port { found.admin_address } else { found.address };
-                let channel = rpc::client::channel(place, &format!("http://{address}"), keys).expect("an address");
-                dynamic::call(channel, &method, metadata, message).await
+                let channel = rpc::client::channel(place, &origin.to_string(), keys).expect("an address");
+                dynamic::call(channel, &origin, &method, metadata, message).await
             }
-            None if on_admin_port => dynamic::call(found.admin_channel.clone(), &method, metadata, message).await,
-            None => dynamic::call(found.channel.clone(), &method, metadata, message).await,
+            None => dynamic::call(found.client.clone(), &origin, &method, metadata, message).await,
         };
         Ok(answer?)
     }

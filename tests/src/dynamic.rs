@@ -13,7 +13,7 @@ use tonic::{
     body::Body,
     client::{Grpc, GrpcService},
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-    codegen::StdError,
+    codegen::{StdError, http::Uri},
     metadata::MetadataMap,
 };
 
@@ -42,7 +42,8 @@ pub fn method(pool: &DescriptorPool, path: &str) -> MethodDescriptor {
 /// A field that `kind` has not, a value that is none of its field's.
 pub fn from_json(kind: MessageDescriptor, json: &str) -> Result<DynamicMessage, serde_json::Error> {
     let mut json: Value = serde_json::from_str(json)?;
-    for field in kind.fields().filter(|field| field.kind().as_message().is_some_and(|kind| kind.full_name() == "google.protobuf.FieldMask")) {
+    for field in kind.fields().filter(|field| field.kind().as_message().is_some_and(|kind| kind.full_name() == "google.protobuf.FieldMask"))
+    {
         for name in [field.name(), field.json_name()] {
             if let Some(paths) = json[name]["paths"].as_array() {
                 json[name] = paths.iter().filter_map(Value::as_str).map(camel).collect::<Vec<_>>().join(",").into();
@@ -77,12 +78,13 @@ impl Named for DynamicMessage {
     }
 }
 
-/// Calls `method`, which answers once or with a stream.
+/// Calls `method` at `origin` (`http://127.0.0.1:7101`) over `channel`. It answers once or with a stream.
 ///
 /// # Errors
 /// What the server answers, or the way to it.
 pub async fn call<S>(
     channel: S,
+    origin: &Uri,
     method: &MethodDescriptor,
     metadata: MetadataMap,
     message: DynamicMessage,
@@ -93,7 +95,7 @@ where
     S::ResponseBody: http_body::Body + Send + 'static,
     <S::ResponseBody as http_body::Body>::Error: Into<StdError> + Send,
 {
-    let mut client = Grpc::new(channel).max_decoding_message_size(8 << 20);
+    let mut client = Grpc::with_origin(channel, origin.clone()).max_decoding_message_size(8 << 20);
     client.ready().await.map_err(|error| Status::from_error(error.into()))?;
     let path = format!("/{}/{}", method.parent_service().full_name(), method.name()).parse().expect("the path of an RPC");
     let mut request = Request::new(message);

@@ -171,7 +171,9 @@ impl Suite {
                 permissions_head = head.parse().unwrap_or(0);
             }
             for consumer in status["consumers"].as_array().into_iter().flatten() {
-                if !text(consumer, "pending").is_empty() {
+                // What is no longer consumed here, but has dead letters, stands at -1.
+                let gone = text(consumer, "pending") == "-1" && !text(consumer, "deadLetters").is_empty();
+                if !text(consumer, "pending").is_empty() && !gone {
                     return Some(format!("{service} has events to take: {consumer}"));
                 }
             }

@@ -34,7 +34,8 @@ async fn run(conn: &mut PgConnection, statement: &str) {
 async fn conflict(world: &World, seen: &mut Seen, conn: &mut PgConnection) {
     let mut tx = conn.begin().await.unwrap_or_else(|error| panic!("{error}"));
     run(&mut tx, &format!("SELECT FROM tasks.work_item WHERE work_item_id = '{}' FOR UPDATE", world.work_item_id)).await;
-    let change = json!({"workspaceId": world.workspace_id, "workItem": {"workItemId": world.work_item_id, "title": "mine"}, "updateMask": "title"});
+    let change =
+        json!({"workspaceId": world.workspace_id, "workItem": {"workItemId": world.work_item_id, "title": "mine"}, "updateMask": "title"});
     seen.note("muster/CONFLICT", world.ana.call("tasks.WorkItemService/UpdateWorkItem", change).await);
     tx.rollback().await.unwrap_or_else(|error| panic!("{error}"));
 }

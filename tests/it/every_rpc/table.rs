@@ -38,9 +38,18 @@ impl Who {
 pub(super) struct Entry {
     pub(super) rpc: &'static str,
     pub(super) who: Who,
-    pub(super) request: Value,
+    /// With `{place}` where each caller must say something of its own.
+    request: Value,
     /// Whether the request names something of acme, so that a stranger must be refused. Without, a stranger's answer is about the stranger.
     pub(super) names_acme: bool,
+}
+
+impl Entry {
+    /// The request, from a caller at `place`.
+    pub(super) fn request(&self, place: &str) -> Value {
+        let text = self.request.to_string().replace("{place}", place);
+        text.parse().unwrap_or_else(|error| panic!("{}: {error}", self.rpc))
+    }
 }
 
 /// The table.
@@ -74,13 +83,13 @@ pub(super) async fn entries(world: &World) -> Vec<Entry> {
     let joiner = world.suite.register("joe").await;
     let member = with(organization.clone(), json!({"userId": joiner}));
     let role = json!({"role": "BASE_ROLE_MEMBER"});
-    add(Who::Ana, own, "identity.OrganizationService/CreateOrganization", json!({"slug": "initech", "displayName": "Initech"}));
+    add(Who::Ana, own, "identity.OrganizationService/CreateOrganization", json!({"slug": "initech-{place}", "displayName": "Initech"}));
     add(Who::Ana, acme, "identity.OrganizationService/GetOrganization", organization.clone());
     add(Who::Ana, own, "identity.OrganizationService/ListOrganizations", json!({}));
     add(Who::Ana, acme, "identity.OrganizationMemberService/CreateOrganizationMember", with(member.clone(), role.clone()));
     add(Who::Ana, acme, "identity.OrganizationMemberService/UpdateOrganizationMember", with(member.clone(), role.clone()));
     add(Who::Ana, acme, "identity.OrganizationMemberService/ListOrganizationMembers", organization);
-    add(Who::Ana, own, "identity.WorkspaceService/CreateWorkspace", json!({"slug": "second", "displayName": "Second"}));
+    add(Who::Ana, own, "identity.WorkspaceService/CreateWorkspace", json!({"slug": "second-{place}", "displayName": "Second"}));
     let workspace = json!({"workspaceId": world.workspace_id});
     add(Who::Ana, acme, "identity.WorkspaceService/GetWorkspace", workspace.clone());
     add(Who::Ana, own, "identity.WorkspaceService/ListWorkspaces", json!({}));
