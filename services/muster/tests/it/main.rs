@@ -2,4 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on stops")]
 
 mod config;
+mod kill;
+mod suite;
 mod up;

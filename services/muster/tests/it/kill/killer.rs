@@ -1,0 +1,51 @@
+//! The lives and deaths of a service's processes.
+
+use std::{collections::BTreeMap, fs, os::unix::process::ExitStatusExt};
+
+use tokio::time::sleep;
+
+use super::plan::Fate;
+use crate::suite::{Process, Suite};
+
+/// SIGKILL. Source: signal(7).
+const KILL: i32 = 9;
+/// Where a process that dies at a crash point notes which, below the suite's folder.
+const HITS: &str = "crash-points";
+
+/// Ends `process`, which runs `service`, then lets one process after the other live and die as `fates` say. Answers the last one, which lives on.
+pub(crate) async fn live(suite: &Suite, process: Process, service: &'static str, fates: Vec<Fate>) -> Process {
+    process.kill();
+    for fate in fates {
+        match fate {
+            Fate::Running(time) => {
+                let mut process = suite.start(&[service], &[]);
+                suite.ready(&mut process, service).await;
+                sleep(time).await;
+                process.kill();
+            }
+            Fate::Starting(time) => {
+                let process = suite.start(&[service], &[]);
+                sleep(time).await;
+                process.kill();
+            }
+            Fate::At { point, pass } => {
+                let plan = [("MUSTER_CRASH_AT", format!("{point}:{pass}")), ("MUSTER_CRASH_LOG", suite.file(HITS).display().to_string())];
+                let mut process = suite.start(&[service], &plan);
+                let status = process.end().await;
+                assert_eq!(status.signal(), Some(KILL), "{service} did not die at {point}: {}", process.last_words());
+            }
+        }
+    }
+    let mut process = suite.start(&[service], &[]);
+    suite.ready(&mut process, service).await;
+    process
+}
+
+/// How often each crash point killed a process.
+pub(crate) fn hits(suite: &Suite) -> BTreeMap<String, usize> {
+    let mut hits = BTreeMap::new();
+    for point in fs::read_to_string(suite.file(HITS)).unwrap_or_default().lines() {
+        *hits.entry(point.to_owned()).or_default() += 1;
+    }
+    hits
+}
