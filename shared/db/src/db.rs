@@ -22,6 +22,9 @@ use crate::{DbConfig, Error, Order, Sealer, StartupError, Tx, WorkTx};
 
 type Hook = Box<dyn Fn() + Send + Sync>;
 
+/// How long closing waits for connections that are in use.
+const CLOSE_AT_MOST: Duration = Duration::from_secs(5);
+
 /// The database of one service. Cheap to clone.
 #[derive(Clone)]
 pub struct Db(Arc<Inner>);
@@ -193,10 +196,12 @@ impl Db {
         self.work(async |tx: &mut WorkTx| Ok(sqlx::query_scalar(&self.0.statements.newest_migration).fetch_one(tx.conn()).await?)).await
     }
 
-    /// Closes both pools: waits for transactions that run, and refuses new ones.
+    /// Closes both pools: refuses new transactions, and waits 5 s at most for those that run.
     pub async fn close(&self) {
-        self.0.app.close().await;
-        self.0.worker.close().await;
+        let pools = async { tokio::join!(self.0.app.close(), self.0.worker.close()) };
+        if tokio::time::timeout(CLOSE_AT_MOST, pools).await.is_err() {
+            tracing::warn!(schema = self.0.schema, "connections are still in use: left to end with the process");
+        }
     }
 
     /// The schema, which is also the name that metrics carry.
