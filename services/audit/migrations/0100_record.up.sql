@@ -29,10 +29,10 @@ CREATE INDEX record_action_idx ON :schema.record (organization_id, action, creat
 CREATE INDEX record_request_idx ON :schema.record (organization_id, request_id);
 SELECT :schema.mark_tenant('record', 'a record belongs to the organization its event happened in', verbs => 'SELECT, INSERT');
 
--- Nobody changes a record, whatever was granted to them.
+-- Nobody changes a record, whatever was granted to them. By statement, so that who sees no row of a tenant is refused too.
 CREATE FUNCTION :schema.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'audit records are never changed or deleted' USING ERRCODE = 'insufficient_privilege';
 END $$;
-CREATE TRIGGER record_is_final BEFORE UPDATE OR DELETE ON :schema.record FOR EACH ROW EXECUTE FUNCTION :schema.refuse_change();
-CREATE TRIGGER record_is_kept BEFORE TRUNCATE ON :schema.record FOR EACH STATEMENT EXECUTE FUNCTION :schema.refuse_change();
+CREATE TRIGGER record_is_final BEFORE UPDATE OR DELETE OR TRUNCATE ON :schema.record
+    FOR EACH STATEMENT EXECUTE FUNCTION :schema.refuse_change();

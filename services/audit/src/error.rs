@@ -1,6 +1,8 @@
 //! What can go wrong, and how it is told: one match to code and reason.
 
-use contract::audit::v1::AuditReason;
+use std::time::Duration;
+
+use contract::{Violation, audit::v1::AuditReason};
 use rpc::{Code, Fault, Reason};
 
 /// Why a call to the audit service failed.
@@ -26,6 +28,30 @@ impl Fault for Error {
             Error::AuditEventNotFound => (Code::NotFound, AuditReason::AuditEventNotFound.into()),
             Error::Unreadable(e) | Error::Db(e) => e.status(),
             Error::Rpc(e) => e.status(),
+        }
+    }
+
+    fn violations(&self) -> Vec<Violation> {
+        match self {
+            Error::Rpc(e) => e.violations(),
+            Error::Db(e) => e.violations(),
+            Error::AuditEventNotFound | Error::Unreadable(_) => Vec::new(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::Rpc(e) => e.retry_after(),
+            Error::Db(e) => e.retry_after(),
+            Error::AuditEventNotFound | Error::Unreadable(_) => None,
+        }
+    }
+
+    fn metadata(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Error::Rpc(e) => e.metadata(),
+            Error::Db(e) => e.metadata(),
+            Error::AuditEventNotFound | Error::Unreadable(_) => Vec::new(),
         }
     }
 }

@@ -2,27 +2,17 @@
 
 use std::sync::Arc;
 
-use contract::common::v1::{
-    EventEnvelope, GetEventStatusRequest, GetEventStatusResponse, ListLoggedEventsRequest,
-    event_admin_service_client::EventAdminServiceClient,
-};
 use host::Deps;
 use runtime::{Clock, ClockHandle, OrganizationId, WorkspaceId, feed::FeedFaults};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
-use tokio::time::{Duration, Instant, sleep};
 
 use crate::{
-    Authority, Bus, Channel, Setup, keys,
+    Authority, Bus, Setup,
     leftovers::Expected,
     stage::{Stage, Subject, Up, World},
     wire::Wire,
 };
-
-/// How long events may take to arrive everywhere before a test gives up.
-const SETTLED: Duration = Duration::from_secs(20);
-/// Events of one page of the log: all that a test makes.
-const EVENTS_MAX: i32 = 1_000;
 
 /// One real service on free ports, with a database and a nats-server of its own, and the fixture authority as `identity` and `authorization`.
 ///
@@ -159,78 +149,6 @@ impl App {
         self.wire.redirect(self.up.address);
     }
 
-    /// The service's event log, oldest first, once all of it is on the bus.
-    ///
-    /// # Panics
-    /// When the service does not say.
-    pub async fn logged(&self) -> Vec<events::Logged> {
-        self.settled().await;
-        let request = ListLoggedEventsRequest { from_position: 0, page_size: EVENTS_MAX };
-        let answer = self.event_admin().list_logged_events(request).await.expect("the log is listed").into_inner();
-        assert_eq!(answer.next_position, 0, "a test makes at most {EVENTS_MAX} events");
-        let logged = |event: contract::common::v1::LoggedEvent| events::Logged {
-            envelope: event.envelope.unwrap_or_default(),
-            body: event.body.into(),
-        };
-        answer.events.into_iter().map(logged).collect()
-    }
-
-    /// The subjects under which the service's events stand on the bus, in order.
-    ///
-    /// # Panics
-    /// When they do not get there.
-    pub async fn emitted(&self) -> Vec<String> {
-        self.settled().await;
-        self.bus.subjects(self.subject.name).await
-    }
-
-    /// The service's events of type `E`, in order.
-    ///
-    /// # Panics
-    /// When one can't be decoded.
-    pub async fn events<E: contract::Event>(&self) -> Vec<E> {
-        let logged = self.logged().await;
-        logged.iter().filter_map(|event| event.of::<E>().expect("an event of its type")).collect()
-    }
-
-    /// The envelopes of the service's events, in order.
-    ///
-    /// # Panics
-    /// When the service does not say.
-    pub async fn envelopes(&self) -> Vec<EventEnvelope> {
-        self.logged().await.into_iter().map(|event| event.envelope).collect()
-    }
-
-    /// Waits until every event of the service is on the bus and every event for it is taken or given up; at most 20 s.
-    ///
-    /// # Panics
-    /// When the time is up; says what is still under way.
-    pub async fn settled(&self) {
-        let (started, mut admin) = (Instant::now(), self.event_admin());
-        loop {
-            let status = status_of(&mut admin).await;
-            if is_settled(&status) {
-                return;
-            }
-            assert!(started.elapsed() < SETTLED, "events are still under way: {status:?}");
-            sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    /// Where log, relay and consumers of the service stand.
-    ///
-    /// # Panics
-    /// When the service does not say.
-    pub async fn event_status(&self) -> GetEventStatusResponse {
-        status_of(&mut self.event_admin()).await
-    }
-
-    /// A client of the service's event administration, as an operator has it.
-    pub fn event_admin(&self) -> EventAdminServiceClient<Channel> {
-        let wire = Wire::to(self.up.admin_address, self.world.runtime.clone());
-        EventAdminServiceClient::new(Channel::peer(wire.peer(self.subject.name, &keys::of(keys::OPERATOR, self.time()))))
-    }
-
     /// This test leaves dead letters.
     pub fn expect_dead_letters(&mut self) {
         self.expected.dead_letters = true;
@@ -240,15 +158,6 @@ impl App {
     pub fn expect_unpublished(&mut self) {
         self.expected.unpublished = true;
     }
-}
-
-async fn status_of(admin: &mut EventAdminServiceClient<Channel>) -> GetEventStatusResponse {
-    admin.get_event_status(GetEventStatusRequest {}).await.expect("the event log says where it stands").into_inner()
-}
-
-fn is_settled(status: &GetEventStatusResponse) -> bool {
-    let published = status.outbox_rows == 0 && status.published_position == status.head_position;
-    published && status.consumers.iter().all(|consumer| consumer.pending == 0)
 }
 
 impl std::fmt::Debug for App {

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use crate::postgres::Database;
 
 /// How long committed events may take to reach the bus.
-const PUBLISHED: Duration = Duration::from_secs(5);
+const PUBLISHED: Duration = Duration::from_secs(8);
 /// How long a transaction may go on after the test. Shorter than the time after which the server itself ends an idle one.
 const ENDED: Duration = Duration::from_secs(3);
 
@@ -36,21 +36,27 @@ pub(crate) async fn find(database: &Database, schema: &str, expected: &Expected)
     looked.await.unwrap_or_else(|error| vec![format!("what was left behind can't be seen: {error}")])
 }
 
-/// Backends of this database that are in a transaction or a statement, and stay so.
+/// Transactions of this database that were open when the test ended, and stay so.
 async fn open_transactions(superuser: &mut PgConnection) -> Result<Option<String>, sqlx::Error> {
-    let query = "SELECT pid, application_name, state, left(regexp_replace(query, '\\s+', ' ', 'g'), 200) FROM pg_stat_activity
+    let query = "SELECT pid || ' ' || coalesce(xact_start::text, ''),
+                        format('`%s` is %s in: %s', application_name, state, left(regexp_replace(query, '\\s+', ' ', 'g'), 200))
+                 FROM pg_stat_activity
                  WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND state <> 'idle'";
     let started = Instant::now();
+    let mut held: Option<Vec<(String, String)>> = None;
     loop {
-        let busy: Vec<(i32, String, String, String)> = sqlx::query_as(query).fetch_all(&mut *superuser).await?;
-        // What the service does in the background comes and goes; what was leaked is there in every look.
-        if busy.is_empty() {
+        let open: Vec<(String, String)> = sqlx::query_as(query).fetch_all(&mut *superuser).await?;
+        // What the service does in the background comes and goes; what was leaked is there from the first look to the last.
+        let still = |(id, _): &(String, String)| open.iter().any(|(other, _)| other == id);
+        let left: Vec<_> = held.map_or_else(|| open.clone(), |held| held.into_iter().filter(still).collect());
+        if left.is_empty() {
             return Ok(None);
         }
         if started.elapsed() > ENDED {
-            let told = busy.iter().map(|(_, who, state, query)| format!("`{who}` is {state} in: {query}"));
-            return Ok(Some(format!("a transaction is open: {}", told.collect::<Vec<_>>().join("; "))));
+            let told: Vec<String> = left.into_iter().map(|(_, told)| told).collect();
+            return Ok(Some(format!("a transaction is open: {}", told.join("; "))));
         }
+        held = Some(left);
         sleep(Duration::from_millis(20)).await;
     }
 }

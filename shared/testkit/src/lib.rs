@@ -23,6 +23,7 @@ mod app;
 pub mod authority;
 mod bus;
 mod cloud_event;
+mod event_log;
 pub mod fault;
 pub mod keys;
 mod leftovers;

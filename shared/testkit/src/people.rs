@@ -7,7 +7,7 @@ use tokio::time::{Duration, Instant, sleep};
 use crate::{Actor, App, Peer, actor::Way, keys};
 
 /// How long the service may take to hear of a role.
-const HEARD: Duration = Duration::from_secs(10);
+const HEARD: Duration = Duration::from_secs(20);
 
 impl App {
     /// An owner of the whole organization.

@@ -23,7 +23,7 @@ use tokio::{
 use crate::{Authority, Setup, keys, leftovers, leftovers::Expected, postgres::Database, postgres::Postgres};
 
 /// How long a service may take to become ready.
-const READY: Duration = Duration::from_secs(30);
+const READY: Duration = Duration::from_secs(60);
 /// How long a service may take to stop: its drain, its tasks, its connections.
 const STOPPED: Duration = Duration::from_secs(8);
 /// How long its tasks may hold the thread up when everything is over.

@@ -2,6 +2,7 @@
 
 use contract::common::v1::EventEnvelope;
 use db::{Db, Filter, Kind, Order, Page, Tx};
+use events::Outcome;
 use rpc::Caller;
 use uuid::Uuid;
 
@@ -30,10 +31,10 @@ impl Ops {
     /// Records an event in the transaction that marks it as taken. A second time changes nothing.
     ///
     /// # Errors
-    /// [`events::Outcome::Poison`] for an envelope that is none.
-    pub(crate) async fn record(&self, tx: &mut Tx, envelope: &EventEnvelope, body: &[u8]) -> Result<(), events::Outcome> {
-        let record = convert::record(envelope, body, &self.sealed, tx.now()).map_err(|cause| events::Outcome::Poison(cause.into()))?;
-        Ok(store::insert(tx, &record).await?)
+    /// [`Outcome::Poison`] for an envelope that is none, and for another event at a position that is recorded.
+    pub(crate) async fn record(&self, tx: &mut Tx, envelope: &EventEnvelope, body: &[u8]) -> Result<(), Outcome> {
+        let record = convert::record(envelope, body, &self.sealed, tx.now()).map_err(|cause| Outcome::Poison(cause.into()))?;
+        store::insert(tx, &record).await
     }
 
     /// One record of the caller's organization.
@@ -44,7 +45,8 @@ impl Ops {
         self.db.read(caller, async |tx| store::get(tx, audit_event_id).await?.ok_or(Error::AuditEventNotFound)).await
     }
 
-    /// A page of the caller's organization's records, newest first. Records that arrive meanwhile stay off the later pages.
+    /// A page of the caller's organization's records, newest first. While records arrive, none is shown twice and none is left out: what is newer
+    /// than the page before stays off the later ones, and what comes late stands in its place.
     ///
     /// # Errors
     /// `FILTER_INVALID`, `PAGE_TOKEN_INVALID`.

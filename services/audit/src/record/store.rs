@@ -1,6 +1,7 @@
 //! SQL of the audit record.
 
-use db::{Column, Cursor, EnumValue, Filter, Kind, Page, PageRequest, Tx};
+use db::{Column, Cursor, EnumValue, Filter, Kind, OnConstraint, Page, PageRequest, Tx};
+use events::Outcome;
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
@@ -26,13 +27,16 @@ pub(crate) static COLUMNS: &[Column] = &[
 ];
 
 /// Writes a record; a second one of the same event changes nothing.
-pub(crate) async fn insert(tx: &mut Tx, record: &Record) -> db::Result<()> {
+///
+/// # Errors
+/// [`Outcome::Poison`] for another event at a position that is recorded: two logs of one service are mixed up, and somebody must look.
+pub(crate) async fn insert(tx: &mut Tx, record: &Record) -> Result<(), Outcome> {
     sqlx::query!(
         "INSERT INTO audit.record (organization_id, audit_event_id, service, source_position, action, type, resource_type, resource_id,
                                    actor_kind, actor_id, session_id, request_id, trace_id, client_address, user_agent, redacted_paths,
                                    body, create_time, record_time)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
-         ON CONFLICT DO NOTHING",
+         ON CONFLICT (organization_id, audit_event_id) DO NOTHING",
         record.organization_id as _,
         record.audit_event_id,
         record.service,
@@ -54,7 +58,8 @@ pub(crate) async fn insert(tx: &mut Tx, record: &Record) -> db::Result<()> {
         record.record_time,
     )
     .execute(tx.conn())
-    .await?;
+    .await
+    .on_constraint("record_service_source_position_key", || Outcome::Poison("another event is recorded at this position".to_owned()))?;
     Ok(())
 }
 

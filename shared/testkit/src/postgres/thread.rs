@@ -18,6 +18,8 @@ use super::{Command, Schemas};
 
 /// Copies of a template that wait for a test.
 const AHEAD: usize = 3;
+/// Removals that may wait for copies made ahead: after that they come first, or a long run would fill the disk.
+const DROPPED_MAX: usize = 8;
 /// How often a copy is tried again that met autovacuum in its template.
 const TRIES: u32 = 5;
 
@@ -60,7 +62,7 @@ struct Template {
 }
 
 impl Shop {
-    /// Does what is most urgent: a copy somebody waits for, then one to keep ahead, then a removal. Waits when there is nothing; false at the
+    /// Does what is most urgent: a copy somebody waits for, then one to keep ahead, then a removal, unless these are many. Waits when there is nothing; false at the
     /// end of the process.
     fn step(&mut self, runtime: &tokio::runtime::Runtime, commands: &Receiver<Command>) -> bool {
         loop {
@@ -71,7 +73,11 @@ impl Shop {
             }
         }
         let waiting = self.templates.iter().find(|(_, template)| !template.waiting.is_empty()).map(|(name, _)| name.clone());
-        let low = self.templates.iter().find(|(_, template)| template.ready.len() < AHEAD).map(|(name, _)| name.clone());
+        let low = self
+            .templates
+            .iter()
+            .find(|(_, template)| template.ready.len() < AHEAD && self.dropped.len() <= DROPPED_MAX)
+            .map(|(name, _)| name.clone());
         if let Some(name) = waiting.or(low) {
             let copy = runtime.block_on(self.copy(&name));
             self.hand_over(&name, copy);

@@ -1,4 +1,5 @@
 //! What a test may not leave behind fails it.
+#![expect(clippy::disallowed_methods, reason = "these tests leave behind what nobody waits for")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
