@@ -28,7 +28,12 @@ where
     loop {
         match step().await {
             Err(error) if error.retry_after().is_some() && backoff.attempt() < RETRIES => {
-                tracing::info!(step = name, attempt = backoff.attempt(), error = &error as &dyn std::error::Error, "another replica is in the way: trying again");
+                tracing::info!(
+                    step = name,
+                    attempt = backoff.attempt(),
+                    error = &error as &dyn std::error::Error,
+                    "another replica is in the way: trying again"
+                );
                 backoff.wait().await;
             }
             result => return result,

@@ -1,0 +1,16 @@
+//! Tests of the identity service: real server, real Postgres, real NATS, tokens of its own making.
+#![expect(clippy::unwrap_used, reason = "a test may fail by unwrap")]
+
+mod list_revocations;
+mod manage_members;
+mod manage_sessions;
+mod personal_data;
+mod refresh_session;
+mod register;
+mod rotate_signing_key;
+mod sign_in;
+mod start;
+mod switch_context;
+mod tenants;
+mod users;
+mod verbs;

@@ -1,0 +1,62 @@
+use std::time::Duration;
+
+use contract::identity::v1::{SessionRevoked, SessionState};
+use testkit::assert_fault;
+
+use crate::verbs::{Acts, Door, address, identity, until};
+
+#[tokio::test]
+async fn a_person_sees_their_open_sessions_newest_first_and_nobody_elses() {
+    let app = identity().await;
+    let first = app.person("ana").await;
+    app.clock().advance(Duration::from_mins(1));
+    let second = app.sign_in(&address("ana")).await;
+    let ben = app.person("ben").await;
+    let listed = second.list_sessions().await.unwrap();
+    let ids: Vec<&str> = listed.iter().map(|session| session.session_id.as_str()).collect();
+    assert_eq!(ids, [second.session.session_id.as_str(), first.session.session_id.as_str()]);
+    assert_eq!(ben.list_sessions().await.unwrap().len(), 1);
+    second.revoke_session(&first.session.session_id).await.unwrap();
+    assert_eq!(second.list_sessions().await.unwrap(), listed[..1]);
+}
+
+#[tokio::test]
+async fn a_revoked_session_ends_once_and_its_tokens_are_refused_here_too() {
+    let app = identity().await;
+    let (ana, other) = (app.person("ana").await, app.sign_in(&address("ana")).await);
+    ana.get_user("").await.unwrap();
+    let ended = ana.revoke_session("").await.unwrap();
+    assert_eq!((ended.session_id.as_str(), ended.state()), (ana.session.session_id.as_str(), SessionState::Revoked));
+    until("the token is refused", async || ana.get_user("").await.is_err()).await;
+    assert_fault!(ana.get_user("").await, Unauthenticated, "TOKEN_REVOKED");
+    assert_fault!(app.refresh_session(&ana.tokens.refresh_token).await, Unauthenticated, "REFRESH_TOKEN_INVALID");
+    other.revoke_session(&ended.session_id).await.unwrap();
+    let [revoked] = app.events::<SessionRevoked>().await.try_into().unwrap();
+    assert_eq!(revoked.revocation.unwrap().subject_id, ended.session_id);
+}
+
+#[tokio::test]
+async fn a_revocation_whose_message_is_lost_is_found_by_the_gap() {
+    let app = identity().await;
+    let (ana, other) = (app.person("ana").await, app.sign_in(&address("ana")).await);
+    ana.get_user("").await.unwrap();
+    // What came before has arrived, so that the lost message is the one that tells of ana.
+    other.revoke_session("").await.unwrap();
+    until("the other token is refused", async || other.get_user("").await.is_err()).await;
+    app.faults().lose_message(1);
+    ana.revoke_session("").await.unwrap();
+    until("the token is refused", async || ana.get_user("").await.is_err()).await;
+    assert_fault!(ana.get_user("").await, Unauthenticated, "TOKEN_REVOKED");
+}
+
+#[tokio::test]
+async fn the_session_of_somebody_else_is_not_there() {
+    let app = identity().await;
+    let (ana, eve) = (app.person("ana").await, app.person("eve").await);
+    assert_fault!(eve.revoke_session(&ana.session.session_id).await, NotFound, "SESSION_NOT_FOUND");
+    let nothing = uuid::Uuid::from_u128(1).to_string();
+    assert_fault!(eve.revoke_session(&nothing).await, NotFound, "SESSION_NOT_FOUND");
+    assert_fault!(eve.revoke_session("not a session").await, InvalidArgument, "FIELD_VIOLATION");
+    ana.get_user("").await.unwrap();
+    assert!(app.events::<SessionRevoked>().await.is_empty());
+}

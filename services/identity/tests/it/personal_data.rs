@@ -1,0 +1,86 @@
+use contract::BaseRole;
+use contract::identity::v1::CreateSessionRequest;
+use contract::identity::v1::session_service_client::SessionServiceClient;
+use sqlx::AssertSqlSafe;
+use testkit::App;
+
+use crate::verbs::{Acts, Door, PASSWORD, identity, request_id};
+
+const EMAIL: &str = "Zsofia.Quillfeather@example.com";
+const NAME: &str = "Zsófia Quillfeather";
+const AGENT: &str = "Marmoset/7.2";
+const NETWORK: &str = "203.0.113.77";
+
+/// Every row of every table of the schema as text, under the table's name.
+async fn dump(app: &App) -> Vec<(String, String)> {
+    let mut sql = app.sql().await;
+    let tables: Vec<String> =
+        sqlx::query_scalar("SELECT tablename::text FROM pg_tables WHERE schemaname = 'identity'").fetch_all(&mut sql).await.unwrap();
+    let mut rows = Vec::new();
+    for table in tables {
+        let query = format!("SELECT t::text FROM identity.{table} t");
+        let texts: Vec<String> = sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(&mut sql).await.unwrap();
+        rows.extend(texts.into_iter().map(|text| (table.clone(), text)));
+    }
+    rows
+}
+
+/// The forms in which `text` could lie in a dump: as it is, in lower case, and in hex where the column is `bytea`.
+fn forms(text: &str) -> Vec<String> {
+    let plain = [text.to_owned(), text.to_lowercase()];
+    plain.iter().flat_map(|text| [text.clone(), hex::encode(text)]).collect()
+}
+
+#[tokio::test]
+async fn no_column_of_any_table_and_no_event_holds_address_name_or_password_in_the_clear() {
+    let app = identity().await;
+    app.register_user(EMAIL, PASSWORD, NAME).await.unwrap();
+    app.register_user(EMAIL, PASSWORD, NAME).await.unwrap();
+    let registered = app.events::<contract::identity::v1::UserRegistered>().await.remove(0);
+    let token = app.issue_verification_token(&registered.user_id).await.unwrap();
+    app.verify_email(&token).await.unwrap();
+    assert!(app.create_session(EMAIL, "wrong password").await.is_err());
+    let person = app.sign_in(EMAIL).await;
+    let owner = app.founded(&app.person("ana").await, "acme").await;
+    let subject = contract::identity::v1::create_organization_member_request::Subject::Email(EMAIL.to_owned());
+    owner.create_member(subject, BaseRole::Member).await.unwrap();
+    person.create_organization("quill", &request_id(1)).await.unwrap();
+    assert_eq!(person.get_user("").await.unwrap().display_name, NAME, "what is looked for is there");
+    app.settled().await;
+
+    let rows = dump(&app).await;
+    assert!(["user_account", "event", "request", "session"].iter().all(|table| rows.iter().any(|(name, _)| name == table)));
+    for secret in [EMAIL, "Quillfeather", "Zsofia.", "Zsófia", PASSWORD] {
+        for form in forms(secret) {
+            let holder = rows.iter().find(|(_, row)| row.contains(&form));
+            assert!(holder.is_none(), "{secret} is readable in {holder:?}");
+        }
+    }
+    for token in [&token, &person.tokens.refresh_token, &person.tokens.access_token] {
+        assert!(!rows.iter().any(|(_, row)| forms(token).iter().any(|form| row.contains(form))), "a token is stored");
+    }
+    // The event says what was taken out of it.
+    let redacted: Vec<String> = app.envelopes().await.remove(0).redacted_paths;
+    assert_eq!(redacted, ["after.email", "after.display_name"]);
+}
+
+#[tokio::test]
+async fn address_and_agent_of_a_session_are_sealed_and_shown_to_its_owner() {
+    let app = identity().await;
+    app.verified("ana").await;
+    let gateway = app.service("gateway").channel().header("muster-client-address", NETWORK).header("muster-user-agent", AGENT);
+    let request = CreateSessionRequest { email: "ana@example.com".to_owned(), password: PASSWORD.to_owned() };
+    let session = SessionServiceClient::new(gateway).create_session(request).await.unwrap().into_inner().session.unwrap();
+    assert_eq!((session.client_address.as_str(), session.user_agent.as_str()), (NETWORK, AGENT));
+    let ana = app.sign_in("ana@example.com").await;
+    assert!(ana.list_sessions().await.unwrap().contains(&session));
+    app.settled().await;
+    let sealed = dump(&app).await.into_iter().filter(|(table, _)| table == "session");
+    for (_, row) in sealed {
+        assert!(![NETWORK, AGENT].iter().any(|text| forms(text).iter().any(|form| row.contains(form))), "{row}");
+    }
+    for event in app.logged().await {
+        let body = hex::encode(&event.body);
+        assert!(![NETWORK, AGENT].iter().any(|text| body.contains(&hex::encode(text))), "{} holds them", event.envelope.r#type);
+    }
+}

@@ -1,0 +1,108 @@
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use contract::identity::v1::{SigningKeyRotated, SigningKeyState};
+use identity::Config;
+use identity::key::Algorithm;
+use serde_json::Value;
+use testkit::{App, assert_fault};
+
+use crate::verbs::{Acts, Door, address, identity_with, request_id, with_root};
+
+/// The `kid` that a token names.
+fn key_of(token: &str) -> String {
+    let head: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap()).unwrap();
+    head["kid"].as_str().unwrap().to_owned()
+}
+
+async fn published_ids(app: &App) -> Vec<String> {
+    app.key_set().await["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_key_set_holds_the_public_halves_of_the_key_that_signs_and_of_the_next() {
+    let app = identity_with(with_root()).await;
+    let ana = app.person("ana").await;
+    let set = app.key_set().await;
+    let keys = set["keys"].as_array().unwrap();
+    assert_eq!(keys.len(), 2);
+    assert!(published_ids(&app).await.contains(&key_of(&ana.token)));
+    for key in keys {
+        assert_eq!((key["kty"].as_str(), key["crv"].as_str(), key["alg"].as_str()), (Some("OKP"), Some("Ed25519"), Some("EdDSA")));
+        assert!(key.get("d").is_none(), "a private half is published");
+    }
+}
+
+#[tokio::test]
+async fn after_each_rotation_old_tokens_are_good_and_new_ones_are_signed_by_the_key_published_before() {
+    let app = identity_with(with_root()).await;
+    let (root, ana) = (app.root().await, app.person("ana").await);
+    let mut signed_by = vec![key_of(&ana.token)];
+    // The second rotation activates a key that the verifier meets for the first time in a token.
+    for _ in 0..2 {
+        let keys = root.list_signing_keys().await.unwrap();
+        let next = keys.iter().find(|key| key.state() == SigningKeyState::Published).unwrap();
+        let active = root.rotate_signing_key("").await.unwrap();
+        assert_eq!((&active.key_id, active.state()), (&next.key_id, SigningKeyState::Active));
+        let fresh = app.sign_in(&address("ana")).await;
+        assert_eq!(key_of(&fresh.token), next.key_id);
+        fresh.get_user("").await.unwrap();
+        ana.get_user("").await.unwrap();
+        signed_by.push(next.key_id.clone());
+    }
+    assert_eq!(published_ids(&app).await.len(), 4, "retired ones verify on");
+    let rotated = app.events::<SigningKeyRotated>().await;
+    let told: Vec<(&str, &str)> =
+        rotated.iter().map(|event| (event.before.as_ref().unwrap().key_id.as_str(), event.key_id.as_str())).collect();
+    assert_eq!(told, [(signed_by[0].as_str(), signed_by[1].as_str()), (&signed_by[1], &signed_by[2])]);
+
+    app.clock().advance(Duration::from_mins(16));
+    let left = published_ids(&app).await;
+    assert!(left.len() == 2 && left.contains(&signed_by[2]), "no token of the retired ones lives any more");
+}
+
+#[tokio::test]
+async fn a_retired_key_has_no_private_half_and_no_half_lies_in_the_clear() {
+    let app = identity_with(with_root()).await;
+    app.root().await.rotate_signing_key("").await.unwrap();
+    let rows: Vec<(i16, Option<Vec<u8>>)> =
+        sqlx::query_as("SELECT state, private_key FROM identity.signing_key ORDER BY state").fetch_all(&mut app.sql().await).await.unwrap();
+    let halves: Vec<(i16, bool)> = rows.iter().map(|(state, half)| (*state, half.is_some())).collect();
+    assert_eq!(halves, [(1, true), (2, true), (3, false)]);
+    // PKCS #8 of an Ed25519 key begins with a sequence and holds this identifier.
+    let identifier = [0x06, 0x03, 0x2b, 0x65, 0x70];
+    let clear = |half: &Vec<u8>| half.windows(identifier.len()).any(|window| window == identifier);
+    assert!(!rows.iter().filter_map(|(_, half)| half.as_ref()).any(clear));
+}
+
+#[tokio::test]
+async fn a_repeated_rotation_rotates_once() {
+    let app = identity_with(with_root()).await;
+    let root = app.root().await;
+    let first = root.rotate_signing_key(&request_id(1)).await.unwrap();
+    assert_eq!(root.rotate_signing_key(&request_id(1)).await.unwrap(), first);
+    assert_eq!(root.list_signing_keys().await.unwrap().len(), 3);
+    assert_ne!(root.rotate_signing_key(&request_id(2)).await.unwrap().key_id, first.key_id);
+}
+
+#[tokio::test]
+async fn signing_keys_are_the_system_admins_matter() {
+    let app = identity_with(with_root()).await;
+    let person = app.person("ana").await;
+    let owner = app.founded(&person, "acme").await;
+    for somebody in [&*person, &owner] {
+        assert_fault!(somebody.rotate_signing_key("").await, PermissionDenied, "PERMISSION_DENIED");
+        assert_fault!(somebody.list_signing_keys().await, PermissionDenied, "PERMISSION_DENIED");
+    }
+    assert_fault!(app.anonymous().rotate_signing_key("").await, Unauthenticated, "CREDENTIALS_MISSING");
+    assert!(app.events::<SigningKeyRotated>().await.is_empty());
+}
+
+#[tokio::test]
+async fn tokens_are_signed_by_rsa_when_so_configured() {
+    let app = identity_with(Config { signing_algorithm: Algorithm::Rs256, ..with_root() }).await;
+    let ana = app.person("ana").await;
+    ana.get_user("").await.unwrap();
+    assert_eq!(app.key_set().await["keys"][0]["alg"], "RS256");
+}

@@ -1,0 +1,121 @@
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use contract::identity::v1::session_service_client::SessionServiceClient;
+use contract::identity::v1::{CreateSessionRequest, SessionCreated, SessionState, SignInFailed};
+use identity::config::{Config, HashingConfig};
+use testkit::{App, assert_fault, fault};
+use tonic::{Request, Status};
+
+use crate::verbs::{Acts, Door, PASSWORD, address, build_with, identity, identity_with, quick};
+
+/// Everything of a refusal that a caller can tell from another.
+fn told(refused: &Status) -> (tonic::Code, String, String, String) {
+    (refused.code(), refused.message().to_owned(), fault::reason(refused), fault::domain(refused))
+}
+
+#[tokio::test]
+async fn a_sign_in_opens_a_session_that_acts_nowhere_yet() {
+    let app = identity().await;
+    let ana = app.person("ana").await;
+    let session = &ana.session;
+    assert_eq!((session.state(), session.organization_id.as_str()), (SessionState::Active, "00000000-0000-0000-0000-000000000000"));
+    assert_eq!(ana.list_sessions().await.unwrap(), [session.clone()]);
+    let created = &app.events::<SessionCreated>().await[0];
+    assert_eq!((&created.session_id, created.after.as_ref().unwrap().user_id.as_str()), (&session.session_id, session.user_id.as_str()));
+    let envelope = app.envelopes().await.pop().unwrap();
+    assert_eq!((envelope.actor.unwrap().actor_id, envelope.organization_id), (ana.user_id.to_string(), session.organization_id.clone()));
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_a_sign_in_is_refused_in_the_same_words_and_told_without_the_address() {
+    let app = identity().await;
+    let (ana, ben) = (app.verified("ana").await, app.pending("ben").await);
+    let mut refusals = Vec::new();
+    for (email, password) in [("nobody@example.com", PASSWORD), ("ana@example.com", "wrong"), ("ben@example.com", PASSWORD)] {
+        let refused = assert_fault!(app.create_session(email, password).await, Unauthenticated, "SIGN_IN_REFUSED");
+        refusals.push(told(&refused));
+    }
+    assert!(refusals.iter().all(|refusal| *refusal == refusals[0]), "{refusals:?}");
+    let failed = app.events::<SignInFailed>().await;
+    let users: Vec<&str> = failed.iter().map(|event| event.user_id.as_str()).collect();
+    assert_eq!(users, ["", ana.to_string().as_str(), ben.to_string().as_str()]);
+    for event in app.logged().await {
+        assert!(!contains(&event.body, b"@example.com"), "{} holds an address", event.envelope.r#type);
+    }
+    assert!(failed.iter().all(|event| event.subject_key.len() == 64));
+}
+
+fn contains(body: &[u8], part: &[u8]) -> bool {
+    body.windows(part.len()).any(|window| window == part)
+}
+
+#[tokio::test]
+async fn an_address_signs_in_in_any_spelling_and_a_password_in_one() {
+    let app = identity().await;
+    app.verified("ana").await;
+    app.create_session(" ANA@Example.com", PASSWORD).await.unwrap();
+    for password in ["Correct horse battery", "correct horse battery ", " correct horse battery"] {
+        assert_fault!(app.create_session(&address("ana"), password).await, Unauthenticated, "SIGN_IN_REFUSED");
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_another_key_or_past_its_time_is_refused() {
+    let app = identity().await;
+    let ana = app.person("ana").await;
+    assert_fault!(app.user("the fixture authority's").get_user("").await, Unauthenticated, "TOKEN_INVALID");
+    app.clock().advance(Duration::from_mins(16));
+    assert_fault!(ana.get_user("").await, Unauthenticated, "TOKEN_EXPIRED");
+    assert_fault!(app.anonymous().get_user("").await, Unauthenticated, "CREDENTIALS_MISSING");
+}
+
+/// A hash that takes longer than the calls of this test have.
+fn slow() -> Config {
+    let hashing = HashingConfig { memory_kib: 64 * 1024, passes: 16, threads: 1, ..HashingConfig::default() };
+    Config { hashing, ..quick() }
+}
+
+#[tokio::test]
+async fn a_call_without_the_time_for_a_hash_is_sent_away_at_once_whoever_it_is_for() {
+    let app = identity_with(slow()).await;
+    app.verified("ana").await;
+    for email in ["ana@example.com", "nobody@example.com"] {
+        let mut request = Request::new(CreateSessionRequest { email: email.to_owned(), password: PASSWORD.to_owned() });
+        // A tenth of a second is kept for the database.
+        request.set_timeout(Duration::from_millis(350));
+        let call = SessionServiceClient::new(app.anonymous().channel()).create_session(request).await;
+        assert_fault!(call, ResourceExhausted, "HASHING_OVERLOADED");
+    }
+    assert!(app.events::<SignInFailed>().await.is_empty(), "nothing was tried");
+}
+
+async fn stored_hash(app: &App) -> Vec<u8> {
+    sqlx::query_scalar("SELECT password_hash FROM identity.user_account").fetch_one(&mut app.sql().await).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_hash_of_another_cost_is_replaced_when_its_owner_signs_in() {
+    let config = Arc::new(Mutex::new(quick()));
+    let shared = config.clone();
+    let mut app = build_with(async move |deps| {
+        let config = shared.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        identity::build(deps, &config).await
+    })
+    .await;
+    let before_sign_in = app.person("ana").await.get_user("").await.unwrap();
+    let first = stored_hash(&app).await;
+    app.sign_in(&address("ana")).await;
+    assert_eq!(stored_hash(&app).await, first, "a hash of the cost that is set stays");
+
+    config.lock().unwrap().hashing.memory_kib = 128;
+    app.restart().await;
+    assert_fault!(app.create_session(&address("ana"), "wrong").await, Unauthenticated, "SIGN_IN_REFUSED");
+    assert_eq!(stored_hash(&app).await, first, "only who knows the password replaces its hash");
+    let ana = app.sign_in(&address("ana")).await;
+    let second = stored_hash(&app).await;
+    assert_ne!(second, first);
+    assert_eq!(ana.get_user("").await.unwrap(), before_sign_in, "the account is as it was");
+    app.sign_in(&address("ana")).await;
+    assert_eq!(stored_hash(&app).await, second, "once is enough");
+}

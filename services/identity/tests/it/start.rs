@@ -1,0 +1,100 @@
+use std::time::Duration;
+
+use contract::identity::v1::{SystemRole, UserRegistered, UserSystemRoleChanged};
+use host::Deps;
+use identity::config::FirstAdminConfig;
+use identity::{Config, Error};
+use testkit::App;
+
+use crate::verbs::{Acts, Door, PASSWORD, ROOT, address, build_with, identity_with, quick, with_root};
+
+/// The keys by state, and the accounts.
+async fn made(app: &App) -> (Vec<i16>, i64) {
+    let mut sql = app.sql().await;
+    let keys = sqlx::query_scalar("SELECT state FROM identity.signing_key ORDER BY state").fetch_all(&mut sql).await.unwrap();
+    let accounts = sqlx::query_scalar("SELECT count(*) FROM identity.user_account").fetch_one(&mut sql).await.unwrap();
+    (keys, accounts)
+}
+
+/// Holds the locks under which a replica makes keys and the first admin, for longer than a statement waits for a lock.
+async fn hold_locks(deps: &Deps) -> tokio::task::JoinHandle<()> {
+    let mut holder = deps.db.worker_connection().await.unwrap();
+    for name in ["identity.signing_key", "identity.first_admin"] {
+        sqlx::query("SELECT pg_advisory_lock(hashtextextended($1, 0))").bind(name).execute(&mut holder).await.unwrap();
+    }
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        drop(holder);
+    })
+}
+
+#[tokio::test]
+async fn three_replicas_that_start_at_once_make_one_pair_of_keys_and_one_admin() {
+    let app = build_with(async |deps| {
+        let config = with_root();
+        let (first, second, third) =
+            tokio::join!(identity::build(deps, &config), identity::build(deps, &config), identity::build(deps, &config));
+        second?;
+        third?;
+        first
+    })
+    .await;
+    assert_eq!(made(&app).await, (vec![1, 2], 1));
+    assert_eq!(app.events::<UserRegistered>().await.len(), 1);
+    app.root().await.get_user("").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_start_waits_for_the_replica_that_holds_the_locks() {
+    let app = build_with(async |deps| {
+        let held = hold_locks(deps).await;
+        let service = identity::build(deps, &with_root()).await?;
+        held.await?;
+        Ok(service)
+    })
+    .await;
+    assert_eq!(made(&app).await, (vec![1, 2], 1));
+    app.sign_in(ROOT).await.get_user("").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_restart_makes_nothing_and_old_tokens_are_good() {
+    let mut app = identity_with(with_root()).await;
+    let root = app.root().await;
+    app.restart().await;
+    root.get_user("").await.unwrap();
+    assert_eq!(made(&app).await, (vec![1, 2], 1));
+    assert!(app.events::<UserSystemRoleChanged>().await.is_empty());
+}
+
+/// The settings of a service that wants `name` as its first admin.
+fn wanting(name: &str) -> Config {
+    let first_admin = FirstAdminConfig { email: address(name), password: "used by nobody here".into(), ..FirstAdminConfig::default() };
+    Config { first_admin, ..quick() }
+}
+
+/// What the start does about the first admin, with the service's own settings otherwise.
+async fn start_wanting(app: &App, name: &str) -> Result<(), Error> {
+    let db = app.deps().db.clone();
+    let sealed = identity::sealed::Sealed::new(db.sealer().clone());
+    let config = wanting(name);
+    let hashing = identity::hashing::Hashing::start(config.hashing.cost(), 1, 8).unwrap();
+    let tokens = identity::token::verification::VerificationTokens::new(db.sealer());
+    let users = identity::user::ops::Ops { db, sealed, hashing, tokens, token_ttl: time::Duration::DAY };
+    users.ensure_first_admin(&config.first_admin).await
+}
+
+#[tokio::test]
+async fn an_account_that_proved_its_address_becomes_the_first_admin_and_one_that_did_not_does_not() {
+    let app = identity_with(quick()).await;
+    let ana = app.person("ana").await;
+    app.pending("eve").await;
+    start_wanting(&app, "eve").await.unwrap();
+    assert!(app.events::<UserSystemRoleChanged>().await.is_empty());
+    for _ in 0..2 {
+        start_wanting(&app, "ana").await.unwrap();
+    }
+    assert_eq!(app.events::<UserSystemRoleChanged>().await.len(), 1);
+    assert_eq!(ana.get_user("").await.unwrap().system_role(), SystemRole::Admin);
+    app.create_session(&address("ana"), PASSWORD).await.unwrap();
+}

@@ -1,0 +1,116 @@
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use contract::BaseRole;
+use contract::identity::v1::{SessionSwitched, SwitchContextResponse};
+use runtime::{OrganizationId, WorkspaceId};
+use serde_json::Value;
+use testkit::assert_fault;
+
+use crate::verbs::{Acts, Door, address, identity, identity_with, until, with_root};
+
+/// What the token says, read by whoever holds it.
+fn claims(answer: &SwitchContextResponse) -> Value {
+    let body = answer.access_token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(body).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_member_enters_the_organization_narrows_to_a_workspace_and_leads_back() {
+    let app = identity().await;
+    let person = app.person("ana").await;
+    let ana = app.founded(&person, "acme").await;
+    let workspace = app.with_workspace(&ana, "web").await;
+
+    let narrowed = ana.switch_context(ana.organization_id, Some(workspace)).await.unwrap();
+    let told = claims(&narrowed);
+    assert_eq!((told["org"].clone(), told["ws"].clone()), (ana.organization_id.to_string().into(), workspace.to_string().into()));
+    assert_eq!(told["roles"], serde_json::json!(["organization.owner"]));
+    assert_eq!(narrowed.session.as_ref().unwrap().workspace_id, workspace.to_string());
+    ana.with_token(&narrowed.access_token).get_workspace(workspace).await.unwrap();
+
+    let back = ana.switch_context(OrganizationId::SYSTEM, None).await.unwrap();
+    assert_eq!(claims(&back)["org"], OrganizationId::SYSTEM.to_string());
+    assert!(claims(&back).get("ws").is_none() && claims(&back)["roles"] == serde_json::json!([]));
+    // The former token stays good until it expires.
+    ana.get_organization(ana.organization_id).await.unwrap();
+    let switched = app.events::<SessionSwitched>().await;
+    let ways: Vec<&str> = switched.iter().map(|event| event.after.as_ref().unwrap().organization_id.as_str()).collect();
+    let there = ana.organization_id.to_string();
+    assert_eq!(ways, [there.as_str(), there.as_str(), &OrganizationId::SYSTEM.to_string()]);
+}
+
+#[tokio::test]
+async fn switching_to_where_one_is_gives_a_fresh_token_and_tells_nobody() {
+    let app = identity().await;
+    let ana = app.founded(&app.person("ana").await, "acme").await;
+    let told = app.events::<SessionSwitched>().await.len();
+    app.clock().advance(Duration::from_mins(10));
+    let again = ana.switch_context(ana.organization_id, None).await.unwrap();
+    assert_ne!(again.access_token, ana.token);
+    assert_eq!(app.events::<SessionSwitched>().await.len(), told);
+}
+
+#[tokio::test]
+async fn an_organization_one_is_no_member_of_is_not_there() {
+    let app = identity().await;
+    let ana = app.founded(&app.person("ana").await, "acme").await;
+    let eve = app.person("eve").await;
+    assert_fault!(eve.switch_context(ana.organization_id, None).await, NotFound, "ORGANIZATION_NOT_FOUND");
+    let nowhere = OrganizationId::from(uuid::Uuid::from_u128(1));
+    assert_fault!(eve.switch_context(nowhere, None).await, NotFound, "ORGANIZATION_NOT_FOUND");
+    assert_eq!(eve.list_sessions().await.unwrap()[0].organization_id, OrganizationId::SYSTEM.to_string());
+}
+
+#[tokio::test]
+async fn a_workspace_of_another_organization_is_not_there() {
+    let app = identity().await;
+    let ana = app.founded(&app.person("ana").await, "acme").await;
+    let eve = app.founded(&app.person("eve").await, "evil").await;
+    let workspace = app.with_workspace(&ana, "web").await;
+    for workspace in [workspace, WorkspaceId::from(uuid::Uuid::from_u128(1))] {
+        assert_fault!(eve.switch_context(eve.organization_id, Some(workspace)).await, NotFound, "WORKSPACE_NOT_FOUND");
+    }
+    assert_fault!(ana.switch_context(OrganizationId::SYSTEM, Some(workspace)).await, NotFound, "WORKSPACE_NOT_FOUND");
+    assert_fault!(eve.switch_context(ana.organization_id, Some(workspace)).await, NotFound, "ORGANIZATION_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn a_system_admin_enters_any_organization_that_is_there() {
+    let app = identity_with(with_root()).await;
+    let ana = app.founded(&app.person("ana").await, "acme").await;
+    let root = app.root().await;
+    let entered = root.switch_context(ana.organization_id, None).await.unwrap();
+    assert_eq!(claims(&entered)["roles"], serde_json::json!(["system.admin"]));
+    root.with_token(&entered.access_token).get_organization(ana.organization_id).await.unwrap();
+    let nowhere = OrganizationId::from(uuid::Uuid::from_u128(1));
+    assert_fault!(root.switch_context(nowhere, None).await, NotFound, "ORGANIZATION_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn who_is_removed_is_led_back_by_the_next_refresh() {
+    let app = identity().await;
+    let ana = app.founded(&app.person("ana").await, "acme").await;
+    app.verified("ben").await;
+    let ben = app.sign_in(&address("ben")).await;
+    ana.add_member(ben.user_id, BaseRole::Member).await.unwrap();
+    ben.entering(ana.organization_id).await;
+    ana.remove_member(ben.user_id).await.unwrap();
+    let tokens = app.refresh_session(&ben.tokens.refresh_token).await.unwrap();
+    let session = &ben.with_token(&tokens.access_token).list_sessions().await.unwrap()[0];
+    assert_eq!(session.organization_id, OrganizationId::SYSTEM.to_string());
+    assert_fault!(ben.switch_context(ana.organization_id, None).await, NotFound, "ORGANIZATION_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn a_session_that_is_over_goes_nowhere() {
+    let app = identity().await;
+    let ana = app.person("ana").await;
+    // The revocation is committed but not heard of: the row decides.
+    app.faults().set_silent(true);
+    ana.revoke_session("").await.unwrap();
+    assert_fault!(ana.switch_context(OrganizationId::SYSTEM, None).await, NotFound, "SESSION_NOT_FOUND");
+    app.faults().set_silent(false);
+    until("the token is refused", async || ana.get_user("").await.is_err()).await;
+}
