@@ -46,9 +46,9 @@ impl Canaries {
 
     #[track_caller]
     fn assert_absent(&self, place: &str, from: &[u8]) {
+        let from = String::from_utf8_lossy(from).to_lowercase();
         for (field, value) in &self.0 {
-            let found = from.windows(value.len()).any(|window| window.eq_ignore_ascii_case(value.as_bytes()));
-            assert!(!found, "{place} tells {field}: {value}");
+            assert!(!from.contains(&value.to_lowercase()), "{place} tells {field}: {value}");
         }
     }
 }
@@ -132,7 +132,7 @@ async fn everything_stored(conn: &mut PgConnection, schema: &str) -> String {
     let columns =
         "SELECT table_name::text, column_name::text, data_type = 'bytea' AS bytes FROM information_schema.columns WHERE table_schema = $1";
     let mut stored = String::new();
-    for column in sqlx::query(columns).bind(schema).fetch_all(&mut *conn).await.unwrap_or_else(|error| panic!("{error}")) {
+    for column in sqlx::query(columns).bind(schema).fetch_all(&mut *conn).await.unwrap() {
         let (table, name): (String, String) = (column.get("table_name"), column.get("column_name"));
         let shown = if column.get("bytes") { format!("encode({name}, 'escape')") } else { format!("{name}::text") };
         let query = AssertSqlSafe(format!("SELECT string_agg({shown}, ' ') FROM {schema}.{table}"));

@@ -111,17 +111,16 @@ fn sensitive(message: &DynamicMessage) -> Option<String> {
 
 /// Subject of every message on the bus, by the id of its event.
 async fn on_the_bus(suite: &Suite) -> BTreeMap<String, String> {
-    let context = jetstream::new(async_nats::connect(suite.nats_url()).await.unwrap_or_else(|error| panic!("{error}")));
+    let context = jetstream::new(async_nats::connect(suite.nats_url()).await.unwrap());
     let mut found = BTreeMap::new();
     for service in SERVICES {
-        let stream =
-            context.get_stream(format!("MUSTER_{}", service.to_uppercase())).await.unwrap_or_else(|error| panic!("{service}: {error}"));
+        let stream = context.get_stream(format!("MUSTER_{}", service.to_uppercase())).await.unwrap();
         let count = usize::try_from(stream.cached_info().state.messages).unwrap_or(0);
-        let consumer = stream.create_consumer(pull::Config::default()).await.unwrap_or_else(|error| panic!("{service}: {error}"));
-        let messages = consumer.fetch().max_messages(count).messages().await.unwrap_or_else(|error| panic!("{service}: {error}"));
+        let consumer = stream.create_consumer(pull::Config::default()).await.unwrap();
+        let messages = consumer.fetch().max_messages(count).messages().await.unwrap();
         let messages: Vec<_> = messages.collect().await;
         for message in messages {
-            let message = message.unwrap_or_else(|error| panic!("{service}: {error}"));
+            let message = message.unwrap();
             let id = message.headers.as_ref().and_then(|headers| headers.get("Nats-Msg-Id")).map(ToString::to_string);
             found.insert(id.unwrap_or_else(|| panic!("{} has no id", message.subject)), message.subject.to_string());
         }
@@ -158,8 +157,7 @@ async fn every_event_of_the_contract_is_told_once_whole_and_without_what_is_pers
     assert_eq!(untold, [""; 0], "the story tells every event");
     assert_eq!(subjects.len(), count, "what is on the bus is in a log");
     let mut conn = world.suite.database().await;
-    let recorded: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM audit.record").fetch_one(&mut conn).await.unwrap_or_else(|error| panic!("{error}"));
+    let recorded: i64 = sqlx::query_scalar("SELECT count(*) FROM audit.record").fetch_one(&mut conn).await.unwrap();
     assert_eq!(usize::try_from(recorded), Ok(count), "each event has its record in the audit trail");
     world.suite.finish().await;
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use contract::{Authn, METHODS, MethodPolicy, Scope};
 use muster_tests::{
-    Actor, Suite, dynamic, rules, short, text,
+    Actor, Suite, dynamic, rules, short, telemetry, text,
     world::{World, done, refused},
 };
 use serde_json::{Value, json};
@@ -79,17 +79,26 @@ async fn every_broken_rule_of_a_field_is_told_by_the_field_s_name() {
     let world = World::of(Suite::start().await).await;
     let mut broken = 0;
     let entries = entries(&world).await;
+    let before = changes(&world).await;
     for entry in &entries {
         let owner = entry.who.of(&world).await;
         let input = dynamic::method(dynamic::pool(), policy(entry).path).input();
-        for rules::Broken { rule, field, request } in rules::broken(&input, &entry.request("here")) {
+        let all = rules::broken(&input, &entry.request("here"));
+        let tells = !all.is_empty();
+        for rules::Broken { rule, field, request } in all {
             let Err(fault) = owner.call(entry.rpc, request).await else { panic!("{} takes {field} in spite of {rule}", entry.rpc) };
             let told = (fault.code, fault.reason.as_str(), fault.fields.contains(&field));
             assert_eq!(told, (Code::InvalidArgument, "FIELD_VIOLATION", true), "{}: {field} breaks {rule}: {fault}", entry.rpc);
             broken += 1;
         }
+        let metrics = telemetry::metrics().render();
+        let mut counters = metrics.lines().filter(|line| line.starts_with("muster_rpc_requests_total"));
+        let path = format!("\"{}\"", policy(entry).path.trim_start_matches('/'));
+        let counted = counters.any(|line| line.contains(&path) && line.contains("\"INVALID_ARGUMENT\""));
+        assert_eq!(counted, tells, "{}: refusals are counted", entry.rpc);
     }
-    assert!(broken > 100, "only {broken} rules were broken");
+    assert!(broken > 200, "only {broken} rules were broken");
+    assert_eq!(changes(&world).await, before, "a request that breaks a rule changes nothing");
     tidy(&world, &entries).await;
     world.suite.finish().await;
 }
@@ -114,6 +123,17 @@ async fn a_token_narrowed_to_one_workspace_reaches_no_other() {
     done(narrowed.call("tasks.ProductService/ListProducts", json!({"workspaceId": other})).await);
     tidy(&world, &entries).await;
     world.suite.finish().await;
+}
+
+/// How many things were changed so far, but for the sessions that this guard opens.
+async fn changes(world: &World) -> usize {
+    world.suite.settle().await;
+    let mut count = 0;
+    for service in ["identity", "authorization", "tasks"] {
+        let events = world.suite.events(service).await.into_iter().filter_map(|event| event.envelope);
+        count += events.filter(|envelope| !envelope.r#type.ends_with(".SessionCreated")).count();
+    }
+    count
 }
 
 /// Drops the dead letter that the table is about.

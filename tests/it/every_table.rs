@@ -1,7 +1,5 @@
 //! Every table says in which class it stands, and the catalogue of PostgreSQL says that it is kept so.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't read the catalogue has failed")]
-
 use devstack::{Options, Stack};
 use muster::migrate::{self, SCHEMAS};
 use runtime::config::Secret;

@@ -1,7 +1,10 @@
-//! Every rule that a request states for its fields, and a request that breaks it and no other.
+//! Every rule that a request states for its fields, and the one that holds for all text; and a request that breaks it.
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage, Value as Proto};
 use serde_json::{Map, Value, json};
+
+/// `muster.annotations.v1.SENSITIVITY_SECRET`.
+const SECRET: i32 = 2;
 
 /// A request that breaks one rule.
 #[derive(Debug)]
@@ -45,11 +48,13 @@ fn within(message: &MessageDescriptor, path: &[(String, String)], found: &mut Fo
         path.push((field.json_name().to_owned(), field.name().to_owned()));
         let json: Vec<String> = path.iter().map(|(json, _)| json.clone()).collect();
         let name = path.iter().map(|(_, proto)| proto.as_str()).collect::<Vec<_>>().join(".");
+        if matches!(field.kind(), Kind::String) && !is_exact(&field) {
+            let (suffix, value) = if field.is_list() { ("[0]", json!(["a\u{7}b"])) } else { ("", json!("a\u{7}b")) };
+            found(&json, "string.control", format!("{name}{suffix}"), Some(value), others(&field));
+        }
         if let Some(rules) = option(&field.options(), "buf.validate.field") {
-            let others = field.containing_oneof().into_iter().flat_map(|oneof| oneof.fields().collect::<Vec<_>>());
-            let others: Vec<String> = others.filter(|other| *other != field).map(|other| other.json_name().to_owned()).collect();
             for (rule, suffix, value) in values(&field, &rules) {
-                found(&json, &rule, format!("{name}{suffix}"), value, others.clone());
+                found(&json, &rule, format!("{name}{suffix}"), value, others(&field));
             }
         }
         if let Kind::Message(inner) = field.kind()
@@ -59,6 +64,22 @@ fn within(message: &MessageDescriptor, path: &[(String, String)], found: &mut Fo
             within(&inner, &path, found);
         }
     }
+}
+
+/// The other members of the field's oneof, by their names in JSON.
+fn others(field: &FieldDescriptor) -> Vec<String> {
+    let members = field.containing_oneof().into_iter().flat_map(|oneof| oneof.fields().collect::<Vec<_>>());
+    members.filter(|other| other != field).map(|other| other.json_name().to_owned()).collect()
+}
+
+/// Whether text is taken byte for byte.
+fn is_exact(field: &FieldDescriptor) -> bool {
+    let policy = option(&field.options(), "muster.annotations.v1.field");
+    let stated = |policy: &DynamicMessage, name: &str| policy.get_field_by_name(name).map(std::borrow::Cow::into_owned);
+    policy.is_some_and(|policy| {
+        stated(&policy, "exact").and_then(|exact| exact.as_bool()) == Some(true)
+            || stated(&policy, "sensitivity").and_then(|level| level.as_enum_number()) == Some(SECRET)
+    })
 }
 
 /// Rule, what follows the field's name in the answer, and a value that breaks it (`None`: the field is left out).

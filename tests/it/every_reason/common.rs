@@ -86,9 +86,7 @@ pub(super) async fn ended<T>(opened: Result<Streaming<T>, Fault>) -> Fault {
 /// The first refusal of a call that is made again until it is refused, a minute long at most.
 pub(super) async fn eventually_refused(call: impl AsyncFn() -> Result<Value, Fault>) -> Result<Value, Fault> {
     for _ in 0..2_400 {
-        if let Err(fault) = call().await {
-            return Err(fault);
-        }
+        call().await?;
         tokio::time::sleep(std::time::Duration::from_millis(25)).await;
     }
     panic!("it is not refused")

@@ -32,12 +32,12 @@ async fn run(conn: &mut PgConnection, statement: &str) {
 
 /// Somebody else holds the row for longer than a call waits for it.
 async fn conflict(world: &World, seen: &mut Seen, conn: &mut PgConnection) {
-    let mut tx = conn.begin().await.unwrap_or_else(|error| panic!("{error}"));
+    let mut tx = conn.begin().await.unwrap();
     run(&mut tx, &format!("SELECT FROM tasks.work_item WHERE work_item_id = '{}' FOR UPDATE", world.work_item_id)).await;
     let change =
         json!({"workspaceId": world.workspace_id, "workItem": {"workItemId": world.work_item_id, "title": "mine"}, "updateMask": "title"});
     seen.note("muster/CONFLICT", world.ana.call("tasks.WorkItemService/UpdateWorkItem", change).await);
-    tx.rollback().await.unwrap_or_else(|error| panic!("{error}"));
+    tx.rollback().await.unwrap();
 }
 
 /// The log no longer reaches back to the token.

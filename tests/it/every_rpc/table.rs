@@ -164,6 +164,6 @@ async fn dead_letter(world: &World) -> String {
     .bind(id)
     .execute(&mut conn)
     .await
-    .unwrap_or_else(|error| panic!("{error}"));
+    .unwrap();
     id.to_string()
 }
