@@ -42,19 +42,27 @@ struct Inner {
 }
 
 impl Db {
-    /// Connects the app and the worker login of the service with `schema`; the smallest number of connections is open when it returns.
+    /// Connects the app and the worker login of `schema`; the smallest number of connections is open when it returns. Metrics carry the name
+    /// `service`, which need not be the schema's.
     ///
     /// # Errors
     /// [`StartupError::LoginTooPowerful`] for a login that row-level security does not bind; [`StartupError::SchemaMissing`]; the database
     /// is away.
-    pub async fn connect(config: &DbConfig, schema: &'static str, sealer: Sealer, clock: Clock, ids: Ids) -> Result<Self, StartupError> {
+    pub async fn connect(
+        config: &DbConfig,
+        service: &'static str,
+        schema: &'static str,
+        sealer: Sealer,
+        clock: Clock,
+        ids: Ids,
+    ) -> Result<Self, StartupError> {
         crate::migrate::check_schema_name(schema)?;
         let acquire_max = Duration::from_millis(config.acquire_timeout_ms);
         let app_size = Size { min: config.app_connections_min, max: config.app_connections, acquire_max };
         let worker_size = Size { min: 1, max: config.worker_connections, acquire_max: acquire_max * 4 };
         let worker_options = options(config, schema, Login::Worker)?;
-        let app = Pool::open(options(config, schema, Login::App)?, app_size, Labels { service: schema, role: "app" }).await?;
-        let worker = Pool::open(worker_options.clone(), worker_size, Labels { service: schema, role: "worker" }).await?;
+        let app = Pool::open(options(config, schema, Login::App)?, schema, app_size, Labels { service, role: "app" }).await?;
+        let worker = Pool::open(worker_options.clone(), schema, worker_size, Labels { service, role: "worker" }).await?;
         let statements = Statements::of(schema);
         Ok(Db(Arc::new(Inner { schema, app, worker, worker_options, statements, sealer, clock, ids, hooks: RwLock::default() })))
     }
@@ -204,7 +212,7 @@ impl Db {
         }
     }
 
-    /// The schema, which is also the name that metrics carry.
+    /// The schema.
     pub fn schema(&self) -> &'static str {
         self.0.schema
     }

@@ -46,10 +46,10 @@ pub(crate) struct Size {
 
 impl Pool {
     /// Opens a pool, with its smallest number of connections open, after a look at who the login is.
-    pub(crate) async fn open(options: PgConnectOptions, size: Size, labels: Labels) -> Result<Self, StartupError> {
+    pub(crate) async fn open(options: PgConnectOptions, schema: &str, size: Size, labels: Labels) -> Result<Self, StartupError> {
         let mut first =
             tokio::time::timeout(STARTUP_MAX, options.connect()).await.map_err(|_| Error::Unavailable(sqlx::Error::PoolTimedOut))??;
-        refuse_powerful_login(&mut first, labels.service).await?;
+        refuse_powerful_login(&mut first, schema).await?;
         first.close().await?;
         let pool = PgPoolOptions::new()
             .min_connections(size.min)

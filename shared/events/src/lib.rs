@@ -70,6 +70,7 @@ mod retention;
 mod sequencer;
 mod sql;
 mod tail;
+mod trace;
 
 pub use admin::EventAdmin;
 pub use bus::Bus;

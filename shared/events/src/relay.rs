@@ -13,10 +13,11 @@ use futures::future::join_all;
 use runtime::{Backoff, crash_point};
 use sqlx::AssertSqlSafe;
 use tokio::sync::watch;
+use tracing::Span;
 
 use crate::bus::{BROKEN, Newest, STREAM_MAX_AGE};
 use crate::sequencer::chain;
-use crate::{BusError, Error, Log};
+use crate::{BusError, Error, Log, trace};
 
 /// Publishes one service's log during one term.
 pub(crate) struct Relay<'a> {
@@ -104,12 +105,15 @@ impl<'a> Relay<'a> {
     async fn publish(&mut self) -> Result<(), Error> {
         let events = self.log.read(self.cursor, self.log.config().batch_size).await?;
         let mut acks = Vec::with_capacity(events.len());
+        // They end when all are stored.
+        let spans: Vec<Span> = events.iter().map(|event| trace::publishing(self.log.service(), &event.envelope)).collect();
         for event in &events {
             acks.push(self.log.bus().publish(event, self.previous.as_deref()).await?);
             self.previous = Some(event.envelope.event_id.clone());
         }
         crash_point!("relay_after_publish_before_ack");
         let acks = join_all(acks.into_iter().map(IntoFuture::into_future)).await;
+        drop(spans);
         let (mut stored, mut duplicates) = (0_u64, 0_u64);
         let mut outcome = Ok(());
         for (event, ack) in events.iter().zip(acks) {

@@ -83,7 +83,7 @@ where
     let keys = &suite.suite.key_directory;
     let peers = PeerKeys::load(name, &keys.join(format!("{name}.key")), &keys.join("trust.json"), suite.clock.clone())?;
     let sealer = Sealer::open_file(&keys.join(format!("{name}.seal")))?;
-    let db = Db::connect(&suite.database, schema, sealer, suite.clock.clone(), suite.ids.clone()).await?;
+    let db = Db::connect(&suite.database, name, schema, sealer, suite.clock.clone(), suite.ids.clone()).await?;
     require_migrated(&db, schema, migrations).await?;
     let bus = Bus::connect(&suite.nats, name).await?;
 

@@ -10,7 +10,6 @@
 mod conservation;
 mod killer;
 mod plan;
-mod world;
 mod writers;
 
 use std::cell::Cell;
@@ -20,6 +19,7 @@ use muster::serve::SERVICES;
 
 use crate::suite::Suite;
 use crate::up::alone;
+use crate::world::World;
 
 #[test]
 fn what_was_acknowledged_survives_every_kill_exactly_once() {
@@ -37,7 +37,7 @@ fn what_was_acknowledged_survives_every_kill_exactly_once() {
         for (process, service) in processes.iter_mut().zip(SERVICES) {
             suite.ready(process, service).await;
         }
-        let world = world::World::make(&suite).await;
+        let world = World::make(&suite).await;
 
         let over = Cell::new(false);
         let killing = async {

@@ -3,5 +3,8 @@
 
 mod config;
 mod kill;
+mod metrics;
 mod suite;
+mod trace;
 mod up;
+mod world;

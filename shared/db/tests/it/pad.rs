@@ -100,7 +100,7 @@ impl Pad {
             acquire_timeout_ms,
             ..DbConfig::default()
         };
-        let db = Db::connect(&config, SCHEMA, Sealer::from_key(&[7; 32]), Clock::system(), Ids::system()).await.unwrap();
+        let db = Db::connect(&config, SCHEMA, SCHEMA, Sealer::from_key(&[7; 32]), Clock::system(), Ids::system()).await.unwrap();
         Pad { db, stack, database }
     }
 

@@ -15,7 +15,7 @@ async fn own(schema: &'static str) -> (DbConfig, PgConnection) {
 }
 
 async fn connect(config: &DbConfig, schema: &'static str) -> Result<Db, StartupError> {
-    Db::connect(config, schema, Sealer::from_key(&[7; 32]), Clock::system(), Ids::system()).await
+    Db::connect(config, schema, schema, Sealer::from_key(&[7; 32]), Clock::system(), Ids::system()).await
 }
 
 async fn refused(schema: &'static str, make_powerful: &'static str) -> &'static str {

@@ -15,12 +15,13 @@ use rpc::Caller;
 use runtime::crash_point;
 use sqlx::AssertSqlSafe;
 use tokio::time::{sleep, timeout};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{Consumer, Handler};
 use crate::bus::stream_name;
 use crate::envelope::from_headers;
-use crate::{Error, Logged, Outcome};
+use crate::{Error, Logged, Outcome, trace};
 
 /// The longest a handler may take.
 const HANDLER_MAX: Duration = Duration::from_secs(10);
@@ -144,7 +145,8 @@ impl<H: Handler> Consumer<H> {
             crash_point!("consumer_after_effect_before_commit");
             Ok::<_, Outcome>(true)
         });
-        match AssertUnwindSafe(timeout(HANDLER_MAX, work)).catch_unwind().await {
+        let span = trace::consuming(self.log.service(), self.name, &event.envelope);
+        match AssertUnwindSafe(timeout(HANDLER_MAX, work)).catch_unwind().instrument(span).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(Outcome::Retry(format!("the handler took longer than {} s", HANDLER_MAX.as_secs()))),
             Err(_) => Err(Outcome::Retry("the handler panicked".to_owned())),

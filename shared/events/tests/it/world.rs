@@ -162,7 +162,7 @@ pub(crate) fn quick() -> EventsConfig {
 pub(crate) async fn open_db(url: &str, service: &'static str, clock: Clock) -> Db {
     runtime::init_crypto();
     let config = DbConfig { url: Secret::from(url), acquire_timeout_ms: 2_000, ..DbConfig::default() };
-    Db::connect(&config, service, Sealer::from_key(&[7; 32]), clock, Ids::system()).await.unwrap()
+    Db::connect(&config, service, service, Sealer::from_key(&[7; 32]), clock, Ids::system()).await.unwrap()
 }
 
 pub(crate) async fn open_log(url: &str, nats: &str, service: &'static str, clock: Clock, config: EventsConfig) -> Log {

@@ -10,8 +10,9 @@ use prost::{Message, Name};
 use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::time::{Instant, sleep};
 
-use super::{world::World, writers::Written};
+use super::writers::Written;
 use crate::suite::{AT_MOST, PERIOD, Suite};
+use crate::world::World;
 
 /// Waits for rest, then checks.
 pub(crate) async fn check(suite: &Suite, world: &World, written: &[Written]) {

@@ -10,7 +10,7 @@ use futures::future::{join, join_all};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use tokio::time::sleep;
 
-use super::world::{World, answered};
+use crate::world::{World, answered};
 
 const ITEM_WRITERS: u64 = 6;
 
