@@ -1,10 +1,14 @@
 use contract::BaseRole;
 use contract::identity::v1::create_organization_member_request::Subject;
-use contract::identity::v1::{OrganizationMemberDeleted, OrganizationMemberUpdated, Propagation, WorkspaceMemberDeleted};
+use contract::identity::v1::organization_member_service_client::OrganizationMemberServiceClient;
+use contract::identity::v1::{
+    CreateOrganizationMemberRequest, DeleteOrganizationMemberRequest, OrganizationMemberDeleted, OrganizationMemberUpdated, Propagation,
+    WorkspaceMemberDeleted,
+};
 use identity::Config;
 use testkit::{Actor, App, assert_fault};
 
-use crate::verbs::{Acts, Door, address, identity, identity_with, quick, with_root};
+use crate::verbs::{Acts, Door, address, identity, identity_with, quick, request_id, with_root};
 
 async fn owned() -> (App, Actor) {
     let app = identity().await;
@@ -100,6 +104,30 @@ async fn who_is_removed_and_added_again_goes_on_counting() {
     assert_eq!(app.events::<OrganizationMemberDeleted>().await[0].before, Some(first));
     let again = ana.add_member(ben, BaseRole::Viewer).await.unwrap();
     assert_eq!((again.role(), again.version), (BaseRole::Viewer, 3));
+}
+
+#[tokio::test]
+async fn a_repeated_change_gets_the_same_answer_and_changes_nothing() {
+    let (app, ana) = owned().await;
+    let ben = app.verified("ben").await;
+    let mut members = OrganizationMemberServiceClient::new(ana.channel());
+    let (organization_id, user_id) = (ana.organization_id.to_string(), ben.to_string());
+    let subject = Some(Subject::UserId(user_id.clone()));
+    let (role, request_id) = (BaseRole::Member.into(), request_id(1));
+    let addition =
+        CreateOrganizationMemberRequest { organization_id: organization_id.clone(), subject, role, request_id: request_id.clone() };
+    let first = members.create_organization_member(addition.clone()).await.unwrap().into_inner();
+    assert_eq!(members.create_organization_member(addition.clone()).await.unwrap().into_inner(), first);
+    let otherwise = CreateOrganizationMemberRequest { role: BaseRole::Viewer.into(), ..addition };
+    assert_fault!(members.create_organization_member(otherwise).await, InvalidArgument, "REQUEST_ID_REUSED");
+
+    // An id is one method's: the same one removes.
+    let removal = DeleteOrganizationMemberRequest { organization_id, user_id, request_id };
+    for _ in 0..2 {
+        members.delete_organization_member(removal.clone()).await.unwrap();
+    }
+    assert_eq!(app.events::<OrganizationMemberDeleted>().await.len(), 1);
+    assert_eq!(ana.list_members().await.unwrap().len(), 1);
 }
 
 #[tokio::test]

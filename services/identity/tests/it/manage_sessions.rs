@@ -1,7 +1,9 @@
 use std::time::Duration;
 
-use contract::identity::v1::{SessionRevoked, SessionState};
-use testkit::assert_fault;
+use contract::identity::v1::session_service_client::SessionServiceClient;
+use contract::identity::v1::{ListSessionsRequest, SessionRevoked, SessionState};
+use testkit::{Actor, assert_fault};
+use tonic::Response;
 
 use crate::verbs::{Acts, Door, address, identity, until};
 
@@ -18,6 +20,47 @@ async fn a_person_sees_their_open_sessions_newest_first_and_nobody_elses() {
     assert_eq!(ben.list_sessions().await.unwrap().len(), 1);
     second.revoke_session(&first.session.session_id).await.unwrap();
     assert_eq!(second.list_sessions().await.unwrap(), listed[..1]);
+}
+
+#[tokio::test]
+async fn pages_of_sessions_opened_at_the_same_moment_show_each_once() {
+    let app = identity().await;
+    let ana = app.person("ana").await;
+    let mut opened = vec![ana.session.session_id.clone()];
+    for _ in 0..4 {
+        opened.push(app.sign_in(&address("ana")).await.session.session_id);
+    }
+    let page = async |who: &Actor, page_token: &str| {
+        let request = ListSessionsRequest { page_size: 2, page_token: page_token.to_owned() };
+        SessionServiceClient::new(who.channel()).list_sessions(request).await.map(Response::into_inner)
+    };
+    let (mut seen, mut token) = (Vec::new(), String::new());
+    loop {
+        let answer = page(&ana, &token).await.unwrap();
+        seen.extend(answer.sessions.into_iter().map(|session| session.session_id));
+        token = answer.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    opened.reverse();
+    assert_eq!(seen, opened);
+    let anas = page(&ana, "").await.unwrap().next_page_token;
+    assert_fault!(page(&*app.person("ben").await, &anas).await, InvalidArgument, "PAGE_TOKEN_INVALID");
+}
+
+#[tokio::test]
+async fn a_session_is_forgotten_a_month_after_its_end() {
+    let app = identity().await;
+    app.person("ana").await;
+    let left = async || -> i64 {
+        identity::retention::round(&app.deps().db).await.unwrap();
+        sqlx::query_scalar("SELECT count(*) FROM identity.session").fetch_one(&mut app.sql().await).await.unwrap()
+    };
+    app.clock().advance(Duration::from_hours(60 * 24));
+    assert_eq!(left().await, 1);
+    app.clock().advance(Duration::from_secs(1));
+    assert_eq!(left().await, 0);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 use contract::BaseRole;
 use contract::identity::v1::CreateSessionRequest;
 use contract::identity::v1::session_service_client::SessionServiceClient;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection};
 use testkit::App;
 
 use crate::verbs::{Acts, Door, PASSWORD, identity, request_id};
@@ -83,4 +83,15 @@ async fn address_and_agent_of_a_session_are_sealed_and_shown_to_its_owner() {
         let body = hex::encode(&event.body);
         assert!(![NETWORK, AGENT].iter().any(|text| body.contains(&hex::encode(text))), "{} holds them", event.envelope.r#type);
     }
+}
+
+#[tokio::test]
+async fn the_login_that_serves_calls_reads_no_hash_and_no_account_without_a_caller() {
+    let app = identity().await;
+    app.verified("ana").await;
+    let mut login = sqlx::PgConnection::connect(&app.database_url("identity_app")).await.unwrap();
+    let accounts: i64 = sqlx::query_scalar("SELECT count(*) FROM identity.user_account").fetch_one(&mut login).await.unwrap();
+    assert_eq!(accounts, 0, "the floor shows no row without a caller");
+    let refused = sqlx::query("SELECT password_hash FROM identity.user_account").execute(&mut login).await.unwrap_err();
+    assert_eq!(refused.as_database_error().unwrap().code().unwrap(), "42501");
 }

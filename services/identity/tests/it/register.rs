@@ -20,6 +20,8 @@ async fn an_account_waits_for_its_address_to_be_proved_and_can_then_sign_in() {
     assert_eq!(app.verify_email(&token).await.unwrap(), ana.to_string());
     let user = app.sign_in(&address("ana")).await.get_user("").await.unwrap();
     assert_eq!((user.state(), user.email.as_str(), user.display_name.as_str()), (UserState::Active, "ana@example.com", "ana"));
+    let nowhere = "00000000-0000-0000-0000-000000000000";
+    assert_eq!(app.emitted().await[0], format!("muster.identity.v1.user.registered.{nowhere}"));
     let verified = &app.events::<UserVerified>().await[0];
     let states = [&verified.before, &verified.after].map(|user| user.as_ref().unwrap().state());
     assert_eq!((verified.user_id.as_str(), states), (user.user_id.as_str(), [UserState::Pending, UserState::Active]));

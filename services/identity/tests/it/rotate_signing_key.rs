@@ -4,11 +4,13 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use contract::identity::v1::{SigningKeyRotated, SigningKeyState};
 use identity::Config;
-use identity::key::Algorithm;
+use identity::key::{Algorithm, ops::Ops};
+use identity::token::access::AccessToken;
+use runtime::Shutdown;
 use serde_json::Value;
 use testkit::{App, assert_fault};
 
-use crate::verbs::{Acts, Door, address, identity_with, request_id, with_root};
+use crate::verbs::{Acts, Door, address, identity_with, request_id, until, with_root};
 
 /// The `kid` that a token names.
 fn key_of(token: &str) -> String {
@@ -105,4 +107,34 @@ async fn tokens_are_signed_by_rsa_when_so_configured() {
     let ana = app.person("ana").await;
     ana.get_user("").await.unwrap();
     assert_eq!(app.key_set().await["keys"][0]["alg"], "RS256");
+}
+
+#[tokio::test]
+async fn another_replica_takes_up_the_rotation() {
+    let app = identity_with(with_root()).await;
+    let (root, ana) = (app.root().await, app.person("ana").await);
+    let (db, now) = (app.deps().db.clone(), app.now());
+    let replica = Ops::start(db, Algorithm::EdDsa, time::Duration::minutes(15)).await.unwrap();
+    let token = AccessToken {
+        user_id: ana.user_id,
+        session_id: ana.session_id,
+        organization_id: ana.organization_id,
+        workspace_id: None,
+        roles: Vec::new(),
+        token_id: uuid::Uuid::from_u128(1),
+        issue_time: now,
+        expire_time: now + time::Duration::minutes(15),
+    };
+    let before = replica.sign(&token).unwrap();
+    assert_eq!(key_of(&before), key_of(&ana.token));
+    let shutdown = Shutdown::new();
+    let rotating = async {
+        let active = root.rotate_signing_key("").await.unwrap();
+        until("the replica signs with the new key", async || key_of(&replica.sign(&token).unwrap()) == active.key_id).await;
+        shutdown.request();
+    };
+    tokio::join!(replica.clone().keep(Duration::from_millis(10), shutdown.clone()), rotating);
+    for signed in [before, replica.sign(&token).unwrap()] {
+        ana.with_token(&signed).get_user("").await.unwrap();
+    }
 }

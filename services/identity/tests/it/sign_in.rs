@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use contract::identity::v1::session_service_client::SessionServiceClient;
-use contract::identity::v1::{CreateSessionRequest, SessionCreated, SessionState, SignInFailed};
+use contract::identity::v1::{CreateSessionRequest, SessionCreated, SessionState, SignInFailed, UserRegistered};
 use identity::config::{Config, HashingConfig};
 use testkit::{App, assert_fault, fault};
 use tonic::{Request, Status};
@@ -20,7 +20,7 @@ async fn a_sign_in_opens_a_session_that_acts_nowhere_yet() {
     let ana = app.person("ana").await;
     let session = &ana.session;
     assert_eq!((session.state(), session.organization_id.as_str()), (SessionState::Active, "00000000-0000-0000-0000-000000000000"));
-    assert_eq!(ana.list_sessions().await.unwrap(), [session.clone()]);
+    assert_eq!(ana.list_sessions().await.unwrap(), std::slice::from_ref(session));
     let created = &app.events::<SessionCreated>().await[0];
     assert_eq!((&created.session_id, created.after.as_ref().unwrap().user_id.as_str()), (&session.session_id, session.user_id.as_str()));
     let envelope = app.envelopes().await.pop().unwrap();
@@ -57,6 +57,20 @@ async fn an_address_signs_in_in_any_spelling_and_a_password_in_one() {
     app.create_session(" ANA@Example.com", PASSWORD).await.unwrap();
     for password in ["Correct horse battery", "correct horse battery ", " correct horse battery"] {
         assert_fault!(app.create_session(&address("ana"), password).await, Unauthenticated, "SIGN_IN_REFUSED");
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_taken_byte_for_byte() {
+    let app = identity().await;
+    // An ä in two code points, a tab, and a blank at the end: nothing of it is put in order.
+    let password = "pa\u{308}ss\twort ";
+    app.register_user(&address("ana"), password, "Ana").await.unwrap();
+    let registered = app.events::<UserRegistered>().await.remove(0);
+    app.verify_email(&app.issue_verification_token(&registered.user_id).await.unwrap()).await.unwrap();
+    app.create_session(&address("ana"), password).await.unwrap();
+    for other in ["p\u{e4}ss\twort ", "pa\u{308}ss\twort", "pa\u{308}ss wort "] {
+        assert_fault!(app.create_session(&address("ana"), other).await, Unauthenticated, "SIGN_IN_REFUSED");
     }
 }
 

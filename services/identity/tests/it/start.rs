@@ -16,16 +16,13 @@ async fn made(app: &App) -> (Vec<i16>, i64) {
     (keys, accounts)
 }
 
-/// Holds the locks under which a replica makes keys and the first admin, for longer than a statement waits for a lock.
-async fn hold_locks(deps: &Deps) -> tokio::task::JoinHandle<()> {
-    let mut holder = deps.db.worker_connection().await.unwrap();
+/// Takes the locks under which a replica makes keys and the first admin; they go with the connection.
+async fn take_locks(deps: &Deps) -> anyhow::Result<sqlx::PgConnection> {
+    let mut holder = deps.db.worker_connection().await?;
     for name in ["identity.signing_key", "identity.first_admin"] {
-        sqlx::query("SELECT pg_advisory_lock(hashtextextended($1, 0))").bind(name).execute(&mut holder).await.unwrap();
+        sqlx::query("SELECT pg_advisory_lock(hashtextextended($1, 0))").bind(name).execute(&mut holder).await?;
     }
-    tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(1_200)).await;
-        drop(holder);
-    })
+    Ok(holder)
 }
 
 #[tokio::test]
@@ -47,10 +44,14 @@ async fn three_replicas_that_start_at_once_make_one_pair_of_keys_and_one_admin()
 #[tokio::test]
 async fn a_start_waits_for_the_replica_that_holds_the_locks() {
     let app = build_with(async |deps| {
-        let held = hold_locks(deps).await;
-        let service = identity::build(deps, &with_root()).await?;
-        held.await?;
-        Ok(service)
+        let holder = take_locks(deps).await?;
+        let config = with_root();
+        // Longer than a statement waits for a lock.
+        let holding = async {
+            tokio::time::sleep(Duration::from_millis(1_200)).await;
+            drop(holder);
+        };
+        tokio::join!(identity::build(deps, &config), holding).0
     })
     .await;
     assert_eq!(made(&app).await, (vec![1, 2], 1));
