@@ -67,7 +67,7 @@ impl<C: ServiceConfig> Section for Hosted<C> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SuiteConfig {
-    /// The folder of `<service>.peer.pem`, `<service>.seal` and `peers.json`.
+    /// The folder of `<service>.key`, `<service>.seal` and `trust.json`.
     pub key_directory: PathBuf,
     /// Where each service answers, by name; one that is not said is taken to be in this process.
     pub peers: BTreeMap<String, String>,
@@ -82,7 +82,7 @@ impl Default for SuiteConfig {
 impl Section for SuiteConfig {
     fn docs() -> &'static [(&'static str, &'static str)] {
         &[
-            ("key_directory", "the folder of <service>.peer.pem, <service>.seal and peers.json; `muster keys` makes it"),
+            ("key_directory", "the folder of <service>.key, <service>.seal and trust.json; `muster up` makes what is missing"),
             ("peers.*", "where each service answers, as http://host:port; unless said, in this process"),
         ]
     }
