@@ -50,8 +50,10 @@ impl Actor {
     pub(super) async fn prepare(channels: &Channels, products: usize) -> anyhow::Result<Actor> {
         let (_, user_id, outside) = sign_in(&channels.identity).await?;
         let organization = CreateOrganizationRequest { slug: "bench".into(), display_name: "Bench".into(), ..Default::default() };
-        let organization =
-            OrganizationServiceClient::new(channels.identity.clone()).create_organization(signed(organization, &outside)?).await?.into_inner();
+        let organization = OrganizationServiceClient::new(channels.identity.clone())
+            .create_organization(signed(organization, &outside)?)
+            .await?
+            .into_inner();
         let organization_id = organization.organization.unwrap_or_default().organization_id;
         let authorization = switch(channels, &outside, &organization_id).await?;
         let workspace = CreateWorkspaceRequest { slug: "bench".into(), display_name: "Bench".into(), ..Default::default() };

@@ -12,7 +12,10 @@ use contract::{
     audit::v1::audit_service_client::AuditServiceClient,
     authorization::v1::{CheckRequest, Question, authorization_service_client::AuthorizationServiceClient},
     identity::v1::{RevokeSessionRequest, SwitchContextRequest, session_service_client::SessionServiceClient},
-    tasks::v1::{CreateWorkItemRequest, ListProductsRequest, product_service_client::ProductServiceClient, work_item_service_client::WorkItemServiceClient},
+    tasks::v1::{
+        CreateWorkItemRequest, ListProductsRequest, product_service_client::ProductServiceClient,
+        work_item_service_client::WorkItemServiceClient,
+    },
 };
 use runtime::{Ids, OrganizationId, UserId, WorkspaceId};
 use sqlx::{Connection, PgConnection};
@@ -58,9 +61,21 @@ impl Run {
         figures.push(self.check(empty_rate).await.context("remote Check")?);
         figures.push(embedded());
         figures.push(self.revoked().await.context("revocation")?);
-        figures.push(figure("memory at rest, all services in one process", format!("{memory:.0} MiB"), "resident set".into(), "≤ 150 MiB", memory <= 150.0));
+        figures.push(figure(
+            "memory at rest, all services in one process",
+            format!("{memory:.0} MiB"),
+            "resident set".into(),
+            "≤ 150 MiB",
+            memory <= 150.0,
+        ));
         let ready = self.ready.as_secs_f64();
-        figures.push(figure("time to ready, servers running, schemas migrated", format!("{ready:.2} s"), "all services".into(), "≤ 5 s", ready <= 5.0));
+        figures.push(figure(
+            "time to ready, servers running, schemas migrated",
+            format!("{ready:.2} s"),
+            "all services".into(),
+            "≤ 5 s",
+            ready <= 5.0,
+        ));
         Ok(figures)
     }
 
@@ -83,8 +98,20 @@ impl Run {
         let (p50, p99) = (quickest.p50, quickest.p99);
         let against = format!("bare tonic {:.0}/s; load on the same cores", rate(&theirs));
         let figures = vec![
-            figure("T: empty RPC through the stack", format!("{:.0}/s, p50 {p50:.1?}, p99 {p99:.1?}, ratio {ratio:.2}", rate(&ours)), against, "≥ 0.55", ratio >= 0.55),
-            figure("CPU per empty RPC, client and server", format!("{:.0} µs, ratio {cost:.2}", cpu(&ours)), format!("bare tonic {:.0} µs", cpu(&theirs)), "≤ 2.5", cost <= 2.5),
+            figure(
+                "T: empty RPC through the stack",
+                format!("{:.0}/s, p50 {p50:.1?}, p99 {p99:.1?}, ratio {ratio:.2}", rate(&ours)),
+                against,
+                "≥ 0.55",
+                ratio >= 0.55,
+            ),
+            figure(
+                "CPU per empty RPC, client and server",
+                format!("{:.0} µs, ratio {cost:.2}", cpu(&ours)),
+                format!("bare tonic {:.0} µs", cpu(&theirs)),
+                "≤ 2.5",
+                cost <= 2.5,
+            ),
         ];
         Ok((rate(&ours), figures))
     }
@@ -121,7 +148,13 @@ impl Run {
         let ratio = ours / floor;
         let name = if products == 1 { "create work item, one product" } else { "create work item, 64 products" };
         let goal = if products == 1 { "against its own floor" } else { "≥ 0.6" };
-        Ok(figure(name, format!("{ours:.0}/s, ratio {ratio:.2}"), format!("P: its statements alone, {floor:.0}/s"), goal, products == 1 || ratio >= 0.6))
+        Ok(figure(
+            name,
+            format!("{ours:.0}/s, ratio {ratio:.2}"),
+            format!("P: its statements alone, {floor:.0}/s"),
+            goal,
+            products == 1 || ratio >= 0.6,
+        ))
     }
 
     /// What the load before told the others: how fast the log moved, and how long an event took to be recorded by audit.
@@ -166,8 +199,20 @@ impl Run {
         .await?;
         conn.close().await?;
         Ok(vec![
-            figure("sequencer, relay and audit together, draining a backlog", format!("{drained:.0} events/s"), "recorded with before and after".into(), "stated", true),
-            figure("change to audit record, 100 changes/s", format!("p50 {p50:.0} ms, p99 {p99:.0} ms"), "through JetStream".into(), "p99 ≤ 100 ms", p99 <= 100.0),
+            figure(
+                "sequencer, relay and audit together, draining a backlog",
+                format!("{drained:.0} events/s"),
+                "recorded with before and after".into(),
+                "stated",
+                true,
+            ),
+            figure(
+                "change to audit record, 100 changes/s",
+                format!("p50 {p50:.0} ms, p99 {p99:.0} ms"),
+                "through JetStream".into(),
+                "p99 ≤ 100 ms",
+                p99 <= 100.0,
+            ),
         ])
     }
 
@@ -193,7 +238,11 @@ impl Run {
         let mut rates = Vec::new();
         for _ in 0..self.rounds {
             let checked = load::keep(IN_FLIGHT, self.duration, async |_| {
-                let question = Question { permission: "tasks.work_item.get".into(), workspace_id: self.actor.workspace_id.clone(), ..Default::default() };
+                let question = Question {
+                    permission: "tasks.work_item.get".into(),
+                    workspace_id: self.actor.workspace_id.clone(),
+                    ..Default::default()
+                };
                 client.clone().check(signed(CheckRequest { question: Some(question) }, &self.actor.authorization)?).await?;
                 Ok(())
             });
@@ -226,7 +275,13 @@ impl Run {
         times.sort();
         let (p50, p99) = (load::percentile(&times, 50), load::percentile(&times, 99));
         let value = format!("p50 {p50:.1?}, p99 {p99:.1?}");
-        Ok(figure("revoke to refused by another service", value, format!("{REVOCATIONS} sessions"), "p99 ≤ 1 s", p99 <= Duration::from_secs(1)))
+        Ok(figure(
+            "revoke to refused by another service",
+            value,
+            format!("{REVOCATIONS} sessions"),
+            "p99 ≤ 1 s",
+            p99 <= Duration::from_secs(1),
+        ))
     }
 }
 

@@ -47,7 +47,14 @@ pub(super) struct Statements {
 
 impl Statements {
     /// Over the database at `url`, with `connections`.
-    pub(super) async fn new(url: &str, connections: u32, organization: Uuid, workspace: Uuid, user: Uuid, products: Vec<Uuid>) -> anyhow::Result<Self> {
+    pub(super) async fn new(
+        url: &str,
+        connections: u32,
+        organization: Uuid,
+        workspace: Uuid,
+        user: Uuid,
+        products: Vec<Uuid>,
+    ) -> anyhow::Result<Self> {
         let options = PgConnectOptions::from_str(url)?.username("tasks_app");
         let pool = PgPoolOptions::new().max_connections(connections).min_connections(connections).test_before_acquire(false);
         Ok(Statements { pool: pool.connect_with(options).await?, organization, workspace, user, products })
