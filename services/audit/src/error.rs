@@ -11,9 +11,6 @@ pub enum Error {
     /// No such record in the caller's organization.
     #[error("no such record")]
     AuditEventNotFound,
-    /// A stored record can't be read back.
-    #[error("internal error")]
-    Unreadable(#[source] db::Error),
     /// Credentials, permission or a peer.
     #[error(transparent)]
     Rpc(#[from] rpc::Error),
@@ -26,7 +23,7 @@ impl Fault for Error {
     fn status(&self) -> (Code, Reason) {
         match self {
             Error::AuditEventNotFound => (Code::NotFound, AuditReason::AuditEventNotFound.into()),
-            Error::Unreadable(e) | Error::Db(e) => e.status(),
+            Error::Db(e) => e.status(),
             Error::Rpc(e) => e.status(),
         }
     }
@@ -35,7 +32,7 @@ impl Fault for Error {
         match self {
             Error::Rpc(e) => e.violations(),
             Error::Db(e) => e.violations(),
-            Error::AuditEventNotFound | Error::Unreadable(_) => Vec::new(),
+            Error::AuditEventNotFound => Vec::new(),
         }
     }
 
@@ -43,7 +40,7 @@ impl Fault for Error {
         match self {
             Error::Rpc(e) => e.retry_after(),
             Error::Db(e) => e.retry_after(),
-            Error::AuditEventNotFound | Error::Unreadable(_) => None,
+            Error::AuditEventNotFound => None,
         }
     }
 
@@ -51,7 +48,7 @@ impl Fault for Error {
         match self {
             Error::Rpc(e) => e.metadata(),
             Error::Db(e) => e.metadata(),
-            Error::AuditEventNotFound | Error::Unreadable(_) => Vec::new(),
+            Error::AuditEventNotFound => Vec::new(),
         }
     }
 }

@@ -106,7 +106,8 @@ impl Stage {
             runtime.shutdown_timeout(RUNTIME_END);
         };
         let thread = std::thread::Builder::new().name("testkit stage".to_owned()).spawn(play).expect("a thread");
-        let (world, up) = told.await.expect("an answer").unwrap_or_else(|error| panic!("{} does not start: {error}", subject.name));
+        let (world, up) =
+            told.await.expect("the stage panicked: see above").unwrap_or_else(|error| panic!("{} does not start: {error}", subject.name));
         (Stage { commands, thread: Some(thread) }, world, up)
     }
 

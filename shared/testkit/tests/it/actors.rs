@@ -76,3 +76,18 @@ async fn a_system_admin_may_also_stand_in_the_system_organization() {
     let root = app.system_admin("root").await.in_organization(OrganizationId::SYSTEM);
     assert_eq!(who(root.channel()).await.unwrap().organization_id, OrganizationId::SYSTEM.to_string());
 }
+
+#[tokio::test]
+async fn a_lost_message_of_the_revocation_feed_is_made_good() {
+    let app = pad().await;
+    let (ana, ben) = (app.owner("ana").await, app.owner("ben").await);
+    app.faults().lose_message(1);
+    app.authority().revoke_session(ana.session_id, app.now());
+    until("the feed heals", async || {
+        // The next message shows the gap, and a new snapshot closes it.
+        app.authority().revoke_session(ben.session_id, app.now());
+        who(ana.channel()).await.is_err()
+    })
+    .await;
+    assert_fault!(who(ana.channel()).await, Unauthenticated, "TOKEN_REVOKED");
+}
