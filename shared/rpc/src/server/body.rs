@@ -153,7 +153,8 @@ impl http_body::Body for AnswerBody {
         }
         let inner = &mut this.inner;
         let polled = call.context.enter(|| {
-            let _in_span = call.context.trace.span().enter();
+            // Only a stream runs code of the handler's here.
+            let _in_span = call.context.policy.server_streaming.then(|| call.context.trace.span().enter());
             catch_unwind(AssertUnwindSafe(|| Pin::new(inner).poll_frame(cx)))
         });
         let frame = match polled {

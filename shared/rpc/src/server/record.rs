@@ -1,13 +1,15 @@
-//! What is told of every call, whatever became of it: one pair of metrics and one line in the access log. Ids alone, never contents.
+//! What is told of every call, whatever became of it: one pair of metrics and one line in the access log, in the
+//! call's span, which names method and request id. Ids alone: neither contents nor addresses, which are personal data.
 
 use std::sync::{Arc, OnceLock};
 
 use metrics::{Counter, Gauge, Histogram};
 use tokio::time::Instant;
 use tonic::Code;
+use tracing::field::display;
 
 use super::route::{Class, Route};
-use crate::{CallContext, Subject};
+use crate::CallContext;
 
 /// The metrics of one method: handles, so that a call looks nothing up.
 #[derive(Debug)]
@@ -22,6 +24,11 @@ impl Meters {
     pub(super) fn new(service: &'static str, path: &'static str) -> Self {
         let method = path.strip_prefix('/').unwrap_or(path);
         Self { service, method, requests: Default::default(), seconds: OnceLock::new() }
+    }
+
+    /// The method as labels and logs name it: `muster.tasks.v1.ProductService/GetProduct`.
+    pub(super) fn method(&self) -> &'static str {
+        self.method
     }
 
     fn count(&self, code: Code, started: Instant) {
@@ -68,22 +75,16 @@ impl Record {
             return;
         };
         let _in_span = context.trace.span().enter();
-        let duration_ms = self.started.elapsed().as_secs_f64() * 1e3;
-        let (method, code, request_id) = (meters.method, name(code), context.request_id());
-        let reason = context.reason().map(|reason| reason.wire);
-        let (peer, address) = (context.peer.as_deref(), context.client_address.as_deref());
-        let organization = context.token.as_ref().map(|token| tracing::field::display(token.organization_id));
-        match &context.subject {
-            Subject::User(user) => {
-                tracing::info!(target: "access", method, code, reason, duration_ms, request_id, user_id = %user, organization, peer, address);
+        let (outcome, duration_ms) = (name(code), self.started.elapsed().as_secs_f64() * 1e3);
+        let (reason, peer) = (context.reason().map(|reason| reason.wire), context.peer.as_deref());
+        match &context.token {
+            Some(token) => {
+                let (actor, organization) = (display(token.user_id), display(token.organization_id));
+                tracing::info!(target: "access", outcome, reason, duration_ms, actor, organization, peer, "call");
             }
             // A probe every few seconds is no news.
-            _ if self.route.class == Class::Health => {
-                tracing::debug!(target: "access", method, code, reason, duration_ms, request_id, peer, address)
-            }
-            Subject::Service(_) | Subject::Anonymous => {
-                tracing::info!(target: "access", method, code, reason, duration_ms, request_id, peer, address);
-            }
+            None if self.route.class == Class::Health => tracing::debug!(target: "access", outcome, reason, duration_ms, "call"),
+            None => tracing::info!(target: "access", outcome, reason, duration_ms, peer, "call"),
         }
     }
 }

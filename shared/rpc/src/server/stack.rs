@@ -67,14 +67,14 @@ impl Stack {
         let route = self.table.find(parts.uri.path()).clone();
         let mut record = Record::begin(route.clone(), self.in_flight.clone());
         let mut context = self.context(&route, headers);
-        let deadline = Deadline::of_call(headers, route.policy.deadline_default, route.policy.deadline_max);
-        context.deadline = *deadline.as_ref().unwrap_or(&context.deadline);
         let span = context.trace.span().clone();
-        let admitted = async {
-            context.deadline = deadline?;
-            context.deadline.limit(self.admit(&route, headers, remote, &mut context)).await?
+        let admitted = match Deadline::of_call(headers, route.policy.deadline_default, route.policy.deadline_max) {
+            Ok(deadline) => {
+                context.deadline = deadline;
+                deadline.limit(self.admit(&route, headers, remote, &mut context)).await.flatten()
+            }
+            Err(error) => Err(error),
         };
-        let admitted = admitted.instrument(span.clone()).await;
         let context = Arc::new(context);
         record.attach(context.clone());
         let request_id = HeaderValue::try_from(context.request_id()).ok();
@@ -93,16 +93,8 @@ impl Stack {
         let parent = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
         // Two of them are none: who wrote the second?
         let parent = parent.filter(|_| headers.get_all(TRACEPARENT).iter().nth(1).is_none());
-        let policy = route.policy;
-        let trace = Trace::begin(parent, || {
-            tracing::info_span!(
-                "rpc",
-                service = self.service,
-                rpc.service = policy.service,
-                rpc.method = policy.name,
-                request_id = &*request_id
-            )
-        });
+        let (policy, method) = (route.policy, route.meters.method());
+        let trace = Trace::begin(parent, || tracing::info_span!("rpc", service = self.service, method, request_id = &*request_id));
         CallContext::new(policy, request_id, trace, Deadline::after(policy.deadline_default), self.authorizer.clone())
     }
 
