@@ -18,8 +18,8 @@ use super::{Command, Schemas};
 
 /// Copies of a template that wait for a test.
 const AHEAD: usize = 3;
-/// Removals that may wait for copies made ahead: after that they come first, or a long run would fill the disk.
-const DROPPED_MAX: usize = 8;
+/// Removals that may wait for copies made ahead: after that they come first, or a long run would fill the disk (8 MB each).
+const DROPPED_MAX: usize = 32;
 /// How often a copy is tried again that met autovacuum in its template.
 const TRIES: u32 = 5;
 
