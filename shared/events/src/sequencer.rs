@@ -48,6 +48,8 @@ async fn term(log: &Log, backoff: &mut Backoff) -> Endless {
     let _leading = log.lead();
     tracing::info!(service = log.service(), position, published, "leading the event log");
     log.reached(position);
+    show(log, "muster_event_head_position", position);
+    show(log, "muster_event_published_position", published);
     backoff.reset();
     let (sender, cursor) = watch::channel(published);
     tokio::select! {
@@ -107,7 +109,7 @@ impl Term<'_> {
             self.log.reached(head);
             self.log.bus().poke(self.log.service()).await;
             metrics::counter!("muster_event_logged_total", "service" => self.log.service()).increment(moved.unsigned_abs());
-            metrics::gauge!("muster_event_head_position", "service" => self.log.service()).set(head as f64);
+            show(self.log, "muster_event_head_position", head);
         }
         Ok(moved)
     }
@@ -117,7 +119,7 @@ impl Term<'_> {
         let (sql, cursor) = (&self.log.sql().set_published, *self.cursor.borrow());
         self.leader.run(async |connection| sqlx::query(AssertSqlSafe(sql.as_str())).bind(cursor).execute(connection).await).await?;
         self.written = cursor;
-        metrics::gauge!("muster_event_published_position", "service" => self.log.service()).set(cursor as f64);
+        show(self.log, "muster_event_published_position", cursor);
         Ok(())
     }
 
@@ -130,6 +132,10 @@ impl Term<'_> {
         metrics::gauge!("muster_outbox_oldest_age_seconds", "service" => self.log.service()).set(age);
         Ok(())
     }
+}
+
+fn show(log: &Log, gauge: &'static str, position: i64) {
+    metrics::gauge!(gauge, "service" => log.service()).set(position as f64);
 }
 
 /// An error with what led to it, for the log.

@@ -1,5 +1,6 @@
 //! What a scraper finds on the admin port of each service.
 
+use contract::audit::v1::ListEventsRequest;
 use muster::serve::SERVICES;
 use tokio::time::{Instant, sleep};
 
@@ -57,7 +58,10 @@ fn every_service_shows_its_calls_pools_events_copies_and_process() {
         for (process, service) in processes.iter_mut().zip(SERVICES) {
             suite.ready(process, service).await;
         }
-        World::make(&suite).await;
+        let world = World::make(&suite).await;
+        let request = world.request(&world.ids.next().to_string(), ListEventsRequest::default()).await;
+        // Counted even if it is refused: audit may not have heard of the role yet.
+        let _ = world.trail.clone().list_events(request).await;
         for service in SERVICES {
             let began = Instant::now();
             loop {

@@ -108,7 +108,7 @@ fn one_trace_runs_from_the_call_through_the_relay_to_the_audit_trail() {
         world.items.clone().create_work_item(request).await.unwrap();
 
         let call = collector.span(tasks::NAME, "rpc").await;
-        assert_eq!(attribute(&call.attributes, "rpc.method"), "CreateWorkItem");
+        assert_eq!(attribute(&call.attributes, "method"), "muster.tasks.v1.WorkItemService/CreateWorkItem");
         assert_eq!(call.parent_span_id, b"\xb7\xad\x6b\x71\x69\x20\x33\x31");
         for (service, name) in [(tasks::NAME, "publish"), (audit::NAME, "consume")] {
             let span = collector.span(service, name).await;

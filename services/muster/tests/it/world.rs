@@ -3,6 +3,7 @@
 use std::{cell::RefCell, time::Duration};
 
 use contract::{
+    audit::v1::audit_service_client::AuditServiceClient,
     identity::v1::{
         CreateOrganizationRequest, CreateSessionRequest, CreateWorkspaceRequest, SwitchContextRequest,
         organization_service_client::OrganizationServiceClient, session_service_client::SessionServiceClient,
@@ -31,6 +32,7 @@ const SHARED_ITEMS: usize = 2;
 pub(crate) struct World {
     pub(crate) workspaces: WorkspaceServiceClient<Channel>,
     pub(crate) items: WorkItemServiceClient<Channel>,
+    pub(crate) trail: AuditServiceClient<Channel>,
     pub(crate) ids: Ids,
     pub(crate) workspace_id: String,
     pub(crate) product_ids: Vec<String>,
@@ -51,6 +53,7 @@ impl World {
         let mut world = World {
             workspaces: WorkspaceServiceClient::new(identity.clone()),
             items: WorkItemServiceClient::new(tasks.clone()),
+            trail: AuditServiceClient::new(suite.channel(audit::NAME)),
             ids: Ids::system(),
             workspace_id: String::new(),
             product_ids: Vec::new(),
@@ -66,11 +69,22 @@ impl World {
         let organization = organizations.create_organization(world.request(&world.ids.next().to_string(), organization).await).await;
         world.organization_id = organization.unwrap().into_inner().organization.unwrap().organization_id;
         world.token = RefCell::new((world.sign_in().await, Instant::now()));
-        let workspace = CreateWorkspaceRequest { slug: "acme".into(), display_name: "Acme".into(), ..Default::default() };
-        let workspace = world.workspaces.clone().create_workspace(world.request(&world.made[0], workspace).await).await;
-        world.workspace_id = workspace.unwrap().into_inner().workspace.unwrap().workspace_id;
+        let workspace = until_known(async || {
+            let workspace = CreateWorkspaceRequest { slug: "acme".into(), display_name: "Acme".into(), ..Default::default() };
+            world.workspaces.clone().create_workspace(world.request(&world.made[0], workspace).await).await
+        });
+        world.workspace_id = workspace.await.workspace.unwrap().workspace_id;
         for number in 0..PRODUCTS {
-            let product_id = world.product(&tasks, number).await;
+            let product = until_known(async || {
+                let product = CreateProductRequest {
+                    workspace_id: world.workspace_id.clone(),
+                    key: format!("P{number}"),
+                    display_name: "Shed".into(),
+                    ..Default::default()
+                };
+                ProductServiceClient::new(tasks.clone()).create_product(world.request(&world.ids.next().to_string(), product).await).await
+            });
+            let product_id = product.await.product.unwrap().product_id;
             world.product_ids.push(product_id);
         }
         for request_id in &world.made[1..] {
@@ -84,25 +98,6 @@ impl World {
             world.shared.push(item.unwrap().into_inner().work_item.unwrap());
         }
         world
-    }
-
-    /// A product, tried again while tasks has not heard of the workspace.
-    async fn product(&self, tasks: &Channel, number: usize) -> String {
-        let began = Instant::now();
-        loop {
-            let product = CreateProductRequest {
-                workspace_id: self.workspace_id.clone(),
-                key: format!("P{number}"),
-                display_name: "Shed".into(),
-                ..Default::default()
-            };
-            let mut products = ProductServiceClient::new(tasks.clone());
-            match products.create_product(self.request(&self.ids.next().to_string(), product).await).await {
-                Ok(answer) => return answer.into_inner().product.unwrap().product_id,
-                Err(status) => assert!(status.code() == Code::NotFound && began.elapsed() < AT_MOST, "{status}"),
-            }
-            sleep(PERIOD).await;
-        }
     }
 
     /// `message` with credentials, a deadline, and `request_id` as correlation id, which its event will carry.
@@ -152,6 +147,21 @@ pub(crate) async fn answered<T>(what: &str, call: impl AsyncFn() -> Result<Respo
         };
         assert!(is_transient(&refused), "{what}: {refused:?}");
         assert!(began.elapsed() < AT_MOST, "{what} was never answered, at last: {refused:?}");
+        sleep(PERIOD).await;
+    }
+}
+
+/// Calls again and again while the service has not heard of the organization, the workspace or the caller's role.
+async fn until_known<T>(call: impl AsyncFn() -> Result<Response<T>, Status>) -> T {
+    let began = Instant::now();
+    loop {
+        match call().await {
+            Ok(answer) => return answer.into_inner(),
+            Err(status) => {
+                let unknown = matches!(status.code(), Code::NotFound | Code::PermissionDenied);
+                assert!(unknown && began.elapsed() < AT_MOST, "{status:?}");
+            }
+        }
         sleep(PERIOD).await;
     }
 }
