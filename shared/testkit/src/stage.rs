@@ -11,6 +11,7 @@ use std::{
 use anyhow::Context;
 use devstack::Nats;
 use events::NatsConfig;
+use futures::FutureExt;
 use host::{Bound, Deps, Hosted, Running, ServiceConfig, Suite, SuiteConfig};
 use runtime::{Clock, Ids, feed::FeedFaults};
 use serde::{Deserialize, Serialize};
@@ -173,13 +174,8 @@ impl<F: AsyncFn(&Deps) -> anyhow::Result<host::Service>> Play<F> {
     async fn go_on(&self, mut running: Running, mut commands: mpsc::UnboundedReceiver<Command>) {
         let mut died = Vec::new();
         loop {
-            let command = tokio::select! {
-                command = commands.recv() => command,
-                failure = running.failed(), if died.is_empty() => {
-                    died.push(failure.to_string());
-                    continue;
-                }
-            };
+            let command = commands.recv().await;
+            died.extend(running.failed().now_or_never().map(|failure| failure.to_string()));
             match command {
                 Some(Command::Restart(tell)) => {
                     running.stop().await;
