@@ -142,3 +142,11 @@ async fn everything_stored(conn: &mut PgConnection, schema: &str) -> String {
     }
     stored
 }
+
+#[test]
+#[should_panic(expected = "the log tells RegisterUserRequest.email")]
+fn a_canary_that_sings_is_heard() {
+    let mut canaries = Canaries::default();
+    canaries.keep("RegisterUserRequest.email", "canary-kim@canary.example");
+    canaries.assert_absent("the log", b"{\"message\": \"welcome Canary-Kim@canary.example\"}");
+}

@@ -161,3 +161,19 @@ async fn every_event_of_the_contract_is_told_once_whole_and_without_what_is_pers
     assert_eq!(usize::try_from(recorded), Ok(count), "each event has its record in the audit trail");
     world.suite.finish().await;
 }
+
+#[test]
+fn an_event_that_tells_too_little_or_too_much_is_noticed() {
+    let event = |name: &str, json: serde_json::Value| {
+        let kind = dynamic::pool().get_message_by_name(name).unwrap();
+        dynamic::from_json(kind, &json.to_string()).unwrap()
+    };
+    let item = json!({"title": "paint the shed"});
+    let updated = |body| wrong_change(&event("muster.tasks.v1.WorkItemUpdated", body));
+    assert_eq!(updated(json!({"before": item, "after": {"title": "paint the barn"}})), None);
+    assert_eq!(updated(json!({"before": item, "after": item})), Some("changes nothing"));
+    assert_eq!(updated(json!({"after": item})), Some("does not tell what was before"));
+    assert_eq!(updated(json!({"before": item})), Some("does not tell what is after"));
+    let registered = event("muster.identity.v1.UserRegistered", json!({"userId": "u", "after": {"email": "ana@muster.example"}}));
+    assert_eq!(sensitive(&registered).as_deref(), Some("muster.identity.v1.User.email"));
+}

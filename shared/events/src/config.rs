@@ -50,7 +50,8 @@ pub struct EventsConfig {
     pub poll_idle_ms: u64,
     /// When Postgres ends the session of a leader that fell silent, in milliseconds, 1000..=60000; five times the heartbeat.
     pub leader_timeout_ms: u64,
-    /// The time between two bookmarks of a quiet tail, in milliseconds, 50..=1000: watchers take 3 s of silence for death.
+    /// The time between two bookmarks of a quiet tail, in milliseconds, 50..=1000: watchers take 3 s of silence for death. A message lost on
+    /// the way is noticed at the next one, and a revoked token has to be refused within a second.
     pub bookmark_ms: u64,
     /// How long an event stays in the log, in days, 8..=3650: longer than on the bus (7), so that the bus can be filled again.
     pub event_keep_days: u32,
@@ -71,7 +72,7 @@ impl Default for EventsConfig {
             poll_busy_ms: 25,
             poll_idle_ms: 500,
             leader_timeout_ms: 10_000,
-            bookmark_ms: 1_000,
+            bookmark_ms: 500,
             event_keep_days: 90,
             inbox_keep_days: 30,
             request_keep_hours: 24,

@@ -5,11 +5,13 @@
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use db::Db;
 use runtime::{Clock, Ids, Shutdown};
 use sqlx::AssertSqlSafe;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::envelope::Row;
 use crate::sql::Sql;
@@ -29,6 +31,8 @@ struct Inner {
     sql: Sql,
     /// The newest position that is known to be committed. It only grows.
     head: watch::Sender<i64>,
+    /// When the database was last asked where the log ends.
+    looked: Mutex<Instant>,
     leading: AtomicBool,
     committed: Arc<Notify>,
     told: Arc<Notify>,
@@ -46,7 +50,8 @@ impl Log {
             hooks.1.notify_one();
         });
         let (head, leading, consumers) = (watch::Sender::new(0), AtomicBool::new(false), Mutex::default());
-        Log(Arc::new(Inner { db, bus, service, config, clock, ids, sql, head, leading, committed, told, consumers }))
+        let looked = Mutex::new(Instant::now());
+        Log(Arc::new(Inner { db, bus, service, config, clock, ids, sql, head, looked, leading, committed, told, consumers }))
     }
 
     /// Runs everything the log needs until `shutdown`: the sequencer and relay when this process leads, the hints of the other processes,
@@ -149,8 +154,19 @@ impl Log {
         self.0.head.receiver_count() > 0
     }
 
+    /// Notes that the database answered where the log ends.
+    pub(crate) fn looked(&self) {
+        *self.0.looked.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// How long ago it last did: what was committed since is not known here.
+    pub(crate) fn unseen(&self) -> Duration {
+        self.0.looked.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
     /// Notes that the log is committed up to `position`, and wakes the tails and the relay.
     pub(crate) fn reached(&self, position: i64) {
+        self.looked();
         self.0.head.send_if_modified(|head| {
             let grown = position > *head;
             *head = position.max(*head);

@@ -105,6 +105,7 @@ impl Term<'_> {
         let moved =
             self.leader.run(async |connection| sqlx::query_as(AssertSqlSafe(sql.as_str())).bind(limit).fetch_one(connection).await).await?;
         let (moved, head): (i64, Option<i64>) = moved;
+        self.log.looked();
         if let Some(head) = head {
             self.log.reached(head);
             self.log.bus().poke(self.log.service()).await;

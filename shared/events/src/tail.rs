@@ -6,6 +6,7 @@
 //! Deliberately absent: who may see an event. The Watch RPC asks the authorizer for each one; the filter here only saves reading.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use futures::Stream;
 use runtime::OrganizationId;
@@ -21,6 +22,10 @@ use crate::{Error, Log, Logged};
 const WINDOW: i64 = 4_096;
 /// Events that one statement brings: at most 16 MiB of bodies.
 const PAGE: i64 = 64;
+
+/// How long ago the database may have been asked last when a bookmark says that nothing happened. Source: watchers take 3 s of silence for
+/// death, so that a replica which is cut off from its database is left for another one.
+const UNSEEN_MAX: Duration = Duration::from_secs(3);
 
 /// Which events a tail yields. The default is all of them.
 #[derive(Clone, Debug, Default)]
@@ -118,7 +123,14 @@ impl Tail {
             }
             tokio::select! {
                 _ = self.head.changed() => {}
-                () = sleep_until(self.bookmark_due) => return Ok(self.step(self.position, None)),
+                () = sleep_until(self.bookmark_due) => {
+                    if self.log.unseen() > UNSEEN_MAX {
+                        // A bookmark says that nothing happened, and that is not known. Ask, and fail with what is wrong.
+                        self.log.reached(ends(&self.log).await?.0);
+                        continue;
+                    }
+                    return Ok(self.step(self.position, None));
+                }
             }
         }
     }

@@ -110,16 +110,16 @@ where
     }
     tasks.spawn("dependencies", dependencies::watch(health.clone(), db.clone(), bus, tasks.shutdown().clone()));
     let gate = Gate { verifier: verifier.clone(), authorizer: authorizer.clone() };
-    let opening = (gate.clone(), health.clone(), tasks.shutdown().clone());
+    let serving = Shutdown::new();
+    let opening = (gate.clone(), health.clone(), serving.clone());
     tasks.spawn_once("gate", async move {
-        let (gate, health, shutdown) = opening;
-        if shutdown.or(gate.opens()).await.is_some() {
+        let (gate, health, serving) = opening;
+        if serving.or(gate.opens()).await.is_some() {
             health.set_serving(true);
             tracing::info!(service = name, "ready");
         }
     });
 
-    let serving = Shutdown::new();
     let server = Server {
         service: name,
         listener: bound.listener,

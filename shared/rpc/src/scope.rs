@@ -21,7 +21,8 @@ pub(crate) fn check(context: &CallContext, scope_id: Option<&str>) -> Result<Fou
         Authn::Required => context.token.as_deref().ok_or(Error::CredentialsMissing)?,
         Authn::ServiceOnly if matches!(context.subject, Subject::Service(_)) => return Ok(Found { reach: Reach::Any, workspace: None }),
         Authn::ServiceOnly => return Err(Error::PeerTokenInvalid),
-        Authn::Public | Authn::Unspecified => return Ok(Found { reach: Reach::Own, workspace: None }),
+        Authn::Public => return Ok(Found { reach: Reach::Own, workspace: None }),
+        Authn::Unspecified => return Err(Error::Internal(format!("{} does not say who may call", policy.path))),
     };
     let Some(permission) = policy.permission else {
         return Ok(Found { reach: Reach::Own, workspace: None });

@@ -210,3 +210,14 @@ async fn a_watcher_who_leaves_leaves_nothing_behind() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
+
+#[tokio::test]
+async fn a_watch_ends_when_its_session_is_revoked() {
+    let app = app().await;
+    let vic = app.viewer("vic").await;
+    let mut watch = vic.watch("").await.unwrap();
+    bookmark(&mut watch).await;
+    app.authority().revoke_session(vic.session_id, app.deps().clock.now());
+    let ended = tokio::time::timeout(Duration::from_secs(20), change(&mut watch)).await.expect("an end");
+    assert_fault!(ended, Unauthenticated, "TOKEN_REVOKED");
+}

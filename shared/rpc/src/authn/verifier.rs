@@ -80,6 +80,12 @@ impl Verifier {
                 token
             }
         };
+        self.recheck(&token)?;
+        Ok(token)
+    }
+
+    /// Whether a token that was verified is still good: its time, and the revocation set.
+    pub(crate) fn recheck(&self, token: &AccessToken) -> Result<(), Error> {
         let now = self.0.clock.now();
         if token.expire_time + LEEWAY <= now {
             return Err(Error::TokenExpired);
@@ -87,7 +93,7 @@ impl Verifier {
         if token.issue_time > now + LEEWAY {
             return Err(Error::TokenInvalid);
         }
-        if self.0.revocations.refuses(&token) { Err(Error::TokenRevoked) } else { Ok(token) }
+        if self.0.revocations.refuses(token) { Err(Error::TokenRevoked) } else { Ok(()) }
     }
 
     async fn verified(&self, text: &str) -> Option<AccessToken> {

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -16,8 +17,11 @@ use tonic::{Code, Status};
 
 use super::bare::{self, Sizes};
 use super::record::Record;
+use crate::authn::{AccessToken, Verifier};
 use crate::{CallContext, Error};
 
+/// How often the token of an open stream is looked at. A revoked one is refused within a second: half of that leaves time for the news.
+const RECHECK: Duration = Duration::from_millis(500);
 /// What gRPC puts before a message, in bytes.
 const PREFIX_BYTES: usize = 5;
 
@@ -78,6 +82,7 @@ pub(super) struct OpenCall {
     pub(super) place: Option<OwnedSemaphorePermit>,
     pub(super) sizes: Sizes,
     pub(super) shutdown: Shutdown,
+    pub(super) verifier: Verifier,
     /// What ends the call early. Made when the body first has to wait.
     end: Option<Pin<Box<dyn Future<Output = Error> + Send>>>,
 }
@@ -89,19 +94,23 @@ impl OpenCall {
         place: Option<OwnedSemaphorePermit>,
         sizes: Sizes,
         shutdown: Shutdown,
+        verifier: Verifier,
     ) -> Self {
-        Self { context, record, place, sizes, shutdown, end: None }
+        Self { context, record, place, sizes, shutdown, verifier, end: None }
     }
 
-    /// The error that ends the call, if it is time: its deadline has passed, or the server stops and the call is a stream.
+    /// The error that ends the call, if it is time: its deadline has passed; or the call is a stream, and the server stops or the token it was
+    /// opened with is no longer good.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         let streaming = self.context.policy.server_streaming;
         let end = self.end.get_or_insert_with(|| {
             let (deadline, shutdown) = (self.context.deadline.instant(), self.shutdown.clone());
+            let lapses = lapse(self.verifier.clone(), self.context.token.clone().filter(|_| streaming));
             Box::pin(async move {
                 tokio::select! {
                     () = tokio::time::sleep_until(deadline) => Error::DeadlineExceeded,
                     () = shutdown.requested(), if streaming => Error::NotReady,
+                    error = lapses => error,
                 }
             })
         });
@@ -110,6 +119,17 @@ impl OpenCall {
 
     fn is_over(&self) -> bool {
         self.context.policy.server_streaming && self.context.deadline.is_expired()
+    }
+}
+
+/// Waits until `token` is past its time or revoked, and says which; for ever without one.
+async fn lapse(verifier: Verifier, token: Option<Arc<AccessToken>>) -> Error {
+    let Some(token) = token else { return std::future::pending().await };
+    loop {
+        if let Err(error) = verifier.recheck(&token) {
+            return error;
+        }
+        tokio::time::sleep(RECHECK).await;
     }
 }
 

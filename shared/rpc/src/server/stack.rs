@@ -178,7 +178,7 @@ impl Stack {
                 answer.map(AnswerBody::closed)
             }
             None => {
-                let call = OpenCall::new(context, record, place, sizes, self.shutdown.clone());
+                let call = OpenCall::new(context, record, place, sizes, self.shutdown.clone(), self.verifier.clone());
                 answer.map(|body| AnswerBody::open(body, call))
             }
         }
