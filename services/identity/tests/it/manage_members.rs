@@ -47,7 +47,7 @@ async fn only_somebody_who_can_sign_in_is_added() {
 async fn a_change_in_force_here_is_applied() {
     let app = identity_with(Config { propagation_wait_ms: 5_000, ..quick() }).await;
     let person = app.person("ana").await;
-    // The authority hears of the owner before the organization is there, so that its creation has nothing to wait for.
+    // Its creation waits for the owner to be known, so the authority hears of it meanwhile.
     let organization = {
         let creation = async { person.create_organization("acme", "").await.unwrap() };
         let projection = async {
