@@ -84,11 +84,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_failed_call_ends_the_run() {
-        let run = keep(
-            2,
-            Duration::from_secs(5),
-            async |place| if place == 1 { anyhow::bail!("refused") } else { Ok(tokio::task::yield_now().await) },
-        );
+        let run = keep(2, Duration::from_secs(5), async |place| {
+            tokio::task::yield_now().await;
+            anyhow::ensure!(place == 0, "refused");
+            Ok(())
+        });
         assert_eq!(run.await.unwrap_err().to_string(), "refused");
     }
 }
