@@ -127,7 +127,8 @@ impl Suite {
         self.nobody().call("identity.AccountService/RegisterUser", person).await.expect("anybody may register");
         let user_id = self.user_id(&email).await;
         let issued = self.operator().call("identity.AccountService/IssueVerificationToken", json!({"userId": user_id})).await;
-        let proof = json!({"verificationToken": text(&issued.expect("services may issue"), "verificationToken")});
+        let token = text(&issued.expect("services may issue"), "verificationToken");
+        let proof = json!({"verificationToken": token, "password": seed::PASSWORD});
         self.nobody().call("identity.AccountService/VerifyEmail", proof).await.expect("the token is good");
         user_id
     }

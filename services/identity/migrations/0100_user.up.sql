@@ -3,7 +3,7 @@
 CREATE TABLE :schema.user_account (
     user_id                 uuid        PRIMARY KEY,
     email                   bytea       NOT NULL,          -- sealed
-    email_index             text        NOT NULL UNIQUE,   -- blind index of the normalised address, in hex
+    email_index             text        NOT NULL,          -- blind index of the normalised address, in hex
     display_name            bytea       NOT NULL,          -- sealed
     password_hash           bytea       NOT NULL,          -- PHC string, sealed: a dump alone can't be tried against a word list
     state                   smallint    NOT NULL CHECK (state IN (1, 2)),           -- PENDING, ACTIVE
@@ -14,6 +14,9 @@ CREATE TABLE :schema.user_account (
     update_time             timestamptz NOT NULL
 );
 CREATE INDEX user_account_create_time_idx ON :schema.user_account (create_time, user_id);
+-- An address belongs to whoever proved it. Until then anybody may have registered it, each with a password of their own.
+CREATE UNIQUE INDEX user_account_proved_key ON :schema.user_account (email_index) WHERE state = 2;
+CREATE INDEX user_account_email_index_idx ON :schema.user_account (email_index);
 
 -- A sign-in on one device. `generation` is the refresh token that is good now.
 CREATE TABLE :schema.session (

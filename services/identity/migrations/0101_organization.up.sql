@@ -75,15 +75,20 @@ CREATE FUNCTION :schema.my_memberships() RETURNS TABLE (organization_id uuid, wo
 CREATE FUNCTION :schema.is_system_admin() RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
     AS $$ SELECT EXISTS (SELECT FROM :schema.user_account u WHERE u.user_id = :schema.current_user_id() AND u.system_role = 2) $$;
 
--- Before there is a principal: what a sign-in is checked against.
-CREATE FUNCTION :schema.sign_in_credential(wanted_index text)
-    RETURNS TABLE (user_id uuid, state smallint, password_hash bytea, version bigint)
+-- Before there is a principal: what a sign-in is checked against. An address that nobody proved has nobody who could sign in.
+CREATE FUNCTION :schema.sign_in_credential(wanted_index text) RETURNS TABLE (user_id uuid, password_hash bytea, version bigint)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
-    AS $$ SELECT u.user_id, u.state, u.password_hash, u.version FROM :schema.user_account u WHERE u.email_index = wanted_index $$;
+    AS $$ SELECT u.user_id, u.password_hash, u.version FROM :schema.user_account u WHERE u.email_index = wanted_index AND u.state = 2 $$;
 
--- For the service that sends the mail: whether an account waits for its proof, and which of its tokens is good.
-CREATE FUNCTION :schema.pending_verification(wanted uuid) RETURNS bigint LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
-    AS $$ SELECT u.verification_generation FROM :schema.user_account u WHERE u.user_id = wanted AND u.state = 1 $$;
+-- What a proof of an address is checked against: the good token and the password of a registration that waits for it. None when another
+-- registration of the address was proved before.
+CREATE FUNCTION :schema.pending_verification(wanted uuid) RETURNS TABLE (generation bigint, password_hash bytea)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+    AS $$
+        SELECT u.verification_generation, u.password_hash FROM :schema.user_account u
+        WHERE u.user_id = wanted AND u.state = 1
+          AND NOT EXISTS (SELECT FROM :schema.user_account proved WHERE proved.email_index = u.email_index AND proved.state = 2)
+    $$;
 
 -- Whom an admin adds, by id or address: somebody who can sign in.
 CREATE FUNCTION :schema.active_user(wanted uuid, wanted_index text) RETURNS uuid LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
@@ -98,7 +103,7 @@ SELECT :schema.mark_user('user_account', 'an account is its user''s; who shares 
         OR (SELECT :schema.tenant() IN (SELECT mine.organization_id FROM :schema.my_memberships() mine))
             AND EXISTS (SELECT FROM :schema.organization_member m
                         WHERE m.organization_id = (SELECT :schema.tenant()) AND m.user_id = user_account.user_id)');
--- Nobody reads a hash but the sign-in function, whoever's it is. A sign-in replaces one that was made at another cost.
+-- Nobody reads a hash but the two functions above, whoever's it is. A sign-in replaces one that was made at another cost.
 GRANT SELECT (user_id, email, email_index, display_name, state, system_role, verification_generation, version, create_time, update_time),
     UPDATE (password_hash, state, system_role, verification_generation, version, update_time) ON :schema.user_account TO :schema_app;
 SELECT :schema.allow_definer('user_account');

@@ -24,8 +24,8 @@ pub enum Error {
     /// A new password breaks a rule.
     #[error("the password is too weak")]
     PasswordTooWeak(#[from] Weakness),
-    /// The verification token is forged, used or past its time.
-    #[error("the verification token is not good")]
+    /// The verification token is forged, used or past its time, or the password is not that of its registration.
+    #[error("the verification token and password prove no address")]
     VerificationTokenInvalid,
     /// The refresh token is forged, or its session is over.
     #[error("the refresh token is not good")]

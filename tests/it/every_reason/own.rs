@@ -33,7 +33,7 @@ async fn accounts(world: &World, seen: &mut Seen) {
     seen.keep("identity.muster/HASHING_OVERLOADED", turned_away.unwrap_or_else(|| panic!("a queue of one takes eight at once")));
     let weak = json!({"email": "new@muster.example", "password": "12345678", "displayName": "New"});
     seen.note("identity.muster/PASSWORD_TOO_WEAK", nobody.call("identity.AccountService/RegisterUser", weak).await);
-    let proof = json!({"verificationToken": "none"});
+    let proof = json!({"verificationToken": "none", "password": seed::PASSWORD});
     seen.note("identity.muster/VERIFICATION_TOKEN_INVALID", nobody.call("identity.AccountService/VerifyEmail", proof).await);
     let refresh = async |token: &str| nobody.call("identity.SessionService/RefreshSession", json!({"refreshToken": token})).await;
     seen.note("identity.muster/REFRESH_TOKEN_INVALID", refresh("none").await);

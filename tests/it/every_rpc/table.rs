@@ -64,7 +64,7 @@ pub(super) async fn entries(world: &World) -> Vec<Entry> {
     let registration = json!({"email": "fay@muster.example", "password": seed::PASSWORD, "displayName": "Fay"});
     add(Who::Nobody, own, "identity.AccountService/RegisterUser", registration);
     add(Who::Service, own, "identity.AccountService/IssueVerificationToken", json!({"userId": second}));
-    add(Who::Nobody, own, "identity.AccountService/VerifyEmail", json!({"verificationToken": token}));
+    add(Who::Nobody, own, "identity.AccountService/VerifyEmail", json!({"verificationToken": token, "password": seed::PASSWORD}));
     add(Who::Nobody, own, "identity.KeyService/GetJsonWebKeySet", json!({}));
     add(Who::Admin, own, "identity.KeyService/ListSigningKeys", json!({}));
     add(Who::Admin, own, "identity.KeyService/RotateSigningKey", json!({}));

@@ -14,8 +14,8 @@ use crate::sealed::Sealed;
 use crate::token::access::AccessToken;
 use crate::token::refresh::{RefreshToken, RefreshTokens};
 use crate::user::ops::RESERVE;
+use crate::user::store as users;
 use crate::user::store::Credential;
-use crate::user::{UserState, store as users};
 use crate::{organization, workspace};
 
 /// Newest first.
@@ -39,7 +39,7 @@ pub struct Ops {
 }
 
 impl Ops {
-    /// Opens a session by address and password. An unknown address, a wrong password and an account that is not ACTIVE get the same answer
+    /// Opens a session by address and password. An address that is unknown or that nobody proved and a wrong password get the same answer
     /// after the same work: a hash from the same queue, and one commit. A hash that was made at another cost than the one set now is replaced.
     ///
     /// # Errors
@@ -53,7 +53,7 @@ impl Ops {
         let remaining = caller.deadline().remaining().saturating_sub(RESERVE);
         let fits = self.hashing.verify(password.clone(), stored, remaining).await?;
         match known {
-            Some(known) if fits && known.state == UserState::Active => {
+            Some(known) if fits => {
                 let rehashed = self.rehashed(caller, &known, password).await;
                 self.open(&caller.proven_as(known.user_id), &known, rehashed).await
             }

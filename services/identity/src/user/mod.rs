@@ -1,5 +1,10 @@
 //! Accounts: PENDING until the address is proved, then ACTIVE.
 //!
+//! Who may register an address? Anybody: that it is theirs is what they have yet to prove. So an address has any number of registrations that
+//! wait, each with a password of its own, and one ACTIVE account at most. The proof takes the mailbox and the password of one and the same
+//! registration; else a stranger who registers first would wait for the owner to follow the link, and own the account (pre-hijacking).
+//! Source: Sudhodanan and Paverd, "Pre-hijacked accounts", USENIX Security 2022.
+//!
 //! Deliberately absent: suspension, deletion and erasure (they come with the account lifecycle), and memberships (`member`).
 
 pub mod account_grpc;

@@ -56,7 +56,8 @@ pub struct ListUsers {
 }
 
 impl Ops {
-    /// Registers an account, PENDING. For an address that has an account nothing changes; the work, the commit and the answer are the same.
+    /// Registers an account, PENDING. An address that nobody proved yet may be registered again: each registration stands for itself, with
+    /// its own password. For one that somebody proved nothing changes; the work, the commit and the answer are the same.
     ///
     /// # Errors
     /// `PASSWORD_TOO_WEAK`, `HASHING_OVERLOADED`.
@@ -84,23 +85,32 @@ impl Ops {
     /// # Errors
     /// `USER_NOT_FOUND`, also when the address is proved already.
     pub async fn issue_verification_token(&self, caller: &Caller, id: UserId) -> Result<(String, OffsetDateTime), Error> {
-        let generation = self.db.read(caller, async |tx: &mut Tx| store::pending_verification(tx, id).await).await?;
-        let generation = generation.ok_or(Error::UserNotFound)?;
+        let pending = self.db.read(caller, async |tx: &mut Tx| store::pending(tx, &self.sealed, id).await).await?;
+        let generation = pending.ok_or(Error::UserNotFound)?.generation;
         // Whole seconds, as the token has it.
         let expire_time = (self.db.clock().now() + self.token_ttl).replace_nanosecond(0).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         Ok((self.tokens.encode(VerificationToken { user_id: id, generation, expire_time }), expire_time))
     }
 
-    /// Proves an address with its token: the account becomes ACTIVE. A token works once.
+    /// Proves an address with the token that was sent there and the password of the same registration: the account becomes ACTIVE. Whoever
+    /// registered somebody else's address has the password and not the mailbox; its owner, the other way round. A token works once.
+    ///
+    /// Whatever is wrong with a genuine token or its password, the answer and the work are the same.
     ///
     /// # Errors
-    /// `VERIFICATION_TOKEN_INVALID`.
+    /// `VERIFICATION_TOKEN_INVALID`, `HASHING_OVERLOADED`.
     /// # Emits
     /// `UserVerified`, same transaction.
-    pub async fn verify_email(&self, caller: &Caller, token: &str) -> Result<UserId, Error> {
+    pub async fn verify_email(&self, caller: &Caller, token: &str, password: SecretString) -> Result<UserId, Error> {
         let token = self.tokens.decode(token, self.db.clock().now()).map_err(|_| Error::VerificationTokenInvalid)?;
+        let caller = caller.proven_as(token.user_id);
+        let pending = self.db.read(&caller, async |tx: &mut Tx| store::pending(tx, &self.sealed, token.user_id).await).await?;
+        let stored = pending.filter(|pending| pending.generation == token.generation).map(|pending| pending.password_hash);
+        if !self.hashing.verify(password, stored, caller.deadline().remaining().saturating_sub(RESERVE)).await? {
+            return Err(Error::VerificationTokenInvalid);
+        }
         self.db
-            .write_unrecorded(&caller.proven_as(token.user_id), async |tx: &mut Tx| {
+            .write_unrecorded(&caller, async |tx: &mut Tx| {
                 let before = store::find(tx, &self.sealed, token.user_id).await?.ok_or(Error::VerificationTokenInvalid)?;
                 let after = before.verified(tx.now());
                 if !store::verify(tx, &after, token.generation).await? {

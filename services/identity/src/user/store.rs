@@ -1,7 +1,7 @@
 //! SQL of accounts. Address, name and hash are sealed; which rows are seen is the table's floor: one's own, who shares the organization,
 //! all for system admins.
 
-use db::{Cursor, Filter, Page, PageRequest, Tx};
+use db::{Cursor, Filter, OnConstraint, Page, PageRequest, Tx};
 use runtime::UserId;
 use sqlx::{Postgres, QueryBuilder};
 use time::OffsetDateTime;
@@ -41,18 +41,26 @@ impl Row {
 /// What a sign-in is checked against.
 pub(crate) struct Credential {
     pub(crate) user_id: UserId,
-    pub(crate) state: UserState,
     pub(crate) password_hash: String,
     /// The account's, as the hash was read.
     pub(crate) version: i64,
 }
 
-/// Inserts an account; false when the address has one.
+/// What the proof of an address is checked against.
+pub(super) struct Pending {
+    /// The verification token that is good.
+    pub(super) generation: i64,
+    /// Of the same registration.
+    pub(super) password_hash: String,
+}
+
+/// Inserts an account; false when the address belongs to somebody who proved it.
 pub(super) async fn insert(tx: &mut Tx, sealed: &Sealed, user: &User, password_hash: &str) -> Result<bool, Error> {
     let id = user.id.uuid();
     let done = sqlx::query!(
         "INSERT INTO identity.user_account (user_id, email, email_index, display_name, password_hash, state, system_role, version, create_time, update_time)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (email_index) DO NOTHING",
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 WHERE NOT EXISTS (SELECT FROM identity.sign_in_credential($3))
+         ON CONFLICT (email_index) WHERE state = 2 DO NOTHING",
         id,
         sealed.seal(Column::EMAIL, id, &user.email),
         sealed.email_index(&user.email),
@@ -80,17 +88,16 @@ pub(super) async fn find(tx: &mut Tx, sealed: &Sealed, id: UserId) -> Result<Opt
     Ok(row.fetch_optional(tx.conn()).await?.map(|row| row.open(sealed)).transpose()?)
 }
 
-/// Before there is a principal: who has the address, and the hash to check a password against.
+/// Before there is a principal: who proved the address, and the hash to check a password against.
 pub(crate) async fn credential(tx: &mut Tx, sealed: &Sealed, email_index: &str) -> Result<Option<Credential>, Error> {
     let row = sqlx::query!(
-        r#"SELECT user_id AS "user_id!: UserId", state AS "state!: UserState", password_hash AS "password_hash!",
-                  version AS "version!"
+        r#"SELECT user_id AS "user_id!: UserId", password_hash AS "password_hash!", version AS "version!"
            FROM identity.sign_in_credential($1)"#,
         email_index,
     );
     let Some(row) = row.fetch_optional(tx.conn()).await? else { return Ok(None) };
     let password_hash = sealed.open(Column::PASSWORD_HASH, row.user_id.uuid(), &row.password_hash)?;
-    Ok(Some(Credential { user_id: row.user_id, state: row.state, password_hash, version: row.version }))
+    Ok(Some(Credential { user_id: row.user_id, password_hash, version: row.version }))
 }
 
 /// Puts another hash of the same password in place of the one that `version` of the account had. What a person sees of the account stays as
@@ -107,13 +114,18 @@ pub(crate) async fn rehash(tx: &mut Tx, sealed: &Sealed, known: &Credential, pas
     Ok(())
 }
 
-/// The good generation of an account's verification token; `None` unless the account waits for one.
-pub(super) async fn pending_verification(tx: &mut Tx, id: UserId) -> Result<Option<i64>, Error> {
-    let generation = sqlx::query_scalar!("SELECT identity.pending_verification($1)", id as _);
-    Ok(generation.fetch_one(tx.conn()).await?)
+/// The registration `id`, while it waits for its proof and nobody else proved the address.
+pub(super) async fn pending(tx: &mut Tx, sealed: &Sealed, id: UserId) -> Result<Option<Pending>, Error> {
+    let row = sqlx::query!(
+        r#"SELECT generation AS "generation!", password_hash AS "password_hash!" FROM identity.pending_verification($1)"#,
+        id as _
+    );
+    let Some(row) = row.fetch_optional(tx.conn()).await? else { return Ok(None) };
+    let password_hash = sealed.open(Column::PASSWORD_HASH, id.uuid(), &row.password_hash)?;
+    Ok(Some(Pending { generation: row.generation, password_hash }))
 }
 
-/// Stores what [`User::verified`] made of an account, if its token's `generation` is the good one: once.
+/// Stores what [`User::verified`] made of an account, if its token's `generation` is the good one and the address is nobody's yet: once.
 pub(super) async fn verify(tx: &mut Tx, user: &User, generation: i64) -> Result<bool, Error> {
     let done = sqlx::query!(
         "UPDATE identity.user_account SET state = $3, verification_generation = verification_generation + 1, version = $4, update_time = $5
@@ -125,7 +137,8 @@ pub(super) async fn verify(tx: &mut Tx, user: &User, generation: i64) -> Result<
         user.update_time,
     )
     .execute(tx.conn())
-    .await?;
+    .await
+    .on_constraint("user_account_proved_key", || Error::VerificationTokenInvalid)?;
     Ok(done.rows_affected() == 1)
 }
 

@@ -38,7 +38,7 @@ async fn no_column_of_any_table_and_no_event_holds_address_name_or_password_in_t
     app.register_user(EMAIL, PASSWORD, NAME).await.unwrap();
     let registered = app.events::<contract::identity::v1::UserRegistered>().await.remove(0);
     let token = app.issue_verification_token(&registered.user_id).await.unwrap();
-    app.verify_email(&token).await.unwrap();
+    app.verify_email(&token, PASSWORD).await.unwrap();
     assert!(app.create_session(EMAIL, "wrong password").await.is_err());
     let person = app.sign_in(EMAIL).await;
     let owner = app.founded(&app.person("ana").await, "acme").await;

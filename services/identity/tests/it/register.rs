@@ -1,10 +1,11 @@
 use std::time::Duration;
 
-use contract::identity::v1::{IssueVerificationTokenRequest, RegisterUserResponse};
+use contract::identity::v1::{IssueVerificationTokenRequest, RegisterUserResponse, VerifyEmailRequest};
 use contract::identity::v1::{RegistrationRepeated, UserRegistered, UserState, UserVerified, account_service_client::AccountServiceClient};
 use testkit::{App, assert_fault, fault::violated_fields};
+use tonic::{Request, Status};
 
-use crate::verbs::{Acts, Door, PASSWORD, address, identity};
+use crate::verbs::{Acts, Door, PASSWORD, address, identity, identity_with, slow};
 
 /// Accounts as they lie in the table.
 async fn accounts(app: &App) -> i64 {
@@ -17,7 +18,7 @@ async fn an_account_waits_for_its_address_to_be_proved_and_can_then_sign_in() {
     let ana = app.pending("ana").await;
     assert_fault!(app.create_session(&address("ana"), PASSWORD).await, Unauthenticated, "SIGN_IN_REFUSED");
     let token = app.issue_verification_token(&ana.to_string()).await.unwrap();
-    assert_eq!(app.verify_email(&token).await.unwrap(), ana.to_string());
+    assert_eq!(app.verify_email(&token, PASSWORD).await.unwrap(), ana.to_string());
     let user = app.sign_in(&address("ana")).await.get_user("").await.unwrap();
     assert_eq!((user.state(), user.email.as_str(), user.display_name.as_str()), (UserState::Active, "ana@example.com", "ana"));
     let nowhere = "00000000-0000-0000-0000-000000000000";
@@ -45,15 +46,65 @@ async fn a_known_address_gets_the_same_answer_and_changes_nothing() {
     assert_eq!(repeated[0], repeated[1], "spellings of one address are one");
 }
 
+/// A registration of ana's address: the user, and the token that goes to her mailbox.
+async fn registration(app: &App, password: &str, name: &str) -> (String, String) {
+    app.register_user("ana@example.com", password, name).await.unwrap();
+    let user_id = app.events::<UserRegistered>().await.pop().unwrap().user_id;
+    let token = app.issue_verification_token(&user_id).await.unwrap();
+    (user_id, token)
+}
+
 #[tokio::test]
-async fn an_address_that_registers_twice_at_once_has_one_account() {
+async fn who_registers_somebody_elses_address_waits_in_vain_for_the_owner_to_prove_it() {
     let app = identity().await;
-    let tries = (0..8).map(|_| app.register_user("ana@example.com", PASSWORD, "Ana"));
-    for answer in futures::future::join_all(tries).await {
-        answer.unwrap();
+    let (_, eves) = registration(&app, "the password of eve", "Eve").await;
+    // The owner follows the link that eve caused, and enters what she takes for her password.
+    assert_fault!(app.verify_email(&eves, PASSWORD).await, InvalidArgument, "VERIFICATION_TOKEN_INVALID");
+    let (ana, anas) = registration(&app, PASSWORD, "Ana").await;
+    assert_fault!(app.verify_email(&anas, "the password of eve").await, InvalidArgument, "VERIFICATION_TOKEN_INVALID");
+    assert_eq!(app.verify_email(&anas, PASSWORD).await.unwrap(), ana);
+    assert_fault!(app.create_session("ana@example.com", "the password of eve").await, Unauthenticated, "SIGN_IN_REFUSED");
+    assert_eq!(app.sign_in("ana@example.com").await.get_user("").await.unwrap().display_name, "Ana");
+    // The address has its owner now: nobody else's registration becomes good any more.
+    assert_fault!(app.verify_email(&eves, "the password of eve").await, InvalidArgument, "VERIFICATION_TOKEN_INVALID");
+}
+
+#[tokio::test]
+async fn of_registrations_of_one_address_that_are_proved_at_once_one_becomes_the_account() {
+    let app = identity().await;
+    let mut tokens = Vec::new();
+    for number in 0..8 {
+        tokens.push(registration(&app, &format!("{PASSWORD} {number}"), "Ana").await.1);
     }
-    assert_eq!((accounts(&app).await, app.events::<UserRegistered>().await.len()), (1, 1));
-    assert_eq!(app.events::<RegistrationRepeated>().await.len(), 7);
+    let proofs = tokens.iter().enumerate().map(async |(number, token)| app.verify_email(token, &format!("{PASSWORD} {number}")).await);
+    let (good, refused): (Vec<_>, Vec<_>) = futures::future::join_all(proofs).await.into_iter().partition(Result::is_ok);
+    assert_eq!((good.len(), refused.len()), (1, 7));
+    for answer in refused {
+        assert_fault!(answer, InvalidArgument, "VERIFICATION_TOKEN_INVALID");
+    }
+    let active = "SELECT count(*) FROM identity.user_account WHERE state = 2";
+    assert_eq!(sqlx::query_scalar::<_, i64>(active).fetch_one(&mut app.sql().await).await.unwrap(), 1);
+    assert_eq!(app.events::<UserVerified>().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_proof_that_is_refused_costs_a_hash_whatever_is_wrong_and_a_forged_token_none() {
+    let app = identity_with(slow()).await;
+    let (_, good) = registration(&app, PASSWORD, "Ana").await;
+    let (_, other) = registration(&app, PASSWORD, "Ana").await;
+    app.verify_email(&good, PASSWORD).await.unwrap();
+    // Neither call has the time for a hash, so each that wants one is sent away; a used token and one of an address that is taken want one.
+    for token in [&good, &other] {
+        assert_fault!(hurried(&app, token).await, ResourceExhausted, "HASHING_OVERLOADED");
+    }
+    assert_fault!(hurried(&app, "mvt1_forged").await, InvalidArgument, "VERIFICATION_TOKEN_INVALID");
+}
+
+/// A proof in less time than a hash of [`slow`] takes.
+async fn hurried(app: &App, token: &str) -> Result<(), Status> {
+    let mut request = Request::new(VerifyEmailRequest { verification_token: token.to_owned(), password: PASSWORD.to_owned() });
+    request.set_timeout(Duration::from_millis(350));
+    AccountServiceClient::new(app.anonymous().channel()).verify_email(request).await.map(drop)
 }
 
 #[tokio::test]
@@ -76,8 +127,8 @@ async fn a_verification_token_works_once() {
     let ana = app.pending("ana").await.to_string();
     let (token, again) = (app.issue_verification_token(&ana).await.unwrap(), app.issue_verification_token(&ana).await.unwrap());
     assert_eq!(token, again, "issuing stores nothing and voids nothing");
-    app.verify_email(&token).await.unwrap();
-    assert_fault!(app.verify_email(&token).await, InvalidArgument, "VERIFICATION_TOKEN_INVALID");
+    app.verify_email(&token, PASSWORD).await.unwrap();
+    assert_fault!(app.verify_email(&token, PASSWORD).await, InvalidArgument, "VERIFICATION_TOKEN_INVALID");
     assert_fault!(app.issue_verification_token(&ana).await, NotFound, "USER_NOT_FOUND");
     assert_eq!(app.events::<UserVerified>().await.len(), 1);
 }
@@ -87,7 +138,7 @@ async fn a_verification_token_that_is_used_twice_at_once_works_once() {
     let app = identity().await;
     let ana = app.pending("ana").await.to_string();
     let token = app.issue_verification_token(&ana).await.unwrap();
-    let answers = futures::future::join_all((0..8).map(|_| app.verify_email(&token))).await;
+    let answers = futures::future::join_all((0..8).map(|_| app.verify_email(&token, PASSWORD))).await;
     let (good, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     assert_eq!((good.len(), refused.len()), (1, 7));
     for answer in refused {
@@ -104,10 +155,10 @@ async fn a_tampered_verification_token_is_none() {
         let mut bytes = token.clone().into_bytes();
         bytes[at] ^= 1;
         let flipped = String::from_utf8(bytes).unwrap();
-        assert_fault!(app.verify_email(&flipped).await, InvalidArgument, "VERIFICATION_TOKEN_INVALID");
+        assert_fault!(app.verify_email(&flipped, PASSWORD).await, InvalidArgument, "VERIFICATION_TOKEN_INVALID");
     }
-    assert_fault!(app.verify_email(&token[..token.len() - 1]).await, InvalidArgument, "VERIFICATION_TOKEN_INVALID");
-    app.verify_email(&token).await.unwrap();
+    assert_fault!(app.verify_email(&token[..token.len() - 1], PASSWORD).await, InvalidArgument, "VERIFICATION_TOKEN_INVALID");
+    app.verify_email(&token, PASSWORD).await.unwrap();
 }
 
 #[tokio::test]
@@ -117,11 +168,11 @@ async fn a_verification_token_is_good_for_a_day() {
     let for_ana = app.issue_verification_token(&ana.to_string()).await.unwrap();
     let for_ben = app.issue_verification_token(&ben.to_string()).await.unwrap();
     app.clock().advance(Duration::from_hours(24) - Duration::from_secs(1));
-    app.verify_email(&for_ana).await.unwrap();
+    app.verify_email(&for_ana, PASSWORD).await.unwrap();
     app.clock().advance(Duration::from_secs(1));
-    assert_fault!(app.verify_email(&for_ben).await, InvalidArgument, "VERIFICATION_TOKEN_INVALID");
+    assert_fault!(app.verify_email(&for_ben, PASSWORD).await, InvalidArgument, "VERIFICATION_TOKEN_INVALID");
     let fresh = app.issue_verification_token(&ben.to_string()).await.unwrap();
-    app.verify_email(&fresh).await.unwrap();
+    app.verify_email(&fresh, PASSWORD).await.unwrap();
 }
 
 #[tokio::test]
