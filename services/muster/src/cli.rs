@@ -48,6 +48,9 @@ enum Command {
     Config(ConfigCommand),
     /// Measure the figures, each beside the floor of the same run.
     Bench(bench::Arguments),
+    /// Serve an empty RPC, for `bench`.
+    #[command(hide = true)]
+    BenchServer(bench::EmptyArguments),
     /// Look into event logs and dead letters.
     Events {
         #[command(flatten)]
@@ -129,7 +132,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
                 say(config::show(&config).trim_end());
                 Ok(())
             }
-            Command::Bench(arguments) => bench::run(arguments, config).await,
+            Command::Bench(arguments) => bench::run(arguments, &config).await,
+            Command::BenchServer(arguments) => {
+                let telemetry = telemetry::init(&config.telemetry, "bench")?;
+                bench::serve_empty(arguments, &config, background(&telemetry)?).await
+            }
             Command::Events { target, command } => events::run(&config, target, command).await,
         }
     })

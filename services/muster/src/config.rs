@@ -76,16 +76,6 @@ impl Config {
         ]
     }
 
-    /// The ports of every service, to be changed: a run of its own takes free ones.
-    pub(crate) fn ports_mut(&mut self) -> [(&mut u16, &mut u16); 4] {
-        [
-            (&mut self.identity.port, &mut self.identity.admin_port),
-            (&mut self.authorization.port, &mut self.authorization.admin_port),
-            (&mut self.tasks.port, &mut self.tasks.admin_port),
-            (&mut self.audit.port, &mut self.audit.admin_port),
-        ]
-    }
-
     /// Where the admin port of every service is, as this configuration has it.
     pub fn admin_addresses(&self) -> Vec<(&'static str, String)> {
         let addresses = [self.identity.address, self.authorization.address, self.tasks.address, self.audit.address];

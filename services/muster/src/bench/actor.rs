@@ -12,14 +12,6 @@ use tonic::{Request, transport::Channel};
 
 use crate::seed;
 
-/// Plain channels to the services, as any client has them.
-#[derive(Clone)]
-pub(super) struct Channels {
-    pub(super) identity: Channel,
-    pub(super) authorization: Channel,
-    pub(super) tasks: Channel,
-}
-
 /// Who calls in a run.
 #[derive(Clone)]
 pub(super) struct Actor {
@@ -47,29 +39,27 @@ pub(super) async fn sign_in(identity: &Channel) -> anyhow::Result<(String, Strin
 
 impl Actor {
     /// Makes an organization, a workspace and `products` products, and waits until its role is in force in tasks.
-    pub(super) async fn prepare(channels: &Channels, products: usize) -> anyhow::Result<Actor> {
-        let (_, user_id, outside) = sign_in(&channels.identity).await?;
+    pub(super) async fn prepare(identity: &Channel, tasks: &Channel, products: usize) -> anyhow::Result<Actor> {
+        let (_, user_id, outside) = sign_in(identity).await?;
         let organization = CreateOrganizationRequest { slug: "bench".into(), display_name: "Bench".into(), ..Default::default() };
-        let organization = OrganizationServiceClient::new(channels.identity.clone())
-            .create_organization(signed(organization, &outside)?)
-            .await?
-            .into_inner();
+        let organization =
+            OrganizationServiceClient::new(identity.clone()).create_organization(signed(organization, &outside)?).await?.into_inner();
         let organization_id = organization.organization.unwrap_or_default().organization_id;
-        let authorization = switch(channels, &outside, &organization_id).await?;
+        let authorization = switch(identity, &outside, &organization_id).await?;
         let workspace = CreateWorkspaceRequest { slug: "bench".into(), display_name: "Bench".into(), ..Default::default() };
         let workspace =
-            WorkspaceServiceClient::new(channels.identity.clone()).create_workspace(signed(workspace, &authorization)?).await?.into_inner();
+            WorkspaceServiceClient::new(identity.clone()).create_workspace(signed(workspace, &authorization)?).await?.into_inner();
         let workspace_id = workspace.workspace.unwrap_or_default().workspace_id;
         let mut actor = Actor { authorization, user_id, organization_id, workspace_id, products: Vec::new() };
         for number in 0..products {
-            actor.products.push(actor.product(channels, number).await?);
+            actor.products.push(actor.product(tasks, number).await?);
         }
         Ok(actor)
     }
 
     /// Creates a product, again for a few seconds while the workspace is on its way to tasks.
-    async fn product(&self, channels: &Channels, number: usize) -> anyhow::Result<String> {
-        let mut client = ProductServiceClient::new(channels.tasks.clone());
+    async fn product(&self, tasks: &Channel, number: usize) -> anyhow::Result<String> {
+        let mut client = ProductServiceClient::new(tasks.clone());
         let mut backoff = runtime::Backoff::new(std::time::Duration::from_millis(20), std::time::Duration::from_millis(500));
         loop {
             let request = CreateProductRequest {
@@ -87,8 +77,8 @@ impl Actor {
     }
 }
 
-async fn switch(channels: &Channels, outside: &str, organization_id: &str) -> anyhow::Result<String> {
+async fn switch(identity: &Channel, outside: &str, organization_id: &str) -> anyhow::Result<String> {
     let request = SwitchContextRequest { organization_id: organization_id.to_owned(), ..Default::default() };
-    let answer = SessionServiceClient::new(channels.identity.clone()).switch_context(signed(request, outside)?).await?.into_inner();
+    let answer = SessionServiceClient::new(identity.clone()).switch_context(signed(request, outside)?).await?.into_inner();
     Ok(format!("Bearer {}", answer.access_token))
 }

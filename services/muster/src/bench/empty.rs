@@ -1,9 +1,12 @@
 //! T: an empty RPC through the whole stack (limits, deadline, authentication, validation, permission, span, metrics, log), and beside it the
-//! same handler on bare tonic.
+//! same handler on bare tonic; each in a process of its own.
 
 use std::net::SocketAddr;
 
+use anyhow::Context;
+
 use authz::Authorizer;
+use clap::{Args, ValueEnum};
 use contract::{
     audit::v1::{
         AuditEvent, GetEventRequest, GetEventResponse, ListEventsRequest, ListEventsResponse,
@@ -14,17 +17,18 @@ use contract::{
     identity::v1::{GetJsonWebKeySetRequest, key_service_client::KeyServiceClient},
 };
 use rpc::{
-    authn::{KeySet, PeerKeys, Revocations, Verifier},
-    client::Channel,
+    authn::{KeySet, Revocations, Verifier},
     health::HealthHandle,
     server::{Limits, Server},
 };
 use runtime::{
-    Clock, Ids, Tasks,
+    Clock, Ids, Shutdown, Tasks,
     feed::{Feed, Options},
 };
 use tokio::net::TcpListener;
 use tonic::{Request, Response, Status, service::Routes, transport::server::TcpIncoming};
+
+use crate::{config::Config, keys};
 
 /// Answers nothing: with the first line of every handler, or without.
 #[derive(Debug, Clone, Copy)]
@@ -46,57 +50,79 @@ impl AuditService for Empty {
     }
 }
 
-/// The way to the services that say whose tokens are good and what they may do.
-pub(super) struct Authorities {
-    pub(super) identity: Channel,
-    pub(super) authorization: Channel,
-    pub(super) peers: PeerKeys,
+/// A server that does nothing, for `muster bench` to call.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Arguments {
+    /// What stands before the handler.
+    kind: Kind,
+    /// The address to listen on.
+    address: SocketAddr,
 }
 
-/// Serves the empty handler through the whole stack; its background work ends with `tasks`.
-pub(super) async fn on_the_stack(authorities: &Authorities, tasks: &Tasks) -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    /// The suite's whole stack.
+    Stack,
+    /// Nothing but tonic.
+    Bare,
+}
+
+/// Serves the empty handler until `shutdown`.
+///
+/// # Errors
+/// The address is taken; for the whole stack also: keys are missing, or the services that say who may call don't answer.
+pub(crate) async fn serve(arguments: Arguments, config: &Config, shutdown: Shutdown) -> anyhow::Result<()> {
+    match arguments.kind {
+        Kind::Stack => on_the_stack(arguments.address, config, shutdown).await,
+        Kind::Bare => on_bare_tonic(arguments.address, shutdown).await,
+    }
+}
+
+async fn on_the_stack(address: SocketAddr, config: &Config, shutdown: Shutdown) -> anyhow::Result<()> {
+    let peers = keys::operator(&config.suite.key_directory)?;
+    let channel = |service: &'static str| {
+        let address = config.suite.peers.get(service).with_context(|| format!("suite.peers has no {service}"))?;
+        anyhow::Ok(rpc::client::channel(service, address, &peers)?)
+    };
     let keys = KeySet::new();
-    let set = KeyServiceClient::new(authorities.identity.clone()).get_json_web_key_set(GetJsonWebKeySetRequest {}).await?.into_inner();
-    keys.install(&set.json_web_key_set)?;
+    let mut authority = KeyServiceClient::new(channel("identity")?);
+    keys.install(&authority.get_json_web_key_set(GetJsonWebKeySetRequest {}).await?.into_inner().json_web_key_set)?;
     let revocations = Revocations::new(Clock::system());
     revocations.install(&[]);
-    let authorizer = Authorizer::new();
-    let client = ReplicationServiceClient::new(authorities.authorization.clone());
+    let (authorizer, tasks) = (Authorizer::new(), Tasks::new("bench", shutdown.clone()));
+    let replication = ReplicationServiceClient::new(channel("authorization")?);
     let feed = Feed::new("bench", "authorization", Options::default());
-    tasks.spawn("permissions", authz::replicate(feed, authorizer.clone(), client, tasks.shutdown().clone()));
+    tasks.spawn("permissions", authz::replicate(feed, authorizer.clone(), replication, shutdown.clone()));
     authorizer.ready().await;
+    let health = HealthHandle::new();
+    health.set_serving(true);
     let server = Server {
         service: "bench",
-        listener,
+        // Bound at last: whoever can connect can call.
+        listener: TcpListener::bind(address).await?,
         admin_listener: None,
         routes: Routes::new(AuditServiceServer::new(Empty { opens: true })),
         services: vec!["muster.audit.v1.AuditService"],
         admin_routes: Routes::default(),
         admin_services: Vec::new(),
         request_limits: &[],
-        health: HealthHandle::new(),
-        verifier: Verifier::new(keys, revocations, authorities.peers.clone(), Clock::system()),
+        health,
+        verifier: Verifier::new(keys, revocations, peers, Clock::system()),
         authorizer,
         metrics: None,
         ids: Ids::system(),
         limits: Limits::default(),
     };
-    tasks.spawn("empty", rpc::server::serve(server, tasks.shutdown().clone()));
-    Ok(address)
+    rpc::server::serve(server, shutdown).await;
+    Ok(())
 }
 
-/// Serves the empty handler on bare tonic.
 #[expect(clippy::disallowed_methods, reason = "the floor: tonic without any of our layers")]
-pub(super) async fn on_bare_tonic(tasks: &Tasks) -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+async fn on_bare_tonic(address: SocketAddr, shutdown: Shutdown) -> anyhow::Result<()> {
+    let incoming = TcpIncoming::bind(address).map_err(|error| anyhow::anyhow!("{error}"))?.with_nodelay(Some(true));
     let server = tonic::transport::Server::builder().add_service(AuditServiceServer::new(Empty { opens: false }));
-    let shutdown = tasks.shutdown().clone();
-    tasks.spawn("bare", async move { server.serve_with_incoming_shutdown(incoming, async move { shutdown.requested().await }).await });
-    Ok(address)
+    server.serve_with_incoming_shutdown(incoming, async move { shutdown.requested().await }).await?;
+    Ok(())
 }
 
 /// Calls the empty handler once.

@@ -1,9 +1,6 @@
 //! Load: many calls in flight for a while, and what came of them.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// What came of a run.
 #[derive(Debug, Clone)]
@@ -14,8 +11,8 @@ pub(super) struct Outcome {
     pub(super) p50: Duration,
     /// The time that one call in a hundred exceeds.
     pub(super) p99: Duration,
-    /// CPU time of this process, user and system, per successful call.
-    pub(super) cpu: Duration,
+    /// Successful calls.
+    pub(super) calls: u32,
 }
 
 /// Keeps `in_flight` calls going for `duration`: each place calls `call` with its number, and again as soon as it is answered.
@@ -26,27 +23,24 @@ pub(super) async fn keep<F>(in_flight: usize, duration: Duration, call: F) -> an
 where
     F: AsyncFn(usize) -> anyhow::Result<()>,
 {
-    let (began, cpu) = (Instant::now(), cpu_time());
-    let done = AtomicU64::new(0);
+    let began = Instant::now();
     let places = (0..in_flight).map(async |place| {
         let mut times = Vec::new();
         while began.elapsed() < duration {
             let asked = Instant::now();
             call(place).await?;
             times.push(asked.elapsed());
-            done.fetch_add(1, Ordering::Relaxed);
         }
         anyhow::Ok(times)
     });
     let mut times: Vec<Duration> = futures::future::try_join_all(places).await?.into_iter().flatten().collect();
     anyhow::ensure!(!times.is_empty(), "no call was answered");
     times.sort();
-    let count = done.load(Ordering::Relaxed);
     Ok(Outcome {
-        per_second: count as f64 / began.elapsed().as_secs_f64(),
+        per_second: times.len() as f64 / began.elapsed().as_secs_f64(),
         p50: percentile(&times, 50),
         p99: percentile(&times, 99),
-        cpu: (cpu_time().saturating_sub(cpu)) / u32::try_from(count).unwrap_or(u32::MAX).max(1),
+        calls: u32::try_from(times.len())?,
     })
 }
 
@@ -59,14 +53,6 @@ pub(super) fn percentile(times: &[Duration], percent: usize) -> Duration {
 pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-/// CPU time of this process so far, user and system: fields 14 and 15 of `/proc/self/stat`, in ticks of 10 ms.
-fn cpu_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    Duration::from_millis(ticks * 10)
 }
 
 #[cfg(test)]

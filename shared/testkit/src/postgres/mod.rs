@@ -1,6 +1,6 @@
 //! One PostgreSQL for all tests of a process, and a database of its own for each test.
 //!
-//! A database is a copy of a template that was migrated once. Copies are made ahead, so that a test seldom waits for one (`examples/figures.rs`
+//! A database is a copy of a template that was migrated once. Copies are made ahead, so that a test seldom waits for one (`examples/waits.rs`
 //! measures it). Server and copies belong to a thread of their own: the runtime of the test that came first ends with that test.
 
 mod thread;

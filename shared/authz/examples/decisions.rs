@@ -1,4 +1,4 @@
-//! Prints what a decision and a delta cost: `cargo run --release -p authz --example figures`.
+//! Prints what a decision and a delta cost: `cargo run --release -p authz --example decisions`.
 //!
 //! 10,000 organizations with 10 workspaces and 30 users each: 300,000 users with a role in the organization or in some workspaces.
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]

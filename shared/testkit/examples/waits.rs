@@ -1,4 +1,4 @@
-//! How long a test waits for its database and for its service: `cargo run --release -p testkit --example figures`.
+//! How long a test waits for its database and for its service: `cargo run --release -p testkit --example waits`.
 #![expect(clippy::print_stdout, reason = "figures for a person")]
 
 use std::time::{Duration, Instant};

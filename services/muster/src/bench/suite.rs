@@ -1,0 +1,152 @@
+//! The suite as production runs it: processes of `muster serve`, with their logs on, on servers and a database of the bench's own.
+//!
+//! Deliberately absent: figures. Here stands only what they are measured on.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::PathBuf,
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::Context;
+use contract::grpc::health::v1::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+use devstack::{Options, Stack};
+use runtime::config::Secret;
+use tonic::transport::{Channel, Endpoint};
+
+use super::process::Process;
+use crate::{config::Config, keys, migrate, seed, serve::SERVICES};
+
+/// How long a process may take to become ready before the bench gives up.
+const READY_AT_MOST: Duration = Duration::from_secs(60);
+
+/// Servers, keys, a migrated database and free ports; the processes are the figures' to start.
+pub(super) struct Suite {
+    stack: Stack,
+    ports: BTreeMap<&'static str, (u16, u16)>,
+    environment: Vec<(String, String)>,
+}
+
+impl Suite {
+    /// With fsync on.
+    pub(super) async fn new(config: &Config) -> anyhow::Result<Suite> {
+        let stack = Stack::start(Options { durable: true, redis: false, ..Options::temporary() }).await?;
+        let mut database = config.database.clone();
+        database.url = Secret::from(stack.postgres_url("postgres", "muster").as_str());
+        keys::make(&stack.dir().join("keys"))?;
+        migrate::create_database(&Secret::from(stack.postgres_url("postgres", "postgres").as_str()), "muster").await?;
+        migrate::bootstrap(&database.url, &database).await?;
+        migrate::up(&database, &[]).await?;
+        let ports = free_ports()?;
+        let environment = environment(&stack, &ports);
+        Ok(Suite { stack, ports, environment })
+    }
+
+    /// Starts `muster` with `arguments`, its log in a file.
+    ///
+    /// # Errors
+    /// The process can't be started.
+    pub(super) fn start(&self, arguments: &[&str]) -> anyhow::Result<Process> {
+        let log = File::create(self.stack.dir().join(format!("{}.log", arguments.join("-").replace(['/', ':'], "_"))))?;
+        // So that no process outlives the bench, however that ends.
+        let mut command = std::process::Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(std::env::current_exe()?).args(arguments).envs(self.environment.iter().cloned());
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        Process::spawn(command).with_context(|| arguments.join(" "))
+    }
+
+    /// Waits until `service` takes calls.
+    ///
+    /// # Errors
+    /// It doesn't, in a minute.
+    pub(super) async fn ready(&self, service: &str) -> anyhow::Result<()> {
+        serving(self.address(service)?).await.with_context(|| format!("{service} does not become ready"))
+    }
+
+    /// Where `service` listens.
+    ///
+    /// # Errors
+    /// There is no such service.
+    pub(super) fn address(&self, service: &str) -> anyhow::Result<SocketAddr> {
+        let (port, _) = self.ports.get(service).context("a service of the suite")?;
+        Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, *port)))
+    }
+
+    /// A plain channel to `service`, as any client has it.
+    ///
+    /// # Errors
+    /// There is no such service.
+    pub(super) fn channel(&self, service: &str) -> anyhow::Result<Channel> {
+        channel(self.address(service)?)
+    }
+
+    /// Registers the people of a development suite.
+    ///
+    /// # Errors
+    /// The first RPC that is refused.
+    pub(super) async fn seed(&self) -> anyhow::Result<()> {
+        let operator = keys::operator(&self.stack.dir().join("keys"))?;
+        let identity = rpc::client::channel(identity::NAME, &format!("http://{}", self.address(identity::NAME)?), &operator)?;
+        seed::people(identity, seed::ADMIN).await
+    }
+
+    /// The database, for its superuser.
+    pub(super) fn database_url(&self) -> String {
+        self.stack.postgres_url("postgres", "muster")
+    }
+
+    /// Ends the servers.
+    pub(super) async fn stop(self) {
+        self.stack.stop().await;
+    }
+}
+
+/// A plain channel to `address`.
+pub(super) fn channel(address: SocketAddr) -> anyhow::Result<Channel> {
+    Ok(Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true).connect_lazy())
+}
+
+/// Waits until the server at `address` says that it serves.
+pub(super) async fn serving(address: SocketAddr) -> anyhow::Result<()> {
+    let asking = async {
+        loop {
+            let answer = HealthClient::new(channel(address)?).check(HealthCheckRequest::default()).await;
+            if answer.is_ok_and(|answer| answer.into_inner().status() == ServingStatus::Serving) {
+                return anyhow::Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(READY_AT_MOST, asking).await?
+}
+
+/// A port that nobody listens on.
+pub(super) fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+fn free_ports() -> anyhow::Result<BTreeMap<&'static str, (u16, u16)>> {
+    SERVICES.into_iter().map(|service| Ok((service, (free_port()?, free_port()?)))).collect()
+}
+
+/// The settings of every process, as an operator would set them.
+fn environment(stack: &Stack, ports: &BTreeMap<&'static str, (u16, u16)>) -> Vec<(String, String)> {
+    let keys: PathBuf = stack.dir().join("keys");
+    let mut settings = vec![
+        ("DATABASE__URL".to_owned(), stack.postgres_url("postgres", "muster")),
+        ("NATS__URL".to_owned(), stack.nats_url()),
+        ("SUITE__KEY_DIRECTORY".to_owned(), keys.display().to_string()),
+        ("IDENTITY__FIRST_ADMIN__EMAIL".to_owned(), seed::ADMIN.to_owned()),
+        ("IDENTITY__FIRST_ADMIN__PASSWORD".to_owned(), seed::PASSWORD.to_owned()),
+    ];
+    for (service, (port, admin_port)) in ports {
+        let section = service.to_uppercase();
+        settings.push((format!("{section}__PORT"), port.to_string()));
+        settings.push((format!("{section}__ADMIN_PORT"), admin_port.to_string()));
+        settings.push((format!("SUITE__PEERS__{section}"), format!("http://127.0.0.1:{port}")));
+    }
+    settings.into_iter().map(|(key, value)| (format!("MUSTER__{key}"), value)).collect()
+}
