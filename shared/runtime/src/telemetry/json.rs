@@ -4,11 +4,13 @@
 //! `action`, `resource`, `outcome`, `request_id` come as fields of the spans and events that shared/rpc makes. An inner field wins over an
 //! outer one of the same name.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
 use std::io::Write;
 
 use opentelemetry::trace::TraceContextExt;
-use serde_json::{Map, Value};
+use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -16,7 +18,7 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::{Context, Layer};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use super::redact;
 use crate::Clock;
@@ -33,30 +35,58 @@ impl JsonLog {
         Self { process, clock: Clock::system(), writer }
     }
 
-    fn line(&self, event: &Event<'_>, around: Map<String, Value>) -> Map<String, Value> {
+    /// Writes `event` with the fields of `spans`, the innermost first, into `line`.
+    fn write<'a, S>(&self, line: &mut Vec<u8>, event: &Event<'_>, spans: impl Iterator<Item = SpanRef<'a, S>>)
+    where
+        S: for<'b> LookupSpan<'b> + 'a,
+    {
         let mut own = Fields::default();
         event.record(&mut own);
+        line.push(b'{');
+        put(line, "time", &self.clock.now().format(&Rfc3339).unwrap_or_default());
+        put(line, "level", event.metadata().level().as_str());
+        put(line, "process", self.process);
         // What came by the `log` crate carries its target as a field.
-        let target = own.0.remove("log.target").unwrap_or_else(|| event.metadata().target().into());
-        own.0.retain(|name, _| !name.starts_with("log."));
-        let mut line = Map::new();
-        line.insert("time".to_owned(), self.clock.now().format(&Rfc3339).unwrap_or_default().into());
-        line.insert("level".to_owned(), event.metadata().level().as_str().into());
-        line.insert("process".to_owned(), self.process.into());
-        line.insert("target".to_owned(), target);
-        line.insert("message".to_owned(), own.0.remove("message").unwrap_or_default());
+        match own.get("log.target") {
+            Some(target) => put_json(line, "target", target),
+            None => put(line, "target", event.metadata().target()),
+        }
+        put_json(line, "message", own.get("message").unwrap_or("null"));
         let context = opentelemetry::Context::current();
         let span = context.span();
         if span.span_context().is_valid() {
-            line.insert("trace_id".to_owned(), span.span_context().trace_id().to_string().into());
-            line.insert("span_id".to_owned(), span.span_context().span_id().to_string().into());
+            put(line, "trace_id", &span.span_context().trace_id().to_string());
+            put(line, "span_id", &span.span_context().span_id().to_string());
         }
-        for (name, value) in around.into_iter().chain(own.0) {
-            let name = if FIXED.contains(&name.as_str()) { format!("field.{name}") } else { name };
-            line.insert(name, value);
+        let mut written = Vec::with_capacity(16);
+        own.0.retain(|(name, _)| *name != "message" && !name.starts_with("log."));
+        own.put_all(line, &mut written);
+        for span in spans {
+            if let Some(fields) = span.extensions().get::<Fields>() {
+                fields.put_all(line, &mut written);
+            }
         }
-        line
+        line.extend_from_slice(b"}\n");
     }
+}
+
+/// Adds a text under `name` to the object that `line` ends in.
+fn put(line: &mut Vec<u8>, name: &str, text: &str) {
+    put_json(line, name, &json(text));
+}
+
+/// As [`put`], for a value that is JSON already.
+fn put_json(line: &mut Vec<u8>, name: &str, json: &str) {
+    if line.last() != Some(&b'{') {
+        line.push(b',');
+    }
+    for part in ["\"", name, "\":", json] {
+        line.extend_from_slice(part.as_bytes());
+    }
+}
+
+fn json(value: &(impl Serialize + ?Sized)) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 /// What a field can't replace.
@@ -83,52 +113,79 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut around = Map::new();
-        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
-            if let Some(fields) = span.extensions().get::<Fields>() {
-                around.extend(fields.0.clone());
-            }
-        }
-        let mut line = serde_json::to_vec(&self.line(event, around)).unwrap_or_default();
-        line.push(b'\n');
+        // Taken, not borrowed: what a field's Debug does may log, too.
+        let mut line = LINE.take();
+        self.write(&mut line, event, context.event_scope(event).into_iter().flatten());
         // A log that can't be written has nowhere to say so.
         let _ = self.writer.make_writer_for(event.metadata()).write_all(&line);
+        line.clear();
+        LINE.set(line);
     }
 }
 
-/// The fields of one span or event, redacted.
+thread_local! {
+    /// The line that a thread writes; kept, because every call writes one.
+    static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// Which of the field names that a thread met are not written: the names are those of the source, so they are few.
+    static SECRET: RefCell<HashMap<&'static str, bool>> = RefCell::default();
+}
+
+/// The fields of one span or event, redacted: names, and values as JSON.
 #[derive(Debug, Default)]
-struct Fields(Map<String, Value>);
+struct Fields(Vec<(&'static str, String)>);
 
 impl Fields {
-    fn set(&mut self, field: &Field, value: impl Into<Value>) {
-        let value = if redact::is_secret_name(field.name()) { redact::REDACTED.into() } else { value.into() };
-        self.0.insert(field.name().to_owned(), value);
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(other, _)| *other == name).map(|(_, value)| value.as_str())
+    }
+
+    fn set(&mut self, field: &Field, value: &(impl Serialize + ?Sized)) {
+        let name = field.name();
+        let secret = SECRET.with_borrow_mut(|known| *known.entry(name).or_insert_with(|| redact::is_secret_name(name)));
+        let value = if secret { json(redact::REDACTED) } else { json(value) };
+        match self.0.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name, value)),
+        }
+    }
+
+    /// Adds to `line` what is not `written` yet.
+    fn put_all(&self, line: &mut Vec<u8>, written: &mut Vec<&'static str>) {
+        for (name, value) in &self.0 {
+            if written.contains(name) {
+                continue;
+            }
+            written.push(name);
+            match FIXED.contains(name) {
+                true => put_json(line, &format!("field.{name}"), value),
+                false => put_json(line, name, value),
+            }
+        }
     }
 }
 
 impl Visit for Fields {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.set(field, value);
+        self.set(field, &value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.set(field, value);
+        self.set(field, &value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.set(field, value);
+        self.set(field, &value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.set(field, value);
+        self.set(field, &value);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.set(field, redact::text(value).into_owned());
+        self.set(field, &redact::text(value));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.set(field, redact::text(&format!("{value:?}")).into_owned());
+        self.set(field, &redact::text(&format!("{value:?}")));
     }
 }
