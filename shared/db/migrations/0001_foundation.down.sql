@@ -11,7 +11,7 @@ DROP FUNCTION :schema.mark_service(text, text, text);
 DROP FUNCTION :schema.mark_user(text, text, text, text, text);
 DROP FUNCTION :schema.mark_workspace(text, text, text, text);
 DROP FUNCTION :schema.mark_tenant(text, text, text, text);
-DROP FUNCTION :schema.mark_floor(text, text);
+DROP FUNCTION :schema.mark_floor(text, text, text);
 DROP FUNCTION :schema.mark_privileges(text, text, text, text);
 DROP FUNCTION :schema.in_system_scope();
 DROP FUNCTION :schema.reaches_workspace(uuid);

@@ -18,7 +18,7 @@ CREATE FUNCTION :schema.workspaces() RETURNS uuid[] LANGUAGE sql STABLE PARALLEL
                 ELSE string_to_array(nullif(current_setting('muster.workspaces', true), ''), ',')::uuid[] END;
 CREATE FUNCTION :schema.reaches_workspace(workspace uuid) RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE
     RETURN :schema.every_workspace() OR coalesce(workspace = ANY (:schema.workspaces()), false);
--- Whether a call of scope SYSTEM runs, which system admins alone may make. For the exception of a table that such a call lists across tenants.
+-- Whether a call of scope SYSTEM runs, which system admins alone may make. For the exception of a table that such a call reads across tenants.
 CREATE FUNCTION :schema.in_system_scope() RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE
     RETURN coalesce(current_setting('muster.system', true) = 'on', false);
 GRANT EXECUTE ON FUNCTION :schema.tenant(), :schema.current_user_id(), :schema.every_workspace(), :schema.workspaces(),
@@ -36,22 +36,30 @@ BEGIN
     EXECUTE format('COMMENT ON TABLE :schema.%I IS %L', name, class || ': ' || why);
 END $mark$;
 
-CREATE FUNCTION :schema.mark_floor(name text, floor text) RETURNS void LANGUAGE plpgsql AS $mark$
+-- `reads` is never less than `writes`; where they are the same, so is their policy.
+CREATE FUNCTION :schema.mark_floor(name text, reads text, writes text) RETURNS void LANGUAGE plpgsql AS $mark$
 BEGIN
     EXECUTE format('ALTER TABLE :schema.%I ENABLE ROW LEVEL SECURITY', name);
     EXECUTE format('ALTER TABLE :schema.%I FORCE ROW LEVEL SECURITY', name);
     EXECUTE format('CREATE POLICY allow ON :schema.%I AS PERMISSIVE FOR ALL TO :schema_app USING (true) WITH CHECK (true)', name);
-    EXECUTE format('CREATE POLICY floor ON :schema.%I AS RESTRICTIVE FOR ALL TO :schema_app USING (%s) WITH CHECK (%s)', name, floor, floor);
+    IF reads = writes THEN
+        EXECUTE format('CREATE POLICY floor ON :schema.%I AS RESTRICTIVE FOR ALL TO :schema_app USING (%s) WITH CHECK (%s)', name, writes, writes);
+        RETURN;
+    END IF;
+    EXECUTE format('CREATE POLICY floor ON :schema.%I AS RESTRICTIVE FOR SELECT TO :schema_app USING (%s)', name, reads);
+    EXECUTE format('CREATE POLICY floor_insert ON :schema.%I AS RESTRICTIVE FOR INSERT TO :schema_app WITH CHECK (%s)', name, writes);
+    EXECUTE format('CREATE POLICY floor_update ON :schema.%I AS RESTRICTIVE FOR UPDATE TO :schema_app USING (%s) WITH CHECK (%s)', name, writes, writes);
+    EXECUTE format('CREATE POLICY floor_delete ON :schema.%I AS RESTRICTIVE FOR DELETE TO :schema_app USING (%s)', name, writes);
 END $mark$;
 
--- TENANT: rows of the caller's organization, or for which `exception` holds.
+-- TENANT: rows of the caller's organization; others are read, and never changed, where `exception` holds.
 CREATE FUNCTION :schema.mark_tenant(name text, why text, verbs text DEFAULT 'SELECT, INSERT, UPDATE, DELETE', exception text DEFAULT 'false')
     RETURNS void LANGUAGE plpgsql AS $mark$
 DECLARE
     floor text := 'organization_id = (SELECT :schema.tenant())';
 BEGIN
     PERFORM :schema.mark_privileges(name, 'TENANT', why, verbs);
-    PERFORM :schema.mark_floor(name, CASE exception WHEN 'false' THEN floor ELSE format('%s OR (%s)', floor, exception) END);
+    PERFORM :schema.mark_floor(name, CASE exception WHEN 'false' THEN floor ELSE format('%s OR (%s)', floor, exception) END, floor);
 END $mark$;
 
 -- WORKSPACE: as TENANT, and of a workspace that the caller reaches.
@@ -61,7 +69,7 @@ DECLARE
     floor text := 'organization_id = (SELECT :schema.tenant()) AND ((SELECT :schema.every_workspace()) OR workspace_id = ANY ((SELECT :schema.workspaces())::uuid[]))';
 BEGIN
     PERFORM :schema.mark_privileges(name, 'WORKSPACE', why, verbs);
-    PERFORM :schema.mark_floor(name, CASE exception WHEN 'false' THEN floor ELSE format('(%s) OR (%s)', floor, exception) END);
+    PERFORM :schema.mark_floor(name, CASE exception WHEN 'false' THEN floor ELSE format('(%s) OR (%s)', floor, exception) END, floor);
 END $mark$;
 
 -- USER: rows of the caller; others' rows are read where `readable` holds and changed where `writable` holds.
@@ -73,13 +81,7 @@ DECLARE
     writes text := format('%s OR (%s)', mine, writable);
 BEGIN
     PERFORM :schema.mark_privileges(name, 'USER', why, verbs);
-    EXECUTE format('ALTER TABLE :schema.%I ENABLE ROW LEVEL SECURITY', name);
-    EXECUTE format('ALTER TABLE :schema.%I FORCE ROW LEVEL SECURITY', name);
-    EXECUTE format('CREATE POLICY allow ON :schema.%I AS PERMISSIVE FOR ALL TO :schema_app USING (true) WITH CHECK (true)', name);
-    EXECUTE format('CREATE POLICY floor ON :schema.%I AS RESTRICTIVE FOR SELECT TO :schema_app USING (%s)', name, reads);
-    EXECUTE format('CREATE POLICY floor_insert ON :schema.%I AS RESTRICTIVE FOR INSERT TO :schema_app WITH CHECK (%s)', name, writes);
-    EXECUTE format('CREATE POLICY floor_update ON :schema.%I AS RESTRICTIVE FOR UPDATE TO :schema_app USING (%s) WITH CHECK (%s)', name, writes, writes);
-    EXECUTE format('CREATE POLICY floor_delete ON :schema.%I AS RESTRICTIVE FOR DELETE TO :schema_app USING (%s)', name, writes);
+    PERFORM :schema.mark_floor(name, reads, writes);
 END $mark$;
 
 -- SERVICE: no row-level security; `why` says why none is needed.
@@ -117,8 +119,7 @@ CREATE TABLE :schema.outbox (
     request_id       text        NOT NULL,   -- the correlation id, x-request-id
     traceparent      text        NOT NULL,
     causation_id     uuid,                   -- the event that led to this one
-    client_address   text,
-    user_agent       text,
+    origin           bytea,                  -- network address and agent of the call, sealed for this event
     redacted_paths   text[]      NOT NULL,
     body             bytea       NOT NULL CHECK (octet_length(body) <= 262144)
 ) WITH (autovacuum_vacuum_scale_factor = 0.01);
@@ -141,8 +142,7 @@ CREATE TABLE :schema.event (
     request_id       text        NOT NULL,
     traceparent      text        NOT NULL,
     causation_id     uuid,
-    client_address   text,
-    user_agent       text,
+    origin           bytea,
     redacted_paths   text[]      NOT NULL,
     body             bytea       NOT NULL
 );
@@ -195,7 +195,7 @@ CREATE TABLE :schema.dead_letter (
     event_id        uuid        NOT NULL,    -- made from stream and sequence when the envelope can't be read
     stream          text        NOT NULL,
     stream_sequence bigint      NOT NULL,
-    envelope        bytea       NOT NULL,    -- muster.common.v1.EventEnvelope
+    envelope        bytea       NOT NULL,    -- muster.common.v1.EventEnvelope, sealed: it tells network address and agent
     body            bytea       NOT NULL,
     cause           text        NOT NULL,
     attempts        integer     NOT NULL,

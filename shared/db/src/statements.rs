@@ -53,16 +53,16 @@ const ANSWERED: &str = "SELECT body_sha256, answer FROM :schema.request
 /// Every event of a transaction, in the order in which they were emitted.
 const OUTBOX: &str =
     "INSERT INTO :schema.outbox (event_id, organization_id, type, aggregate, aggregate_id, create_time, audit_action, actor_kind,
-        actor_id, session_id, request_id, traceparent, causation_id, client_address, user_agent, redacted_paths, body)
-    SELECT e.event_id, $1, e.type, e.aggregate, e.aggregate_id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
+        actor_id, session_id, request_id, traceparent, causation_id, origin, redacted_paths, body)
+    SELECT e.event_id, $1, e.type, e.aggregate, e.aggregate_id, $2, $3, $4, $5, $6, $7, $8, $9, e.origin,
         string_to_array(e.redacted_paths, ' '), e.body
-    FROM unnest($12::uuid[], $13::text[], $14::text[], $15::text[], $16::text[], $17::bytea[])
-        WITH ORDINALITY AS e (event_id, type, aggregate, aggregate_id, redacted_paths, body, place)
+    FROM unnest($10::uuid[], $11::text[], $12::text[], $13::text[], $14::bytea[], $15::text[], $16::bytea[])
+        WITH ORDINALITY AS e (event_id, type, aggregate, aggregate_id, origin, redacted_paths, body, place)
     ORDER BY e.place";
 
 /// Stands before [`OUTBOX`], so that a recorded call writes its answer and its events in one round trip.
-const ANSWER: &str = "WITH answered AS (UPDATE :schema.request SET answer = $22
-    WHERE organization_id = $1 AND actor_id = $18 AND method = $19 AND request_id = $20 AND body_sha256 = $21)";
+const ANSWER: &str = "WITH answered AS (UPDATE :schema.request SET answer = $21
+    WHERE organization_id = $1 AND actor_id = $17 AND method = $18 AND request_id = $19 AND body_sha256 = $20)";
 
 const FORGET: &str = "DELETE FROM :schema.request WHERE (organization_id, actor_id, method, request_id) IN
     (SELECT organization_id, actor_id, method, request_id FROM :schema.request WHERE create_time < $1 ORDER BY create_time LIMIT $2)";

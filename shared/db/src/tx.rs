@@ -5,11 +5,12 @@ use rpc::Caller;
 use runtime::{OrganizationId, crash_point};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::once::Claim;
 use crate::outbox::{Outbox, actor};
 use crate::pool::Lease;
-use crate::{Db, Error};
+use crate::{Db, Error, Origin};
 
 /// A transaction in the name of a caller: floors are set, time is bounded, events wait for the commit. Given by [`Db::read`] and
 /// [`Db::write`], which also end it.
@@ -115,6 +116,9 @@ impl Tx {
         let statements = self.db.statements();
         let statement = if answer.is_some() { &statements.outbox_and_answer } else { &statements.outbox };
         let (actor_kind, actor_id) = actor(&self.caller);
+        let origin = Origin::of(&self.caller);
+        let sealed = |event_id: &Uuid| origin.as_ref().map(|origin| origin.seal(self.db.sealer(), *event_id));
+        let origins: Vec<Option<Vec<u8>>> = self.outbox.event_ids.iter().map(sealed).collect();
         let mut query = sqlx::query(statement)
             .bind(self.caller.organization_id())
             .bind(self.now)
@@ -125,12 +129,11 @@ impl Tx {
             .bind(self.caller.correlation_id())
             .bind(self.caller.traceparent())
             .bind(self.caller.causation_id())
-            .bind(self.caller.client_address())
-            .bind(self.caller.user_agent())
             .bind(&self.outbox.event_ids)
             .bind(&self.outbox.types)
             .bind(&self.outbox.aggregates)
             .bind(&self.outbox.aggregate_ids)
+            .bind(origins)
             .bind(&self.outbox.redacted_paths)
             .bind(&self.outbox.bodies);
         if let Some((claim, sealed)) = answer {

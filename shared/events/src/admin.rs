@@ -6,7 +6,7 @@
 use contract::common::v1 as pb;
 use contract::common::v1::event_admin_service_server::{EventAdminService, EventAdminServiceServer};
 use contract::time::timestamp;
-use db::{Cursor, Kind, Order};
+use db::{Cursor, Kind, Order, Sealer};
 use sqlx::AssertSqlSafe;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -74,7 +74,9 @@ impl EventAdmin {
         let order = Order::asc("create_time", Kind::Time, "dead_letter_id");
         let page = self.log.db().page(caller, request.page_size, &request.page_token, order, &[&request.consumer])?;
         let rows = letters(&self.log, &request.consumer, (page.after_time(), page.after_id()), page.limit()).await?;
-        let page = page.finish(rows, |letter| Cursor::time(letter.create_time, letter.dead_letter_id)).map(dead_letter);
+        let page = page
+            .finish(rows, |letter| Cursor::time(letter.create_time, letter.dead_letter_id))
+            .map(|letter| dead_letter(letter, self.log.db().sealer()));
         Ok(pb::ListDeadLettersResponse { dead_letters: page.items, next_page_token: page.next_page_token })
     }
 
@@ -148,10 +150,10 @@ fn logged(event: Logged) -> pb::LoggedEvent {
     pb::LoggedEvent { envelope: Some(event.envelope), body: event.body }
 }
 
-fn dead_letter(letter: Letter) -> pb::DeadLetter {
+fn dead_letter(letter: Letter, sealer: &Sealer) -> pb::DeadLetter {
     pb::DeadLetter {
         dead_letter_id: letter.dead_letter_id.to_string(),
-        event: Some(logged(letter.event())),
+        event: Some(logged(letter.event(sealer))),
         consumer: letter.consumer,
         cause: letter.cause,
         attempts: letter.attempts,

@@ -10,12 +10,13 @@ use async_nats::HeaderMap;
 use bytes::Bytes;
 use contract::common::v1::{Actor, ActorKind};
 use contract::time::{datetime, timestamp};
+use db::{Origin, Sealer};
 use runtime::OrganizationId;
 use sqlx::types::time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use crate::Outcome;
+use crate::{Error, Outcome};
 
 /// What is known of an event beside its body.
 pub use contract::common::v1::EventEnvelope as Envelope;
@@ -73,7 +74,7 @@ impl Logged {
 
 /// The columns of `outbox` and `event` beside `seq` and `position`, in the order the statements use them.
 pub(crate) const COLUMNS: &str = "event_id, organization_id, type, aggregate, aggregate_id, create_time, audit_action, actor_kind, actor_id, \
-     session_id, request_id, traceparent, causation_id, client_address, user_agent, redacted_paths, body";
+     session_id, request_id, traceparent, causation_id, origin, redacted_paths, body";
 
 /// A row of the log.
 #[derive(sqlx::FromRow)]
@@ -92,14 +93,18 @@ pub(crate) struct Row {
     request_id: String,
     traceparent: String,
     causation_id: Option<Uuid>,
-    client_address: Option<String>,
-    user_agent: Option<String>,
+    origin: Option<Vec<u8>>,
     redacted_paths: Vec<String>,
     body: Vec<u8>,
 }
 
 impl Row {
-    pub(crate) fn into_logged(self, service: &str) -> Logged {
+    /// The event, with its origin opened.
+    ///
+    /// # Errors
+    /// The origin does not open: it was sealed under another key file. Whoever reads on would tell less than was recorded.
+    pub(crate) fn into_logged(self, service: &str, sealer: &Sealer) -> Result<Logged, Error> {
+        let Origin { client_address, user_agent } = Origin::open(sealer, self.event_id, self.origin.as_deref()).map_err(db::Error::from)?;
         let envelope = Envelope {
             event_id: self.event_id.to_string(),
             r#type: self.r#type,
@@ -115,11 +120,11 @@ impl Row {
             request_id: self.request_id,
             traceparent: self.traceparent,
             causation_id: self.causation_id.map(|id| id.to_string()).unwrap_or_default(),
-            client_address: self.client_address.unwrap_or_default(),
-            user_agent: self.user_agent.unwrap_or_default(),
+            client_address,
+            user_agent,
             redacted_paths: self.redacted_paths,
         };
-        Logged { envelope, body: Bytes::from(self.body) }
+        Ok(Logged { envelope, body: Bytes::from(self.body) })
     }
 }
 

@@ -75,14 +75,36 @@ async fn address_and_agent_of_a_session_are_sealed_and_shown_to_its_owner() {
     let ana = app.sign_in("ana@example.com").await;
     assert!(ana.list_sessions().await.unwrap().contains(&session));
     app.settled().await;
-    let sealed = dump(&app).await.into_iter().filter(|(table, _)| table == "session");
-    for (_, row) in sealed {
-        assert!(![NETWORK, AGENT].iter().any(|text| forms(text).iter().any(|form| row.contains(form))), "{row}");
-    }
+    assert_sealed(&dump(&app).await, "event");
     for event in app.logged().await {
         let body = hex::encode(&event.body);
         assert!(![NETWORK, AGENT].iter().any(|text| body.contains(&hex::encode(text))), "{} holds them", event.envelope.r#type);
     }
+}
+
+/// Nothing of the network address or the agent is readable in any row; `table` is among those that were looked at.
+fn assert_sealed(rows: &[(String, String)], table: &str) {
+    assert!(rows.iter().any(|(name, _)| name == table), "{table} holds nothing");
+    for (name, row) in rows {
+        assert!(![NETWORK, AGENT].iter().any(|text| forms(text).iter().any(|form| row.contains(form))), "{name}: {row}");
+    }
+}
+
+#[tokio::test]
+async fn address_and_agent_lie_sealed_beside_an_event_and_stand_in_its_envelope() {
+    let app = identity().await;
+    app.verified("ana").await;
+    // Without the row of its positions no sequencer empties the outbox.
+    let mut sql = app.sql().await;
+    sqlx::raw_sql("BEGIN; SELECT FROM identity.event_head FOR UPDATE").execute(&mut sql).await.unwrap();
+    let gateway = app.service("gateway").channel().header("muster-client-address", NETWORK).header("muster-user-agent", AGENT);
+    let request = CreateSessionRequest { email: "ana@example.com".to_owned(), password: PASSWORD.to_owned() };
+    SessionServiceClient::new(gateway).create_session(request).await.unwrap();
+    assert_sealed(&dump(&app).await, "outbox");
+    sqlx::raw_sql("ROLLBACK").execute(&mut sql).await.unwrap();
+    let envelope = app.envelopes().await.pop().unwrap();
+    assert_eq!((envelope.client_address.as_str(), envelope.user_agent.as_str()), (NETWORK, AGENT));
+    assert_sealed(&dump(&app).await, "event");
 }
 
 #[tokio::test]

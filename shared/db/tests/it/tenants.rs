@@ -102,7 +102,7 @@ async fn papers(tx: &mut Tx) -> Result<i64, DbError> {
 }
 
 #[tokio::test]
-async fn an_exception_inside_the_floor_opens_one_table_in_scope_system_alone() {
+async fn an_exception_inside_the_floor_opens_one_table_for_reading_in_scope_system_alone() {
     let pad = Pad::new().await;
     for _ in 0..2 {
         let found = async |tx: &mut Tx| {
@@ -116,6 +116,13 @@ async fn an_exception_inside_the_floor_opens_one_table_in_scope_system_alone() {
         sqlx::query("SELECT set_config('muster.system', $1, false)").bind(system).execute(&mut conn).await.unwrap();
         let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM pad.firm").fetch_one(&mut conn).await.unwrap();
         assert_eq!(seen, firms, "{system}");
+    }
+    // What is seen of others is theirs: the floor of every verb that writes has no exception.
+    let insert = sqlx::query("INSERT INTO pad.firm VALUES (gen_random_uuid())").execute(&mut conn).await.unwrap_err();
+    assert_eq!(insert.as_database_error().unwrap().code().unwrap(), "42501");
+    for write in ["UPDATE pad.firm SET organization_id = organization_id", "DELETE FROM pad.firm", "SELECT FROM pad.firm FOR UPDATE"] {
+        let touched = sqlx::query(write).execute(&mut conn).await.unwrap().rows_affected();
+        assert_eq!(touched, 0, "{write}");
     }
 }
 

@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
+use db::Sealer;
 use prost::Message;
 use sqlx::AssertSqlSafe;
 use time::OffsetDateTime;
@@ -22,11 +23,15 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Dead letters tried in one look.
 const REPLAYS: i64 = 32;
 
+/// What an envelope is sealed for; the row's id is bound beside it.
+const LABEL: &str = "envelope of a dead letter";
+
 /// A row of `dead_letter`.
 #[derive(sqlx::FromRow)]
 pub(crate) struct Letter {
     pub(crate) dead_letter_id: Uuid,
     pub(crate) consumer: String,
+    /// Sealed: it tells network address and agent.
     pub(crate) envelope: Vec<u8>,
     pub(crate) body: Vec<u8>,
     pub(crate) cause: String,
@@ -36,8 +41,9 @@ pub(crate) struct Letter {
 
 impl Letter {
     /// The event, with an empty envelope when none could be read.
-    pub(crate) fn event(&self) -> Logged {
-        Logged { envelope: Envelope::decode(self.envelope.as_slice()).unwrap_or_default(), body: Bytes::copy_from_slice(&self.body) }
+    pub(crate) fn event(&self, sealer: &Sealer) -> Logged {
+        let opened = sealer.open(LABEL, self.dead_letter_id.as_bytes(), &self.envelope).unwrap_or_default();
+        Logged { envelope: Envelope::decode(opened.as_slice()).unwrap_or_default(), body: Bytes::copy_from_slice(&self.body) }
     }
 }
 
@@ -45,11 +51,11 @@ impl<H: Handler> Consumer<H> {
     pub(super) async fn bury(&self, event: &Logged, stream: &str, stream_sequence: u64, cause: &str, attempts: i32) -> Result<(), Error> {
         let sql = &self.log.sql().bury;
         let dead_letter_id = self.log.ids().next();
+        let envelope = self.log.db().sealer().seal(LABEL, dead_letter_id.as_bytes(), &event.envelope.encode_to_vec());
         let bury = async |tx: &mut db::WorkTx| {
             let now = tx.now();
             let query = sqlx::query(AssertSqlSafe(sql.as_str())).bind(dead_letter_id).bind(self.name).bind(event.event_id()).bind(stream);
-            let query =
-                query.bind(i64::try_from(stream_sequence).unwrap_or(i64::MAX)).bind(event.envelope.encode_to_vec()).bind(&event.body[..]);
+            let query = query.bind(i64::try_from(stream_sequence).unwrap_or(i64::MAX)).bind(&envelope).bind(&event.body[..]);
             query.bind(cause).bind(attempts).bind(now).execute(tx.conn()).await.map_err(db::Error::from)?;
             Ok(())
         };
@@ -74,7 +80,7 @@ impl<H: Handler> Consumer<H> {
         };
         let letters: Vec<Letter> = self.log.db().work(read).await?;
         for letter in letters {
-            let event = letter.event();
+            let event = letter.event(self.log.db().sealer());
             let taken = if event.position() > 0 {
                 self.attempt(&event).await.map_err(|outcome| outcome.to_string())
             } else {

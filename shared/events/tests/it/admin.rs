@@ -50,6 +50,34 @@ async fn dead_letters_are_paged_oldest_first_with_their_event_and_cause() {
 }
 
 #[tokio::test]
+async fn a_dead_letter_tells_operators_where_the_call_came_from_and_nobody_who_reads_the_table() {
+    let world = World::new().await;
+    let (_log, _) = world.running("tasks").await;
+    let audit = world.audit_takes_with(Notes { poison: vec!["thing".to_owned()], ..Notes::default() }).await;
+    change(&world.db("tasks").await, "thing").await;
+    world.await_count("SELECT count(*) FROM audit.dead_letter", 1).await;
+    let jetstream = async_nats::jetstream::new(world.client().await);
+    let message = jetstream.get_stream("MUSTER_TASKS").await.unwrap().get_raw_message(1).await.unwrap();
+    let mut headers = message.headers.clone();
+    let fresh = runtime::Ids::system().next().to_string();
+    for (name, value) in
+        [("ce-id", fresh.as_str()), ("Nats-Msg-Id", "again"), ("ce-clientaddress", "203.0.113.77"), ("ce-useragent", "Marmoset")]
+    {
+        headers.insert(name, value);
+    }
+    jetstream.publish_with_headers(message.subject, headers, message.payload).await.unwrap().await.unwrap();
+    world.await_count("SELECT count(*) FROM audit.dead_letter", 2).await;
+    let told = letters(&EventAdmin::new(audit), 0, "").await.dead_letters.remove(1).event.unwrap().envelope.unwrap();
+    assert_eq!((told.client_address.as_str(), told.user_agent.as_str()), ("203.0.113.77", "Marmoset"));
+    let stored: Vec<String> =
+        sqlx::query_scalar("SELECT encode(convert_to(t::text, 'UTF8'), 'escape') || encode(envelope, 'escape') FROM audit.dead_letter t")
+            .fetch_all(&world.sql)
+            .await
+            .unwrap();
+    assert!(!stored.iter().any(|row| row.contains("203.0.113.77") || row.contains("Marmoset")), "{stored:?}");
+}
+
+#[tokio::test]
 async fn a_replayed_dead_letter_has_its_effect_and_is_gone() {
     let (world, admin, notes) = world_with_letters().await;
     notes.broken.store(false, Ordering::SeqCst);
