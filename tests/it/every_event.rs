@@ -31,7 +31,7 @@ async fn the_rest_of_the_story(world: &World) {
     refused(suite.nobody().call("identity.SessionService/RefreshSession", json!({"refreshToken": session.refresh_token})).await);
     let session = suite.sign_in("ana").await;
     done(session.call("identity.SessionService/RevokeSession", json!({})).await);
-    done(suite.sign_in(seed::ADMIN).await.call("identity.KeyService/RotateSigningKey", json!({})).await);
+    done(suite.sign_in(seed::ADMIN).await.call("identity.KeyService/RotateSigningKey", json!({"emergency": true})).await);
     // Whom the configuration names as the first admin becomes one at a start.
     let (replica, _) = suite
         .replica("identity", Conditions::default(), |config| config.identity.own.first_admin.email = "ben@muster.example".to_owned())

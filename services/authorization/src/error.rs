@@ -67,6 +67,15 @@ impl Fault for Error {
             Error::PermissionUnknown { .. } | Error::SubjectNotFound | Error::Unreadable(_) | Error::Undecodable(_) => None,
         }
     }
+
+    fn metadata(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Error::Rpc(e) => e.metadata(),
+            Error::Events(e) => e.metadata(),
+            Error::Db(e) => e.metadata(),
+            Error::PermissionUnknown { .. } | Error::SubjectNotFound | Error::Unreadable(_) | Error::Undecodable(_) => Vec::new(),
+        }
+    }
 }
 
 impl From<Error> for tonic::Status {

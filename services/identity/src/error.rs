@@ -51,13 +51,22 @@ pub enum Error {
     /// The role given or taken is above the caller's own.
     #[error("nobody gives or takes a role above their own")]
     RoleAboveOwn,
-    /// Only members of the organization join its workspaces.
+    /// Only members of the organization join its workspaces. Whether somebody else has an account is not said.
     #[error("the user is not a member of the organization")]
     NotOrganizationMember,
     /// The sign-in queue is longer than the call's time.
     #[error("too many sign-ins at once")]
     HashingOverloaded {
         /// When the same call would fit.
+        retry_after: Duration,
+    },
+    /// A hashing thread panicked over this call.
+    #[error("internal error")]
+    HashingFailed,
+    /// The key that would sign next was published too short a time ago.
+    #[error("verifiers may not have the next key yet")]
+    SigningKeyTooYoung {
+        /// When they have it.
         retry_after: Duration,
     },
     /// A stored hash or key can't be used.
@@ -97,6 +106,7 @@ impl From<Refused> for Error {
         match error {
             Refused::Overloaded { retry_after } => Error::HashingOverloaded { retry_after },
             Refused::Unreadable(error) => Error::Stored(error.into()),
+            Refused::Panicked => Error::HashingFailed,
         }
     }
 }
@@ -118,7 +128,8 @@ impl Fault for Error {
             Error::RoleAboveOwn => (Code::PermissionDenied, IdentityReason::RoleAboveOwn),
             Error::NotOrganizationMember => (Code::FailedPrecondition, IdentityReason::NotOrganizationMember),
             Error::HashingOverloaded { .. } => (Code::ResourceExhausted, IdentityReason::HashingOverloaded),
-            Error::Stored(_) => return (Code::Internal, Common::Internal.into()),
+            Error::SigningKeyTooYoung { .. } => (Code::FailedPrecondition, IdentityReason::SigningKeyTooYoung),
+            Error::HashingFailed | Error::Stored(_) => return (Code::Internal, Common::Internal.into()),
             Error::Events(error) => return error.status(),
             Error::Rpc(error) => return error.status(),
             Error::Db(error) => return error.status(),
@@ -131,15 +142,25 @@ impl Fault for Error {
             Error::PasswordTooWeak(weakness) => {
                 vec![Violation { field: "password".to_owned(), rule: "password.weak", description: weakness.to_string() }]
             }
+            Error::Events(error) => error.violations(),
             Error::Rpc(error) => error.violations(),
             Error::Db(error) => error.violations(),
             _ => Vec::new(),
         }
     }
 
+    fn metadata(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Error::Events(error) => error.metadata(),
+            Error::Rpc(error) => error.metadata(),
+            Error::Db(error) => error.metadata(),
+            _ => Vec::new(),
+        }
+    }
+
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Error::HashingOverloaded { retry_after } => Some(*retry_after),
+            Error::HashingOverloaded { retry_after } | Error::SigningKeyTooYoung { retry_after } => Some(*retry_after),
             Error::Events(error) => error.retry_after(),
             Error::Rpc(error) => error.retry_after(),
             Error::Db(error) => error.retry_after(),

@@ -1,6 +1,7 @@
 //! What a refused call says.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -45,6 +46,11 @@ pub fn reason(status: &Status) -> String {
 /// Whose reason it is: `tasks.muster`; empty when it has none.
 pub fn domain(status: &Status) -> String {
     status.get_error_details().error_info().map(|info| info.domain.clone()).unwrap_or_default()
+}
+
+/// When to try again, by its RetryInfo; `None` without one.
+pub fn retry_delay(status: &Status) -> Option<Duration> {
+    status.get_details_retry_info().and_then(|info| info.retry_delay)
 }
 
 /// The fields that break a rule, as the status lists them.

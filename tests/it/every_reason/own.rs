@@ -44,6 +44,10 @@ async fn accounts(world: &World, seen: &mut Seen) {
     let session = json!({"sessionId": NOBODY});
     seen.note("identity.muster/SESSION_NOT_FOUND", world.ana.call("identity.SessionService/RevokeSession", session).await);
     seen.note("identity.muster/USER_NOT_FOUND", world.ana.call("identity.UserService/GetUser", json!({"userId": NOBODY})).await);
+    let admin = world.suite.sign_in(seed::ADMIN).await;
+    let rotate = async |request: Value| admin.call("identity.KeyService/RotateSigningKey", request).await;
+    done(rotate(json!({"emergency": true})).await);
+    seen.note("identity.muster/SIGNING_KEY_TOO_YOUNG", rotate(json!({})).await);
     let again = json!({"slug": "acme", "displayName": "Acme"});
     seen.note("identity.muster/SLUG_TAKEN", world.ana.call("identity.OrganizationService/CreateOrganization", again).await);
 }

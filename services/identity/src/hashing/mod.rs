@@ -13,6 +13,7 @@ mod argon;
 mod tests;
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,9 @@ pub enum Refused {
     /// The stored hash can't be read, or the system has no randomness.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
+    /// Hashing this password panicked; the thread goes on with the next one.
+    #[error("hashing panicked")]
+    Panicked,
 }
 
 /// Closes the queue when the last handle goes.
@@ -78,9 +82,11 @@ struct Job {
 enum Work {
     Hash(Cost),
     Verify(String),
+    #[cfg(test)]
+    Panic,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 enum Answer {
     Hashed(String),
     Verified(bool),
@@ -138,8 +144,20 @@ impl Hashing {
     async fn submit(&self, work: Work, password: SecretString, remaining: Duration) -> Result<Answer, Refused> {
         let (answer, answered) = oneshot::channel();
         self.0.shared.admit(Job { work, password, expire: Instant::now() + remaining, answer }, remaining)?;
-        // The sender is gone without an answer only when a thread died of it.
-        answered.await.unwrap_or(Err(Refused::Unreadable(Unreadable)))
+        // A thread answers every job it takes; without threads the process is about to end.
+        answered.await.unwrap_or(Err(Refused::Panicked))
+    }
+}
+
+impl Job {
+    fn run(&self, arena: &mut Arena) -> Result<Answer, Refused> {
+        let password = self.password.expose_secret().as_bytes();
+        match &self.work {
+            Work::Hash(cost) => Ok(Answer::Hashed(arena.hash(*cost, password)?)),
+            Work::Verify(stored) => Ok(Answer::Verified(arena.verify(password, stored)?)),
+            #[cfg(test)]
+            Work::Panic => panic!("injected"),
+        }
     }
 }
 
@@ -182,18 +200,23 @@ impl Shared {
         let mut arena = Arena::default();
         while let Some(job) = self.next() {
             let started = Instant::now();
-            let result = match &job.work {
-                Work::Hash(cost) => arena.hash(*cost, job.password.expose_secret().as_bytes()).map(Answer::Hashed),
-                Work::Verify(stored) => arena.verify(job.password.expose_secret().as_bytes(), stored).map(Answer::Verified),
-            };
+            let done = catch_unwind(AssertUnwindSafe(|| job.run(&mut arena)));
             let took = started.elapsed();
+            let result = done.unwrap_or_else(|_| {
+                counter!("identity_hash_panics_total").increment(1);
+                Err(Refused::Panicked)
+            });
+            if result == Err(Refused::Panicked) {
+                // What it left behind is nobody's to use.
+                arena = Arena::default();
+            }
             histogram!("identity_hash_seconds").record(took.as_secs_f64());
             let mut queue = self.lock();
             queue.running -= 1;
             queue.hash_time = smoothed(queue.hash_time, took);
             drop(queue);
             // A caller that went away meanwhile needs no answer.
-            let _ = job.answer.send(result.map_err(Refused::from));
+            let _ = job.answer.send(result);
         }
     }
 

@@ -56,6 +56,19 @@ fn who_went_away_or_is_too_late_leaves_the_queue_without_a_hash() {
 }
 
 #[tokio::test]
+async fn a_panic_costs_its_own_call_and_no_thread() {
+    let hashing = Hashing::start(CHEAP, 1, 64).unwrap();
+    for _ in 0..3 {
+        assert_eq!(hashing.submit(Work::Panic, password("x"), LONG).await, Err(Refused::Panicked));
+        let stored = hashing.hash(password("correct horse"), LONG).await.unwrap();
+        assert_eq!(hashing.verify(password("correct horse"), Some(stored), LONG).await, Ok(true));
+    }
+    assert_eq!(hashing.0.shared.lock().running, 0, "nothing stays on the books");
+    let error = crate::Error::from(Refused::Panicked);
+    assert_eq!(rpc::Fault::status(&error).0, rpc::Code::Internal);
+}
+
+#[tokio::test]
 async fn the_threads_end_with_the_last_handle() {
     let hashing = Hashing::start(CHEAP, 2, 64).unwrap();
     let shared = Arc::downgrade(&hashing.0.shared);

@@ -4,10 +4,8 @@ use contract::identity::v1 as pb;
 use contract::identity::v1::key_service_server::KeyService;
 use tonic::{Request, Response, Status};
 
+use super::KEY_SET_MAX_AGE_SECONDS;
 use super::ops::Ops;
-
-/// How long a verifier may keep the set: a key is PUBLISHED longer than that before it signs.
-const MAX_AGE_SECONDS: i32 = 60;
 
 /// The transport of signing keys.
 pub struct Grpc {
@@ -23,7 +21,7 @@ impl KeyService for Grpc {
     ) -> Result<Response<pb::GetJsonWebKeySetResponse>, Status> {
         let (caller, _) = rpc::open(req)?;
         let json_web_key_set = self.ops.json_web_key_set(&caller).await?;
-        Ok(Response::new(pb::GetJsonWebKeySetResponse { json_web_key_set, max_age_seconds: MAX_AGE_SECONDS }))
+        Ok(Response::new(pb::GetJsonWebKeySetResponse { json_web_key_set, max_age_seconds: KEY_SET_MAX_AGE_SECONDS }))
     }
 
     async fn list_signing_keys(&self, req: Request<pb::ListSigningKeysRequest>) -> Result<Response<pb::ListSigningKeysResponse>, Status> {
@@ -36,8 +34,8 @@ impl KeyService for Grpc {
         &self,
         req: Request<pb::RotateSigningKeyRequest>,
     ) -> Result<Response<pb::RotateSigningKeyResponse>, Status> {
-        let (caller, _) = rpc::open(req)?;
-        let active = self.ops.rotate(&caller).await?;
+        let (caller, req) = rpc::open(req)?;
+        let active = self.ops.rotate(&caller, req.emergency).await?;
         Ok(Response::new(pb::RotateSigningKeyResponse { active_key: Some(active.into()) }))
     }
 }

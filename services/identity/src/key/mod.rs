@@ -1,6 +1,6 @@
 //! The keys that sign access tokens: PUBLISHED -> ACTIVE -> RETIRED.
 //!
-//! A key is in the set before it signs, so that no verifier meets it for the first time in a token; and stays in the set after, until the last
+//! A key is in the set before it signs, for longer than a verifier may keep the set, so that none meets it for the first time in a token; and stays in the set after, until the last
 //! token it signed is past its time. For each algorithm at most one key is PUBLISHED and one ACTIVE, which the table's unique indexes keep.
 //! Deliberately absent: emergency revocation by RPC (the state exists; the RPC comes with key management).
 
@@ -14,6 +14,11 @@ use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
 pub use pair::KeyPair;
+
+/// How long a verifier may keep the set.
+pub const KEY_SET_MAX_AGE_SECONDS: i32 = 60;
+/// How long a key is PUBLISHED before it signs: as long as the set may be kept, and as long again for the way there and clocks that differ.
+pub const PUBLISHED_MIN: Duration = Duration::seconds(2 * KEY_SET_MAX_AGE_SECONDS as i64);
 
 /// How access tokens are signed (RFC 7518, RFC 8037).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +74,12 @@ impl Algorithm {
 }
 
 impl SigningKey {
+    /// How long after `now` every verifier has a key that is PUBLISHED; `None` when they have it.
+    pub fn unknown_for(&self, now: OffsetDateTime) -> Option<Duration> {
+        let left = self.create_time + PUBLISHED_MIN - now;
+        left.is_positive().then_some(left)
+    }
+
     /// Whether tokens it signed may still be good at `now`, when a token lives `token_ttl`.
     pub fn verifies(&self, now: OffsetDateTime, token_ttl: Duration) -> bool {
         match self.state {
@@ -105,6 +116,16 @@ mod tests {
         assert!(key(KeyState::Retired, Some(now - TTL)).verifies(now, TTL));
         assert!(!key(KeyState::Retired, Some(now - TTL - Duration::MINUTE)).verifies(now, TTL));
         assert!(!key(KeyState::Revoked, Some(now)).verifies(now, TTL));
+    }
+
+    #[test]
+    fn a_key_is_known_once_no_set_without_it_may_be_kept() {
+        let published = key(KeyState::Published, None);
+        let made = published.create_time;
+        assert_eq!(published.unknown_for(made), Some(PUBLISHED_MIN));
+        assert_eq!(published.unknown_for(made + PUBLISHED_MIN - Duration::SECOND), Some(Duration::SECOND));
+        assert_eq!(published.unknown_for(made + PUBLISHED_MIN), None);
+        assert!(PUBLISHED_MIN > Duration::seconds(KEY_SET_MAX_AGE_SECONDS.into()));
     }
 
     #[test]

@@ -64,12 +64,13 @@ impl Ops {
     }
 
     /// Makes the PUBLISHED key of the algorithm in use ACTIVE, the ACTIVE one RETIRED, and publishes a new one. Gives the key that signs now.
+    /// In an `emergency` it does so though verifiers may not have the next key yet: those that ask for a key they do not know find it.
     ///
     /// # Errors
-    /// `REQUEST_ID_REUSED`, `CONFLICT`.
+    /// `SIGNING_KEY_TOO_YOUNG`, `REQUEST_ID_REUSED`, `CONFLICT`.
     /// # Emits
     /// `SigningKeyRotated`, same transaction.
-    pub async fn rotate(&self, caller: &Caller) -> Result<SigningKey, Error> {
+    pub async fn rotate(&self, caller: &Caller, emergency: bool) -> Result<SigningKey, Error> {
         let Inner { db, algorithm, .. } = &*self.0;
         let next = generate(*algorithm).await?;
         let active = db
@@ -77,6 +78,9 @@ impl Ops {
                 store::lock(tx).await?;
                 let retired = store::retire_active(tx, *algorithm).await?;
                 let active = store::activate_published(tx, *algorithm).await?.ok_or(BadKey)?;
+                if let Some(left) = active.unknown_for(tx.now()).filter(|_| !emergency) {
+                    return Err(Error::SigningKeyTooYoung { retry_after: left.unsigned_abs() });
+                }
                 store::insert(tx, db.sealer(), &next, KeyState::Published).await?;
                 tx.emit(events::signing_key_rotated(retired.as_ref(), &active));
                 Ok::<_, Error>(active)

@@ -8,9 +8,12 @@ use identity::key::{Algorithm, ops::Ops};
 use identity::token::access::AccessToken;
 use runtime::Shutdown;
 use serde_json::Value;
-use testkit::{App, assert_fault};
+use testkit::{App, assert_fault, fault};
 
-use crate::verbs::{Acts, Door, address, identity_with, request_id, until, with_root};
+use crate::verbs::{Acts, Door, ROOT, address, identity_with, request_id, until, with_root};
+
+/// How long a key is in the set before it signs.
+const PUBLISHED: Duration = Duration::from_mins(2);
 
 /// The `kid` that a token names.
 fn key_of(token: &str) -> String {
@@ -43,6 +46,7 @@ async fn after_each_rotation_old_tokens_are_good_and_new_ones_are_signed_by_the_
     let mut signed_by = vec![key_of(&ana.token)];
     // The second rotation activates a key that the verifier meets for the first time in a token.
     for _ in 0..2 {
+        app.clock().advance(PUBLISHED);
         let keys = root.list_signing_keys().await.unwrap();
         let next = keys.iter().find(|key| key.state() == SigningKeyState::Published).unwrap();
         let active = root.rotate_signing_key("").await.unwrap();
@@ -67,7 +71,7 @@ async fn after_each_rotation_old_tokens_are_good_and_new_ones_are_signed_by_the_
 #[tokio::test]
 async fn a_retired_key_has_no_private_half_and_no_half_lies_in_the_clear() {
     let app = identity_with(with_root()).await;
-    app.root().await.rotate_signing_key("").await.unwrap();
+    app.root().await.rotate_in_emergency().await.unwrap();
     let rows: Vec<(i16, Option<Vec<u8>>)> =
         sqlx::query_as("SELECT state, private_key FROM identity.signing_key ORDER BY state").fetch_all(&mut app.sql().await).await.unwrap();
     let halves: Vec<(i16, bool)> = rows.iter().map(|(state, half)| (*state, half.is_some())).collect();
@@ -82,10 +86,30 @@ async fn a_retired_key_has_no_private_half_and_no_half_lies_in_the_clear() {
 async fn a_repeated_rotation_rotates_once() {
     let app = identity_with(with_root()).await;
     let root = app.root().await;
+    app.clock().advance(PUBLISHED);
     let first = root.rotate_signing_key(&request_id(1)).await.unwrap();
     assert_eq!(root.rotate_signing_key(&request_id(1)).await.unwrap(), first);
     assert_eq!(root.list_signing_keys().await.unwrap().len(), 3);
+    app.clock().advance(PUBLISHED);
     assert_ne!(root.rotate_signing_key(&request_id(2)).await.unwrap().key_id, first.key_id);
+}
+
+#[tokio::test]
+async fn a_key_that_verifiers_may_not_have_signs_in_an_emergency_alone() {
+    let app = identity_with(with_root()).await;
+    let root = app.root().await;
+    let keys = root.list_signing_keys().await.unwrap();
+    app.clock().advance(PUBLISHED - Duration::from_secs(1));
+    let refused = assert_fault!(root.rotate_signing_key("").await, FailedPrecondition, "SIGNING_KEY_TOO_YOUNG");
+    assert_eq!(fault::retry_delay(&refused), Some(Duration::from_secs(1)));
+    assert_eq!(root.list_signing_keys().await.unwrap(), keys, "nothing was changed");
+    app.clock().advance(Duration::from_secs(1));
+    root.rotate_signing_key("").await.unwrap();
+    assert_fault!(root.rotate_signing_key("").await, FailedPrecondition, "SIGNING_KEY_TOO_YOUNG");
+    let active = root.rotate_in_emergency().await.unwrap();
+    let fresh = app.sign_in(ROOT).await;
+    assert_eq!(key_of(&fresh.token), active.key_id);
+    fresh.get_user("").await.unwrap();
 }
 
 #[tokio::test]
@@ -129,7 +153,7 @@ async fn another_replica_takes_up_the_rotation() {
     assert_eq!(key_of(&before), key_of(&ana.token));
     let shutdown = Shutdown::new();
     let rotating = async {
-        let active = root.rotate_signing_key("").await.unwrap();
+        let active = root.rotate_in_emergency().await.unwrap();
         until("the replica signs with the new key", async || key_of(&replica.sign(&token).unwrap()) == active.key_id).await;
         shutdown.request();
     };

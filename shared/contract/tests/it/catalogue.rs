@@ -51,7 +51,7 @@ fn the_catalogue_is_the_permissions_that_methods_need() {
 fn a_request_tells_its_scope_and_its_key() {
     let request = GetWorkItemRequest { workspace_id: "w".to_owned(), ..Default::default() };
     assert_eq!((request.scope_id(), request.request_id()), (Some("w"), None));
-    let request = RotateSigningKeyRequest { request_id: "r".to_owned() };
+    let request = RotateSigningKeyRequest { request_id: "r".to_owned(), ..Default::default() };
     assert_eq!((request.scope_id(), request.request_id()), (None, Some("r")));
     assert_eq!(RotateSigningKeyRequest::default().request_id(), None);
 }

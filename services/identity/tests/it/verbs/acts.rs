@@ -37,6 +37,8 @@ pub(crate) trait Acts {
     async fn update_member(&self, user: UserId, role: BaseRole, etag: &str) -> Result<OrganizationMember, Status>;
     async fn remove_member(&self, user: UserId) -> Result<Propagation, Status>;
     async fn list_members(&self) -> Result<Vec<OrganizationMember>, Status>;
+    /// Adds somebody, by id or address, as VIEWER.
+    async fn invite_to_workspace(&self, workspace: WorkspaceId, subject: WorkspaceSubject) -> Result<WorkspaceMember, Status>;
     async fn add_to_workspace(&self, workspace: WorkspaceId, user: UserId, role: BaseRole) -> Result<WorkspaceMember, Status>;
     async fn update_in_workspace(
         &self,
@@ -48,6 +50,8 @@ pub(crate) trait Acts {
     async fn remove_from_workspace(&self, workspace: WorkspaceId, user: UserId) -> Result<Propagation, Status>;
     async fn list_in_workspace(&self, workspace: WorkspaceId) -> Result<Vec<WorkspaceMember>, Status>;
     async fn rotate_signing_key(&self, request_id: &str) -> Result<SigningKey, Status>;
+    /// Rotates whether or not verifiers have the next key.
+    async fn rotate_in_emergency(&self) -> Result<SigningKey, Status>;
     async fn list_signing_keys(&self) -> Result<Vec<SigningKey>, Status>;
 }
 
@@ -147,12 +151,12 @@ impl Acts for Actor {
         Ok(answer.into_inner().organization_members)
     }
 
+    async fn invite_to_workspace(&self, workspace: WorkspaceId, subject: WorkspaceSubject) -> Result<WorkspaceMember, Status> {
+        create_workspace_member(self, workspace, subject, BaseRole::Viewer).await
+    }
+
     async fn add_to_workspace(&self, workspace: WorkspaceId, user: UserId, role: BaseRole) -> Result<WorkspaceMember, Status> {
-        let subject = Some(WorkspaceSubject::UserId(user.to_string()));
-        let (workspace_id, request_id) = (workspace.to_string(), String::new());
-        let request = CreateWorkspaceMemberRequest { workspace_id, subject, role: role.into(), request_id };
-        let answer = WorkspaceMemberServiceClient::new(self.channel()).create_workspace_member(request).await?;
-        Ok(answer.into_inner().workspace_member.unwrap())
+        create_workspace_member(self, workspace, WorkspaceSubject::UserId(user.to_string()), role).await
     }
 
     async fn update_in_workspace(
@@ -182,11 +186,28 @@ impl Acts for Actor {
     }
 
     async fn rotate_signing_key(&self, request_id: &str) -> Result<SigningKey, Status> {
-        let request = RotateSigningKeyRequest { request_id: request_id.to_owned() };
+        let request = RotateSigningKeyRequest { request_id: request_id.to_owned(), emergency: false };
+        Ok(KeyServiceClient::new(self.channel()).rotate_signing_key(request).await?.into_inner().active_key.unwrap())
+    }
+
+    async fn rotate_in_emergency(&self) -> Result<SigningKey, Status> {
+        let request = RotateSigningKeyRequest { request_id: String::new(), emergency: true };
         Ok(KeyServiceClient::new(self.channel()).rotate_signing_key(request).await?.into_inner().active_key.unwrap())
     }
 
     async fn list_signing_keys(&self) -> Result<Vec<SigningKey>, Status> {
         Ok(KeyServiceClient::new(self.channel()).list_signing_keys(ListSigningKeysRequest {}).await?.into_inner().signing_keys)
     }
+}
+
+async fn create_workspace_member(
+    who: &Actor,
+    workspace: WorkspaceId,
+    subject: WorkspaceSubject,
+    role: BaseRole,
+) -> Result<WorkspaceMember, Status> {
+    let (workspace_id, request_id) = (workspace.to_string(), String::new());
+    let request = CreateWorkspaceMemberRequest { workspace_id, subject: Some(subject), role: role.into(), request_id };
+    let answer = WorkspaceMemberServiceClient::new(who.channel()).create_workspace_member(request).await?;
+    Ok(answer.into_inner().workspace_member.unwrap())
 }
