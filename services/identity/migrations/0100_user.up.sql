@@ -17,6 +17,7 @@ CREATE INDEX user_account_create_time_idx ON :schema.user_account (create_time, 
 -- An address belongs to whoever proved it. Until then anybody may have registered it, each with a password of their own.
 CREATE UNIQUE INDEX user_account_proved_key ON :schema.user_account (email_index) WHERE state = 2;
 CREATE INDEX user_account_email_index_idx ON :schema.user_account (email_index);
+CREATE INDEX user_account_pending_idx ON :schema.user_account (create_time) WHERE state = 1;
 
 -- A sign-in on one device. `generation` is the refresh token that is good now.
 CREATE TABLE :schema.session (

@@ -107,6 +107,9 @@ SELECT :schema.mark_user('user_account', 'an account is its user''s; who shares 
 GRANT SELECT (user_id, email, email_index, display_name, state, system_role, verification_generation, version, create_time, update_time),
     UPDATE (password_hash, state, system_role, verification_generation, version, update_time) ON :schema.user_account TO :schema_app;
 SELECT :schema.allow_definer('user_account');
+-- Retention deletes registrations that nobody proved, and can't touch an account.
+GRANT SELECT (user_id, state, create_time), DELETE ON :schema.user_account TO :schema_worker;
+CREATE POLICY worker ON :schema.user_account AS PERMISSIVE FOR ALL TO :schema_worker USING (state = 1) WITH CHECK (false);
 
 SELECT :schema.mark_tenant('organization', 'an organization is the tenant; its members may list it from elsewhere', verbs => 'SELECT, INSERT',
     exception => 'organization_id IN (SELECT mine.organization_id FROM :schema.my_memberships() mine)');

@@ -19,6 +19,10 @@ pub struct Config {
     pub refresh_token_seconds: u32,
     /// How long a session lasts at most, in seconds.
     pub session_seconds: u32,
+    /// Open sessions of one user; a sign-in beyond them ends the one that was unused longest.
+    pub sessions_per_user: u32,
+    /// How long a registration waits for its address to be proved, in days.
+    pub pending_account_days: u32,
     /// How long a used refresh token gets the same successor again, in seconds.
     pub refresh_grace_seconds: u32,
     /// How long a verification token is good, in seconds.
@@ -68,6 +72,8 @@ impl Default for Config {
             access_token_seconds: 15 * 60,
             refresh_token_seconds: 7 * 86_400,
             session_seconds: 30 * 86_400,
+            sessions_per_user: 100,
+            pending_account_days: 7,
             refresh_grace_seconds: 30,
             verification_token_seconds: 86_400,
             key_poll_seconds: 10,
@@ -114,6 +120,8 @@ impl ServiceConfig for Config {
             ("access_token_seconds", "how long an access token is good, in seconds, 60..=900"),
             ("refresh_token_seconds", "how long an unused refresh token is good, in seconds, 3600..=2592000"),
             ("session_seconds", "how long a session lasts at most, in seconds, 3600..=31536000"),
+            ("sessions_per_user", "open sessions of one user, 1..=1000; a sign-in beyond them ends the one that was unused longest"),
+            ("pending_account_days", "how long a registration waits for its address to be proved, in days, 1..=90"),
             ("refresh_grace_seconds", "how long a used refresh token gets the same successor again, in seconds, 0..=60"),
             ("verification_token_seconds", "how long a verification token is good, in seconds, 300..=604800"),
             ("key_poll_seconds", "how often a replica looks whether another one rotated the signing key, in seconds, 1..=60"),
@@ -133,6 +141,8 @@ impl ServiceConfig for Config {
         faults.range("access_token_seconds", self.access_token_seconds, 60..=900);
         faults.range("refresh_token_seconds", self.refresh_token_seconds, 3_600..=2_592_000);
         faults.range("session_seconds", self.session_seconds, 3_600..=31_536_000);
+        faults.range("sessions_per_user", self.sessions_per_user, 1..=1_000);
+        faults.range("pending_account_days", self.pending_account_days, 1..=90);
         faults.range("refresh_grace_seconds", self.refresh_grace_seconds, 0..=60);
         faults.range("verification_token_seconds", self.verification_token_seconds, 300..=604_800);
         faults.range("key_poll_seconds", self.key_poll_seconds, 1..=60);

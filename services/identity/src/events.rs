@@ -3,6 +3,7 @@
 
 use contract::identity::v1 as pb;
 use db::Tx;
+use runtime::OrganizationId;
 
 use crate::key::SigningKey;
 use crate::member::Member;
@@ -37,17 +38,25 @@ pub(crate) fn session_created(session: &Session) -> pb::SessionCreated {
     pb::SessionCreated { session_id: session.id.to_string(), after: Some(session.clone().into()) }
 }
 
-pub(crate) fn session_switched(before: &Session, after: &Session) -> pb::SessionSwitched {
-    pb::SessionSwitched { session_id: after.id.to_string(), before: Some(before.clone().into()), after: Some(after.clone().into()) }
+pub(crate) fn emit_session_switched(tx: &mut Tx, before: &Session, after: &Session) {
+    let (before, after) = (told_in(tx.organization_id(), before), told_in(tx.organization_id(), after));
+    tx.emit(pb::SessionSwitched { session_id: after.session_id.clone(), before: Some(before), after: Some(after) });
 }
 
-pub(crate) fn session_revoked(before: &Session, after: &Session, revocation: &Revocation) -> pb::SessionRevoked {
-    pb::SessionRevoked {
-        session_id: after.id.to_string(),
-        before: Some(before.clone().into()),
-        after: Some(after.clone().into()),
-        revocation: Some(revocation.clone().into()),
+pub(crate) fn emit_session_revoked(tx: &mut Tx, before: &Session, after: &Session, revocation: &Revocation) {
+    let (before, after) = (told_in(tx.organization_id(), before), told_in(tx.organization_id(), after));
+    let revocation = Some(revocation.clone().into());
+    tx.emit(pb::SessionRevoked { session_id: after.session_id.clone(), before: Some(before), after: Some(after), revocation });
+}
+
+/// A session as the log of `organization` tells of it: where it acts is told to that organization alone, and to the system organization.
+fn told_in(organization: OrganizationId, session: &Session) -> pb::Session {
+    let mut told = pb::Session::from(session.clone());
+    if !organization.is_nil() && session.organization_id != organization {
+        told.organization_id.clear();
+        told.workspace_id.clear();
     }
+    told
 }
 
 pub(crate) fn session_refresh_reused(before: &Session, after: &Session, revocation: &Revocation) -> pb::SessionRefreshReused {

@@ -40,6 +40,7 @@ pub use config::Config;
 pub use error::Error;
 
 use hashing::Hashing;
+use retention::Retention;
 use sealed::Sealed;
 use session::Lifetimes;
 use token::refresh::RefreshTokens;
@@ -70,7 +71,15 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
     startup::beside_others("first admin", async || users.ensure_first_admin(&config.first_admin).await).await?;
 
     let refresh_tokens = RefreshTokens::new(db.sealer().clone());
-    let sessions = session::ops::Ops { db: db.clone(), sealed: sealed.clone(), hashing, keys: keys.clone(), refresh_tokens, lifetimes };
+    let sessions = session::ops::Ops {
+        db: db.clone(),
+        sealed: sealed.clone(),
+        hashing,
+        keys: keys.clone(),
+        refresh_tokens,
+        lifetimes,
+        sessions_max: config.sessions_per_user.into(),
+    };
     let propagation_wait = Duration::from_millis(config.propagation_wait_ms.into());
     let organizations = organization::ops::Ops { db: db.clone(), propagation_wait };
     let workspaces = workspace::ops::Ops { db: db.clone(), propagation_wait };
@@ -79,7 +88,8 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
 
     let poll = Duration::from_secs(config.key_poll_seconds.into());
     deps.tasks.spawn("signing key", keys.clone().keep(poll, deps.tasks.shutdown().clone()));
-    deps.tasks.spawn("retention", retention::run(db, deps.tasks.shutdown().clone()));
+    let retention = Retention { db, pending_kept: Span::days(config.pending_account_days.into()) };
+    deps.tasks.spawn("retention", retention.run(deps.tasks.shutdown().clone()));
 
     Ok(Service::new(NAME)
         .add(AccountServiceServer::new(user::account_grpc::Grpc { ops: users.clone() }))

@@ -50,7 +50,8 @@ impl Ops {
     /// Adds a user, who can sign in, with a role.
     ///
     /// # Errors
-    /// `USER_NOT_FOUND`, `MEMBER_ALREADY_EXISTS`, `ROLE_ABOVE_OWN`; for a workspace also `NOT_ORGANIZATION_MEMBER`, `WORKSPACE_NOT_FOUND`.
+    /// `USER_NOT_FOUND`, `MEMBER_ALREADY_EXISTS`, `ROLE_ABOVE_OWN`; for a workspace `NOT_ORGANIZATION_MEMBER` in place of the first, and
+    /// `WORKSPACE_NOT_FOUND`.
     /// # Emits
     /// `OrganizationMemberCreated` or `WorkspaceMemberCreated`, same transaction.
     pub async fn create(&self, caller: &Caller, place: Place, subject: Subject, role: Role) -> Result<(Member, Propagation), Error> {
@@ -59,7 +60,7 @@ impl Ops {
             .write(caller, async |tx: &mut Tx| {
                 store::lock_organization(tx).await?;
                 require_rank(own_role(tx, place).await?, &[role])?;
-                let user_id = self.find_user(tx, &subject).await?;
+                let user_id = self.find_user(tx, place, &subject).await?;
                 let (organization_id, now) = (tx.organization_id(), tx.now());
                 let version = store::next_version(tx, place, user_id).await?;
                 let workspace_id = place.workspace_id();
@@ -141,12 +142,17 @@ impl Ops {
         self.db.read(caller, async |tx: &mut Tx| store::list(tx, place, &page).await).await
     }
 
-    async fn find_user(&self, tx: &mut Tx, subject: &Subject) -> Result<UserId, Error> {
+    /// Who is no member of the organization gets one answer in a workspace, account or not: its admins, who can add nobody from outside, would
+    /// learn who has one.
+    async fn find_user(&self, tx: &mut Tx, place: Place, subject: &Subject) -> Result<UserId, Error> {
         let found = match subject {
             Subject::User(id) => users::active_user(tx, Some(*id), None).await?,
             Subject::Email(email) => users::active_user(tx, None, Some(&self.sealed.email_index(email))).await?,
         };
-        found.ok_or(Error::UserNotFound)
+        found.ok_or(match place {
+            Place::Organization => Error::UserNotFound,
+            Place::Workspace(_) => Error::NotOrganizationMember,
+        })
     }
 
     /// Waits until this process decides by the change that `version` stands for: for as long as the setting says, and at most half of what

@@ -36,6 +36,8 @@ pub struct Ops {
     pub refresh_tokens: RefreshTokens,
     /// How long things last.
     pub lifetimes: Lifetimes,
+    /// Open sessions of one user, at least 1.
+    pub sessions_max: i64,
 }
 
 impl Ops {
@@ -45,7 +47,8 @@ impl Ops {
     /// # Errors
     /// `SIGN_IN_REFUSED`, `HASHING_OVERLOADED`.
     /// # Emits
-    /// `SessionCreated`, or `SignInFailed` in a transaction that commits though the call is refused.
+    /// `SessionCreated`, with `SessionRevoked` for the session that was unused longest when the user has as many as may be; or `SignInFailed`
+    /// in a transaction that commits though the call is refused.
     pub async fn create(&self, caller: &Caller, email: &str, password: SecretString) -> Result<(Session, Tokens), Error> {
         let index = self.sealed.email_index(email);
         let known = self.db.read(caller, async |tx: &mut Tx| users::credential(tx, &self.sealed, &index).await).await?;
@@ -79,6 +82,7 @@ impl Ops {
                 let mut session = Session::opened(self.db.ids().next_id(), known.user_id, &self.lifetimes, tx.now());
                 session.client_address = caller.client_address().map(str::to_owned);
                 session.user_agent = caller.user_agent().map(str::to_owned);
+                self.make_room(tx, known.user_id).await?;
                 store::insert(tx, &self.sealed, &session).await?;
                 let held = store::held(tx, Context::NOWHERE).await?;
                 tx.emit(events::session_created(&session));
@@ -87,6 +91,17 @@ impl Ops {
             .await?;
         let tokens = self.tokens(&session, &held)?;
         Ok((session, tokens))
+    }
+
+    /// Ends what the user has beyond the bound once one more session is open. Sign-ins of one user take turns for it.
+    async fn make_room(&self, tx: &mut Tx, user_id: UserId) -> Result<(), Error> {
+        users::lock(tx, user_id).await?;
+        for before in store::beyond(tx, &self.sealed, user_id, self.sessions_max - 1).await? {
+            if let Some((after, revocation)) = self.end(tx, &before).await? {
+                events::emit_session_revoked(tx, &before, &after, &revocation);
+            }
+        }
+        Ok(())
     }
 
     async fn refuse(&self, caller: &Caller, email_index: &str, user_id: Option<UserId>) -> Result<(Session, Tokens), Error> {
@@ -120,7 +135,7 @@ impl Ops {
                 let after = before.in_context(context);
                 if after != before {
                     store::set_context(tx, id, context).await?;
-                    tx.emit(events::session_switched(&before, &after));
+                    events::emit_session_switched(tx, &before, &after);
                 }
                 Ok((after, held))
             })
@@ -152,7 +167,7 @@ impl Ops {
             .write_unrecorded(caller, async |tx: &mut Tx| {
                 let before = store::lock(tx, &self.sealed, id).await?.ok_or(Error::SessionNotFound)?;
                 let Some((after, revocation)) = self.end(tx, &before).await? else { return Ok(before) };
-                tx.emit(events::session_revoked(&before, &after, &revocation));
+                events::emit_session_revoked(tx, &before, &after, &revocation);
                 Ok(after)
             })
             .await

@@ -23,7 +23,8 @@ impl Ops {
     /// # Errors
     /// `REFRESH_TOKEN_INVALID`, `REFRESH_TOKEN_REUSED`.
     /// # Emits
-    /// `SessionRefreshReused` on reuse, in a transaction that commits though the call is refused.
+    /// `SessionRefreshReused` on reuse, in a transaction that commits though the call is refused; `SessionSwitched` when the session leaves an
+    /// organization that its user is no longer a member of.
     pub async fn refresh(&self, caller: &Caller, token: &str) -> Result<Tokens, Error> {
         let token = self.refresh_tokens.decode(token).map_err(|_| Error::RefreshTokenInvalid)?;
         let outcome = self.db.write_unrecorded(&caller.proven_as(token.user_id), async |tx: &mut Tx| self.trade(tx, &token).await).await?;
@@ -35,15 +36,19 @@ impl Ops {
     }
 
     async fn trade(&self, tx: &mut Tx, token: &RefreshToken) -> Result<Outcome, Error> {
-        if let Some(session) = store::trade(tx, &self.sealed, token, self.lifetimes.refresh_token).await? {
-            return in_force(tx, session).await;
+        if let Some((session, former)) = store::trade(tx, &self.sealed, token, self.lifetimes.refresh_token).await? {
+            if former != session.context() {
+                events::emit_session_switched(tx, &session.in_context(former), &session);
+            }
+            let held = store::held(tx, session.context()).await?;
+            return Ok(Outcome::Good(Box::new(session), held));
         }
-        let Some(session) = store::find(tx, &self.sealed, token.session_id).await? else { return Ok(Outcome::Invalid) };
+        // Held from here on: who switches or ends the session at this moment comes before or after all of it.
+        let Some(session) = store::lock(tx, &self.sealed, token.session_id).await? else { return Ok(Outcome::Invalid) };
         match session.standing(tx.now()).judge(token.generation, tx.now(), self.lifetimes.refresh_grace) {
-            Verdict::Repeat => in_force(tx, session).await,
+            Verdict::Repeat => repeated(tx, session).await,
             Verdict::Invalid => Ok(Outcome::Invalid),
             Verdict::Reused => {
-                // Somebody else may have revoked it since it was read; then the event is theirs.
                 if let Some((after, revocation)) = self.end(tx, &session).await? {
                     tx.emit(events::session_refresh_reused(&session, &after, &revocation));
                 }
@@ -53,12 +58,14 @@ impl Ops {
     }
 }
 
-/// The session with what its user holds now. Who is no longer a member where the session acts is led back to no organization.
-async fn in_force(tx: &mut Tx, session: Session) -> Result<Outcome, Error> {
+/// The session, which is held, with what its user holds now. Who stopped being a member since the trade is led out of the organization too.
+async fn repeated(tx: &mut Tx, session: Session) -> Result<Outcome, Error> {
     let held = store::held(tx, session.context()).await?;
     if session.organization_id.is_nil() || held.may_enter() {
         return Ok(Outcome::Good(Box::new(session), held));
     }
+    let outside = session.in_context(Context::NOWHERE);
     store::set_context(tx, session.id, Context::NOWHERE).await?;
-    Ok(Outcome::Good(Box::new(session.in_context(Context::NOWHERE)), held))
+    events::emit_session_switched(tx, &session, &outside);
+    Ok(Outcome::Good(Box::new(outside), held))
 }

@@ -75,23 +75,55 @@ pub(super) async fn insert(tx: &mut Tx, sealed: &Sealed, session: &Session) -> R
     Ok(())
 }
 
-/// Trades the refresh token in, if it is the good one of a session that is open: at most one caller gets the row.
-pub(super) async fn trade(tx: &mut Tx, sealed: &Sealed, token: &RefreshToken, refresh_ttl: Duration) -> Result<Option<Session>, Error> {
+/// Trades the refresh token in, if it is the good one of a session that is open: at most one caller gets the row. In the same step a session
+/// leaves the organization that its user is no longer a member of. Gives the session as it is now, and where it acted before.
+pub(super) async fn trade(
+    tx: &mut Tx,
+    sealed: &Sealed,
+    token: &RefreshToken,
+    refresh_ttl: Duration,
+) -> Result<Option<(Session, Context)>, Error> {
     let now = tx.now();
-    let row = sqlx::query_as!(
-        Row,
-        r#"UPDATE identity.session
-           SET generation = generation + 1, last_use_time = $3, refresh_expire_time = least($4, expire_time)
-           WHERE session_id = $1 AND generation = $2 AND state = 1 AND refresh_expire_time > $3 AND expire_time > $3
-           RETURNING session_id AS "session_id: SessionId", user_id AS "user_id: UserId", organization_id AS "organization_id: OrganizationId",
-                     workspace_id AS "workspace_id: WorkspaceId", state, generation, client_address, user_agent, create_time, last_use_time,
-                     refresh_expire_time, expire_time"#,
+    let row = sqlx::query!(
+        r#"WITH held AS MATERIALIZED (
+             SELECT h.session_id, h.organization_id, h.workspace_id,
+                    h.organization_id = $5 OR identity.is_system_admin() OR EXISTS
+                      (SELECT FROM identity.my_memberships() m WHERE m.organization_id = h.organization_id AND m.workspace_id IS NULL) AS stays
+             FROM identity.session h
+             WHERE h.session_id = $1 AND h.generation = $2 AND h.state = 1 AND h.refresh_expire_time > $3 AND h.expire_time > $3
+             FOR NO KEY UPDATE)
+           UPDATE identity.session s
+           SET generation = s.generation + 1, last_use_time = $3, refresh_expire_time = least($4, s.expire_time),
+               organization_id = CASE WHEN held.stays THEN s.organization_id ELSE $5 END,
+               workspace_id = CASE WHEN held.stays THEN s.workspace_id END
+           FROM held WHERE s.session_id = held.session_id
+           RETURNING s.session_id AS "session_id: SessionId", s.user_id AS "user_id: UserId", s.organization_id AS "organization_id: OrganizationId",
+                     s.workspace_id AS "workspace_id: WorkspaceId", s.state, s.generation, s.client_address, s.user_agent, s.create_time,
+                     s.last_use_time, s.refresh_expire_time, s.expire_time,
+                     held.organization_id AS "former_organization_id: OrganizationId", held.workspace_id AS "former_workspace_id: WorkspaceId""#,
         token.session_id as _,
         token.generation,
         now,
         now + refresh_ttl,
+        Context::NOWHERE.organization_id as _,
     );
-    Ok(row.fetch_optional(tx.conn()).await?.map(|row| row.open(sealed)).transpose()?)
+    let Some(row) = row.fetch_optional(tx.conn()).await? else { return Ok(None) };
+    let former = Context { organization_id: row.former_organization_id, workspace_id: row.former_workspace_id };
+    let row = Row {
+        session_id: row.session_id,
+        user_id: row.user_id,
+        organization_id: row.organization_id,
+        workspace_id: row.workspace_id,
+        state: row.state,
+        generation: row.generation,
+        client_address: row.client_address,
+        user_agent: row.user_agent,
+        create_time: row.create_time,
+        last_use_time: row.last_use_time,
+        refresh_expire_time: row.refresh_expire_time,
+        expire_time: row.expire_time,
+    };
+    Ok(Some((row.open(sealed)?, former)))
 }
 
 pub(super) async fn find(tx: &mut Tx, sealed: &Sealed, id: SessionId) -> Result<Option<Session>, Error> {
@@ -171,6 +203,24 @@ pub(super) async fn list_open(tx: &mut Tx, sealed: &Sealed, page: &PageRequest) 
     .await?;
     let sessions = rows.into_iter().map(|row| row.open(sealed)).collect::<Result<Vec<_>, _>>()?;
     Ok(page.finish(sessions, |session| Cursor::time(session.create_time, session.id.uuid())))
+}
+
+/// The user's open sessions beyond the `kept` that were used last, a hundred at most: a bound that was lowered is reached in some sign-ins.
+pub(super) async fn beyond(tx: &mut Tx, sealed: &Sealed, user_id: UserId, kept: i64) -> Result<Vec<Session>, Error> {
+    let now = tx.now();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT session_id AS "session_id: SessionId", user_id AS "user_id: UserId", organization_id AS "organization_id: OrganizationId",
+                  workspace_id AS "workspace_id: WorkspaceId", state, generation, client_address, user_agent, create_time, last_use_time,
+                  refresh_expire_time, expire_time
+           FROM identity.session
+           WHERE user_id = $1 AND state = 1 AND refresh_expire_time > $2 AND expire_time > $2
+           ORDER BY last_use_time DESC, session_id DESC OFFSET $3 LIMIT 100"#,
+        user_id as _,
+        now,
+        kept,
+    );
+    Ok(rows.fetch_all(tx.conn()).await?.into_iter().map(|row| row.open(sealed)).collect::<Result<_, _>>()?)
 }
 
 /// Deletes at most `at_most` sessions that ended before `time`; says how many.

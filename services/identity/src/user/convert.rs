@@ -3,7 +3,7 @@
 use contract::identity::v1 as pb;
 use contract::time::timestamp;
 
-use super::{SystemRole, User, UserState};
+use super::{Seen, SystemRole, User, UserState};
 
 impl From<UserState> for pb::UserState {
     fn from(state: UserState) -> Self {
@@ -35,5 +35,15 @@ impl From<User> for pb::User {
             create_time: Some(timestamp(user.create_time)),
             update_time: Some(timestamp(user.update_time)),
         }
+    }
+}
+
+impl From<Seen> for pb::User {
+    fn from(seen: Seen) -> Self {
+        let mut user = pb::User::from(seen.user);
+        if !seen.shows_system_role {
+            user.set_system_role(pb::SystemRole::Unspecified);
+        }
+        user
     }
 }

@@ -42,7 +42,7 @@ impl Ops {
         self.db
             .write_unrecorded(caller, async |tx: &mut Tx| {
                 store::lock_first_admin(tx).await?;
-                let before = store::find(tx, &self.sealed, id).await?.ok_or(Error::UserNotFound)?;
+                let before = store::find(tx, &self.sealed, id).await?.ok_or(Error::UserNotFound)?.user;
                 if before.system_role == SystemRole::User {
                     let after = before.promoted(tx.now());
                     store::promote(tx, &after).await?;

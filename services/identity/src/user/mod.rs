@@ -59,6 +59,16 @@ pub struct User {
     pub update_time: OffsetDateTime,
 }
 
+/// An account as the caller of a transaction sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The account.
+    pub user: User,
+    /// Whether what the person may do across organizations is shown: to the person, and to system admins. To co-members it would say whose
+    /// account is worth most.
+    pub shows_system_role: bool,
+}
+
 impl User {
     /// An account that was just registered.
     pub fn registered(id: UserId, email: String, display_name: String, now: OffsetDateTime) -> Self {

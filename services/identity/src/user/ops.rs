@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use time::OffsetDateTime;
 
 use super::filter::{COLUMNS, ORDER, blinded};
-use super::{User, store};
+use super::{Seen, User, store};
 use crate::error::Error;
 use crate::events;
 use crate::hashing::Hashing;
@@ -111,7 +111,7 @@ impl Ops {
         }
         self.db
             .write_unrecorded(&caller, async |tx: &mut Tx| {
-                let before = store::find(tx, &self.sealed, token.user_id).await?.ok_or(Error::VerificationTokenInvalid)?;
+                let before = store::find(tx, &self.sealed, token.user_id).await?.ok_or(Error::VerificationTokenInvalid)?.user;
                 let after = before.verified(tx.now());
                 if !store::verify(tx, &after, token.generation).await? {
                     return Err(Error::VerificationTokenInvalid);
@@ -126,7 +126,7 @@ impl Ops {
     ///
     /// # Errors
     /// `USER_NOT_FOUND`.
-    pub async fn get(&self, caller: &Caller, id: Option<UserId>) -> Result<User, Error> {
+    pub async fn get(&self, caller: &Caller, id: Option<UserId>) -> Result<Seen, Error> {
         let id = id.map_or_else(|| caller.user_id(), Ok)?;
         let user = self.db.read(caller, async |tx: &mut Tx| store::find(tx, &self.sealed, id).await).await?;
         user.ok_or(Error::UserNotFound)
@@ -137,7 +137,7 @@ impl Ops {
     ///
     /// # Errors
     /// `FILTER_INVALID`, `PAGE_TOKEN_INVALID`.
-    pub async fn list(&self, caller: &Caller, list: ListUsers) -> Result<Page<User>, Error> {
+    pub async fn list(&self, caller: &Caller, list: ListUsers) -> Result<Page<Seen>, Error> {
         let filter = db::Filter::parse(&blinded(&list.filter, &self.sealed)?, COLUMNS)?;
         let page = self.db.page(caller, list.page_size, &list.page_token, ORDER, &[&list.filter])?;
         self.db.read(caller, async |tx: &mut Tx| store::list(tx, &self.sealed, &filter, &page).await).await

@@ -1,12 +1,12 @@
 //! SQL of accounts. Address, name and hash are sealed; which rows are seen is the table's floor: one's own, who shares the organization,
 //! all for system admins.
 
-use db::{Cursor, Filter, OnConstraint, Page, PageRequest, Tx};
+use db::{Cursor, Filter, OnConstraint, Page, PageRequest, Tx, WorkTx};
 use runtime::UserId;
 use sqlx::{Postgres, QueryBuilder};
 use time::OffsetDateTime;
 
-use super::{SystemRole, User, UserState};
+use super::{Seen, SystemRole, User, UserState};
 use crate::error::Error;
 use crate::sealed::{Column, Sealed, Unopened};
 
@@ -21,11 +21,12 @@ pub(super) struct Row {
     version: i64,
     create_time: OffsetDateTime,
     update_time: OffsetDateTime,
+    shows_system_role: bool,
 }
 
 impl Row {
-    fn open(self, sealed: &Sealed) -> Result<User, Unopened> {
-        Ok(User {
+    fn open(self, sealed: &Sealed) -> Result<Seen, Unopened> {
+        let user = User {
             id: self.user_id,
             email: sealed.open(Column::EMAIL, self.user_id.uuid(), &self.email)?,
             display_name: sealed.open(Column::DISPLAY_NAME, self.user_id.uuid(), &self.display_name)?,
@@ -34,7 +35,8 @@ impl Row {
             version: self.version,
             create_time: self.create_time,
             update_time: self.update_time,
-        })
+        };
+        Ok(Seen { user, shows_system_role: self.shows_system_role })
     }
 }
 
@@ -77,11 +79,13 @@ pub(super) async fn insert(tx: &mut Tx, sealed: &Sealed, user: &User, password_h
     Ok(done.rows_affected() == 1)
 }
 
-pub(super) async fn find(tx: &mut Tx, sealed: &Sealed, id: UserId) -> Result<Option<User>, Error> {
+/// The account, if the caller may know of it.
+pub(super) async fn find(tx: &mut Tx, sealed: &Sealed, id: UserId) -> Result<Option<Seen>, Error> {
     let row = sqlx::query_as!(
         Row,
         r#"SELECT user_id AS "user_id: UserId", email, display_name, state AS "state: UserState", system_role AS "system_role: SystemRole",
-                  version, create_time, update_time
+                  version, create_time, update_time,
+                  (user_id = identity.current_user_id() OR identity.is_system_admin()) AS "shows_system_role!"
            FROM identity.user_account WHERE user_id = $1"#,
         id as _,
     );
@@ -156,6 +160,24 @@ pub(super) async fn promote(tx: &mut Tx, user: &User) -> Result<(), Error> {
     Ok(())
 }
 
+/// One change of this kind at a time for an account of the caller's own, to the end of the transaction. It does not hold up rows that refer to
+/// the account (FOR NO KEY UPDATE).
+pub(crate) async fn lock(tx: &mut Tx, id: UserId) -> Result<(), Error> {
+    sqlx::query!("SELECT FROM identity.user_account WHERE user_id = $1 FOR NO KEY UPDATE", id as _).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Deletes at most `at_most` registrations that wait since before `time`; says how many. One that is proved at this moment stays.
+pub(crate) async fn prune_pending(tx: &mut WorkTx, time: OffsetDateTime, at_most: i64) -> Result<u64, Error> {
+    let done = sqlx::query!(
+        "DELETE FROM identity.user_account WHERE state = 1 AND user_id IN
+             (SELECT user_id FROM identity.user_account WHERE state = 1 AND create_time < $1 ORDER BY create_time LIMIT $2)",
+        time,
+        at_most,
+    );
+    Ok(done.execute(tx.conn()).await?.rows_affected())
+}
+
 /// One replica at a time makes the first system admin, to the end of the transaction.
 pub(super) async fn lock_first_admin(tx: &mut Tx) -> Result<(), Error> {
     sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('identity.first_admin', 0))").execute(tx.conn()).await?;
@@ -169,14 +191,15 @@ pub(crate) async fn active_user(tx: &mut Tx, id: Option<UserId>, email_index: Op
 }
 
 /// A page of every account that passes `filter`, oldest first.
-pub(super) async fn list(tx: &mut Tx, sealed: &Sealed, filter: &Filter, page: &PageRequest) -> Result<Page<User>, Error> {
+pub(super) async fn list(tx: &mut Tx, sealed: &Sealed, filter: &Filter, page: &PageRequest) -> Result<Page<Seen>, Error> {
     let mut query: QueryBuilder<Postgres> = QueryBuilder::new(
-        "SELECT u.user_id, u.email, u.display_name, u.state, u.system_role, u.version, u.create_time, u.update_time
+        "SELECT u.user_id, u.email, u.display_name, u.state, u.system_role, u.version, u.create_time, u.update_time,
+                (u.user_id = (SELECT identity.current_user_id()) OR (SELECT identity.is_system_admin())) AS shows_system_role
          FROM identity.user_account u WHERE true",
     );
     filter.push(&mut query);
     page.push(&mut query);
     let rows: Vec<Row> = query.build_query_as().fetch_all(tx.conn()).await?;
     let users = rows.into_iter().map(|row| row.open(sealed)).collect::<Result<Vec<_>, _>>()?;
-    Ok(page.finish(users, |user| Cursor::time(user.create_time, user.id.uuid())))
+    Ok(page.finish(users, |seen| Cursor::time(seen.user.create_time, seen.user.id.uuid())))
 }

@@ -25,7 +25,7 @@ impl Ops {
     /// Creates a workspace in the organization of the call.
     ///
     /// # Errors
-    /// `SLUG_TAKEN`.
+    /// `SLUG_TAKEN`; `ORGANIZATION_NOT_FOUND` for a system admin who entered none.
     /// # Emits
     /// `WorkspaceCreated`, same transaction.
     pub async fn create(&self, caller: &Caller, slug: String, display_name: String) -> Result<Workspace, Error> {

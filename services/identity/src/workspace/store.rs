@@ -20,7 +20,12 @@ pub(super) async fn insert(tx: &mut Tx, workspace: &Workspace) -> Result<(), Err
     )
     .execute(tx.conn())
     .await
-    .on_constraint("workspace_organization_id_slug_key", || Error::SlugTaken)?;
+    .on_constraints(|broken| match broken {
+        "workspace_organization_id_slug_key" => Some(Error::SlugTaken),
+        // The call is for no organization: a system admin who entered none.
+        "workspace_organization_id_fkey" => Some(rpc::Error::OrganizationNotFound.into()),
+        _ => None,
+    })?;
     Ok(())
 }
 

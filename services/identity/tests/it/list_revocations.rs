@@ -77,9 +77,9 @@ async fn a_revocation_is_forgotten_when_no_token_it_could_match_lives() {
     assert_eq!(app.revocations().list().await.unwrap().revocations.len(), 1, "a verifier's clock may be behind");
     app.clock().advance(Duration::from_mins(1));
     assert!(app.revocations().list().await.unwrap().revocations.is_empty());
-    identity::retention::round(&app.deps().db).await.unwrap();
+    app.retention_round().await;
     app.clock().advance(Duration::from_secs(1));
-    identity::retention::round(&app.deps().db).await.unwrap();
+    app.retention_round().await;
     let left: i64 = sqlx::query_scalar("SELECT count(*) FROM identity.revocation").fetch_one(&mut app.sql().await).await.unwrap();
     assert_eq!(left, 0);
 }

@@ -1,12 +1,13 @@
 use contract::BaseRole;
 use contract::identity::v1::create_organization_member_request::Subject;
+use contract::identity::v1::create_workspace_member_request::Subject as WorkspaceSubject;
 use contract::identity::v1::organization_member_service_client::OrganizationMemberServiceClient;
 use contract::identity::v1::{
     CreateOrganizationMemberRequest, DeleteOrganizationMemberRequest, OrganizationMemberDeleted, OrganizationMemberUpdated, Propagation,
     WorkspaceMemberDeleted,
 };
 use identity::Config;
-use testkit::{Actor, App, assert_fault};
+use testkit::{Actor, App, assert_fault, fault};
 
 use crate::verbs::{Acts, Door, address, identity, identity_with, quick, request_id, with_root};
 
@@ -34,13 +35,35 @@ async fn a_member_is_added_by_id_or_by_address_once() {
 }
 
 #[tokio::test]
-async fn only_somebody_who_can_sign_in_is_added() {
+async fn only_somebody_who_can_sign_in_is_added_and_who_can_t_is_not_told_from_nobody() {
     let (app, ana) = owned().await;
     let waiting = app.pending("ben").await;
     let subjects = [Subject::UserId(waiting.to_string()), Subject::Email(address("ben")), Subject::Email(address("nobody"))];
+    let mut refusals = Vec::new();
     for subject in subjects {
-        assert_fault!(ana.create_member(subject, BaseRole::Viewer).await, NotFound, "USER_NOT_FOUND");
+        let refused = assert_fault!(ana.create_member(subject, BaseRole::Viewer).await, NotFound, "USER_NOT_FOUND");
+        refusals.push((refused.message().to_owned(), fault::violated_fields(&refused)));
     }
+    assert!(refusals.iter().all(|refusal| *refusal == refusals[0]), "{refusals:?}");
+}
+
+#[tokio::test]
+async fn a_workspace_does_not_tell_who_has_an_account_elsewhere() {
+    let (app, ana) = owned().await;
+    let web = app.with_workspace(&ana, "web").await;
+    app.verified("eve").await;
+    app.pending("ben").await;
+    let mut refusals = Vec::new();
+    for name in ["eve", "ben", "nobody"] {
+        let subject = WorkspaceSubject::Email(address(name));
+        let refused = assert_fault!(ana.invite_to_workspace(web, subject).await, FailedPrecondition, "NOT_ORGANIZATION_MEMBER");
+        refusals.push(refused.message().to_owned());
+    }
+    let nobody = WorkspaceSubject::UserId(uuid::Uuid::from_u128(1).to_string());
+    refusals.push(
+        assert_fault!(ana.invite_to_workspace(web, nobody).await, FailedPrecondition, "NOT_ORGANIZATION_MEMBER").message().to_owned(),
+    );
+    assert!(refusals.iter().all(|refusal| *refusal == refusals[0]), "{refusals:?}");
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
+use std::collections::HashSet;
 use std::time::Duration;
 
 use contract::identity::v1::session_service_client::SessionServiceClient;
 use contract::identity::v1::{ListSessionsRequest, SessionRevoked, SessionState};
+use identity::Config;
 use testkit::{Actor, assert_fault};
 use tonic::Response;
 
-use crate::verbs::{Acts, Door, address, identity, until};
+use crate::verbs::{Acts, Door, address, identity, identity_with, quick, until};
 
 #[tokio::test]
 async fn a_person_sees_their_open_sessions_newest_first_and_nobody_elses() {
@@ -54,13 +56,45 @@ async fn a_session_is_forgotten_a_month_after_its_end() {
     let app = identity().await;
     app.person("ana").await;
     let left = async || -> i64 {
-        identity::retention::round(&app.deps().db).await.unwrap();
+        app.retention_round().await;
         sqlx::query_scalar("SELECT count(*) FROM identity.session").fetch_one(&mut app.sql().await).await.unwrap()
     };
     app.clock().advance(Duration::from_hours(60 * 24));
     assert_eq!(left().await, 1);
     app.clock().advance(Duration::from_secs(1));
     assert_eq!(left().await, 0);
+}
+
+#[tokio::test]
+async fn a_sign_in_too_many_ends_the_session_that_was_unused_longest() {
+    let app = identity_with(Config { sessions_per_user: 3, ..quick() }).await;
+    let first = app.person("ana").await;
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        app.clock().advance(Duration::from_secs(1));
+        open.push(app.sign_in(&address("ana")).await.session.session_id);
+    }
+    // The oldest is in use: the second is the one to go.
+    app.clock().advance(Duration::from_secs(1));
+    app.refresh_session(&first.tokens.refresh_token).await.unwrap();
+    let fourth = app.sign_in(&address("ana")).await;
+    let ids: HashSet<String> = fourth.list_sessions().await.unwrap().into_iter().map(|session| session.session_id).collect();
+    assert_eq!(ids, HashSet::from([first.session.session_id.clone(), open[1].clone(), fourth.session.session_id.clone()]));
+    let [revoked] = app.events::<SessionRevoked>().await.try_into().unwrap();
+    assert_eq!((&revoked.session_id, &revoked.revocation.unwrap().subject_id), (&open[0], &open[0]));
+    app.person("ben").await;
+    assert_eq!(app.events::<SessionRevoked>().await.len(), 1, "each user has a bound of their own");
+}
+
+#[tokio::test]
+async fn sign_ins_at_once_stay_within_the_bound() {
+    let app = identity_with(Config { sessions_per_user: 3, ..quick() }).await;
+    let ana = address("ana");
+    app.verified("ana").await;
+    futures::future::join_all((0..12).map(|_| app.sign_in(&ana))).await;
+    let open = "SELECT count(*) FROM identity.session WHERE state = 1";
+    assert_eq!(sqlx::query_scalar::<_, i64>(open).fetch_one(&mut app.sql().await).await.unwrap(), 3);
+    assert_eq!(app.events::<SessionRevoked>().await.len(), 9);
 }
 
 #[tokio::test]

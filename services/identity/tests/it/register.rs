@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use contract::identity::v1::{IssueVerificationTokenRequest, RegisterUserResponse, VerifyEmailRequest};
 use contract::identity::v1::{RegistrationRepeated, UserRegistered, UserState, UserVerified, account_service_client::AccountServiceClient};
+use sqlx::Connection;
 use testkit::{App, assert_fault, fault::violated_fields};
 use tonic::{Request, Status};
 
@@ -173,6 +174,35 @@ async fn a_verification_token_is_good_for_a_day() {
     assert_fault!(app.verify_email(&for_ben, PASSWORD).await, InvalidArgument, "VERIFICATION_TOKEN_INVALID");
     let fresh = app.issue_verification_token(&ben.to_string()).await.unwrap();
     app.verify_email(&fresh, PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_registration_that_nobody_proves_is_forgotten_after_a_week_and_an_account_stays() {
+    let app = identity().await;
+    let ana = app.verified("ana").await;
+    let ben = app.pending("ben").await.to_string();
+    app.clock().advance(Duration::from_hours(7 * 24));
+    app.retention_round().await;
+    assert_eq!(accounts(&app).await, 2);
+    app.clock().advance(Duration::from_secs(1));
+    app.retention_round().await;
+    assert_eq!(accounts(&app).await, 1);
+    assert_fault!(app.issue_verification_token(&ben).await, NotFound, "USER_NOT_FOUND");
+    assert_eq!(app.sign_in(&address("ana")).await.user_id, ana);
+    app.verified("ben").await;
+}
+
+#[tokio::test]
+async fn the_login_that_deletes_registrations_reaches_no_account_and_reads_no_hash() {
+    let app = identity().await;
+    app.verified("ana").await;
+    app.pending("ben").await;
+    let mut worker = sqlx::PgConnection::connect(&app.database_url("identity_worker")).await.unwrap();
+    let refused = sqlx::query("SELECT password_hash FROM identity.user_account").execute(&mut worker).await.unwrap_err();
+    assert_eq!(refused.as_database_error().unwrap().code().unwrap(), "42501");
+    let gone = sqlx::query("DELETE FROM identity.user_account").execute(&mut worker).await.unwrap().rows_affected();
+    assert_eq!((gone, accounts(&app).await), (1, 1));
+    app.sign_in(&address("ana")).await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use contract::BaseRole;
-use contract::identity::v1::{SessionSwitched, SwitchContextResponse};
+use contract::identity::v1::{SessionRevoked, SessionSwitched, SwitchContextResponse};
 use runtime::{OrganizationId, WorkspaceId};
 use serde_json::Value;
 use testkit::assert_fault;
@@ -39,6 +39,29 @@ async fn a_member_enters_the_organization_narrows_to_a_workspace_and_leads_back(
     let ways: Vec<&str> = switched.iter().map(|event| event.after.as_ref().unwrap().organization_id.as_str()).collect();
     let there = ana.organization_id.to_string();
     assert_eq!(ways, [there.as_str(), there.as_str(), &OrganizationId::SYSTEM.to_string()]);
+}
+
+#[tokio::test]
+async fn the_log_of_an_organization_tells_of_no_other_that_a_session_acts_in() {
+    let app = identity().await;
+    let person = app.person("ana").await;
+    let acme = app.founded(&person, "acme").await;
+    let other = app.sign_in(&address("ana")).await;
+    // The first session moves on into bolt; with the other one it is ended from acme, while it acts in bolt.
+    let bolt = app.founded(&person, "bolt").await;
+    other.entering(acme.organization_id).await.revoke_session(&person.session.session_id).await.unwrap();
+    let (theirs, foreign) = (acme.organization_id.to_string(), bolt.organization_id.to_string());
+    for event in app.logged().await {
+        let told = contains(&event.body, foreign.as_bytes());
+        assert!(!(event.envelope.organization_id == theirs && told), "{} tells acme of bolt", event.envelope.r#type);
+        let told = contains(&event.body, theirs.as_bytes());
+        assert!(!(event.envelope.organization_id == foreign && told), "{} tells bolt of acme", event.envelope.r#type);
+    }
+    assert_eq!((app.events::<SessionSwitched>().await.len(), app.events::<SessionRevoked>().await.len()), (3, 1));
+}
+
+fn contains(body: &[u8], part: &[u8]) -> bool {
+    body.windows(part.len()).any(|window| window == part)
 }
 
 #[tokio::test]
@@ -97,10 +120,34 @@ async fn who_is_removed_is_led_back_by_the_next_refresh() {
     ana.add_member(ben.user_id, BaseRole::Member).await.unwrap();
     ben.entering(ana.organization_id).await;
     ana.remove_member(ben.user_id).await.unwrap();
+    let told = app.events::<SessionSwitched>().await.len();
     let tokens = app.refresh_session(&ben.tokens.refresh_token).await.unwrap();
     let session = &ben.with_token(&tokens.access_token).list_sessions().await.unwrap()[0];
     assert_eq!(session.organization_id, OrganizationId::SYSTEM.to_string());
+    let switched = app.events::<SessionSwitched>().await;
+    assert_eq!(switched.len(), told + 1, "an auditor is told that the session left");
+    let (before, after) = (switched[told].before.as_ref().unwrap(), switched[told].after.as_ref().unwrap());
+    assert_eq!((&before.organization_id, &after.organization_id), (&ana.organization_id.to_string(), &session.organization_id));
     assert_fault!(ben.switch_context(ana.organization_id, None).await, NotFound, "ORGANIZATION_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn who_is_removed_between_a_refresh_and_its_repeat_is_led_out_by_the_repeat() {
+    let app = identity().await;
+    let ana = app.founded(&app.person("ana").await, "acme").await;
+    app.verified("ben").await;
+    let ben = app.sign_in(&address("ben")).await;
+    ana.add_member(ben.user_id, BaseRole::Member).await.unwrap();
+    ben.entering(ana.organization_id).await;
+    app.refresh_session(&ben.tokens.refresh_token).await.unwrap();
+    ana.remove_member(ben.user_id).await.unwrap();
+    let told = app.events::<SessionSwitched>().await.len();
+    for _ in 0..2 {
+        let tokens = app.refresh_session(&ben.tokens.refresh_token).await.unwrap();
+        let session = &ben.with_token(&tokens.access_token).list_sessions().await.unwrap()[0];
+        assert_eq!(session.organization_id, OrganizationId::SYSTEM.to_string());
+    }
+    assert_eq!(app.events::<SessionSwitched>().await.len(), told + 1, "it left once");
 }
 
 #[tokio::test]

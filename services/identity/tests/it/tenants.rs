@@ -2,6 +2,7 @@
 
 use contract::BaseRole;
 use contract::identity::v1::{OrganizationCreated, OrganizationMemberCreated, WorkspaceCreated};
+use runtime::WorkspaceId;
 use testkit::assert_fault;
 
 use crate::verbs::{Acts, Door, identity, identity_with, request_id, with_root};
@@ -104,6 +105,19 @@ async fn a_role_in_one_workspace_reaches_that_one_alone() {
     app.known_as(&ben, BaseRole::Viewer).await;
     let seen: Vec<String> = ben.list_workspaces().await.unwrap().into_iter().map(|workspace| workspace.slug).collect();
     assert_eq!(seen, ["web", "lab"]);
+}
+
+#[tokio::test]
+async fn a_system_admin_who_entered_no_organization_has_nothing_to_add_to() {
+    let app = identity_with(with_root()).await;
+    let root = app.root().await;
+    let ben = app.verified("ben").await;
+    assert_fault!(root.create_workspace("web", "").await, NotFound, "ORGANIZATION_NOT_FOUND");
+    assert_fault!(root.add_member(ben, BaseRole::Member).await, NotFound, "ORGANIZATION_NOT_FOUND");
+    assert_fault!(root.update_member(ben, BaseRole::Member, "").await, NotFound, "ORGANIZATION_NOT_FOUND");
+    assert_fault!(root.remove_member(ben).await, NotFound, "ORGANIZATION_NOT_FOUND");
+    let nowhere = WorkspaceId::from(uuid::Uuid::from_u128(1));
+    assert_fault!(root.add_to_workspace(nowhere, ben, BaseRole::Member).await, NotFound, "WORKSPACE_NOT_FOUND");
 }
 
 #[tokio::test]

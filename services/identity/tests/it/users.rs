@@ -1,9 +1,9 @@
 use contract::BaseRole;
 use contract::identity::v1::{SystemRole, UserState};
-use runtime::OrganizationId;
-use testkit::assert_fault;
+use runtime::{OrganizationId, UserId};
+use testkit::{Actor, assert_fault};
 
-use crate::verbs::{Acts, Door, ROOT, address, identity, identity_with, with_root};
+use crate::verbs::{Acts, Door, ROOT, identity, identity_with, with_root};
 
 #[tokio::test]
 async fn people_see_themselves_and_whom_they_share_the_organization_with() {
@@ -14,7 +14,7 @@ async fn people_see_themselves_and_whom_they_share_the_organization_with() {
     let eve = app.founded(&app.person("eve").await, "evil").await;
 
     let seen = ben.get_user(&ana.user_id.to_string()).await.unwrap();
-    assert_eq!((seen.email, seen.display_name), (address("ana"), "ana".to_owned()));
+    assert_eq!((seen.email.as_str(), seen.display_name.as_str()), ("ana@example.com", "ana"));
     assert_eq!(eve.get_user("").await.unwrap(), eve.get_user(&eve.user_id.to_string()).await.unwrap());
     for (who, whom) in [(&eve, &ana), (&ana, &eve), (&eve, &ben)] {
         assert_fault!(who.get_user(&whom.user_id.to_string()).await, NotFound, "USER_NOT_FOUND");
@@ -23,6 +23,19 @@ async fn people_see_themselves_and_whom_they_share_the_organization_with() {
     assert_fault!(person.get_user(&ben.user_id.to_string()).await, NotFound, "USER_NOT_FOUND");
     let nobody = uuid::Uuid::from_u128(1).to_string();
     assert_fault!(ana.get_user(&nobody).await, NotFound, "USER_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn who_is_a_system_admin_is_known_to_themselves_and_to_system_admins() {
+    let app = identity_with(with_root()).await;
+    let ana = app.founded(&app.person("ana").await, "acme").await;
+    let root = app.root().await;
+    ana.add_member(root.user_id, BaseRole::Viewer).await.unwrap();
+    let role = async |who: &Actor, whom: UserId| who.get_user(&whom.to_string()).await.unwrap().system_role();
+    assert_eq!(role(&ana, root.user_id).await, SystemRole::Unspecified);
+    assert_eq!(role(&ana, ana.user_id).await, SystemRole::User);
+    assert_eq!(role(&root, root.user_id).await, SystemRole::Admin);
+    assert_eq!(role(&root, ana.user_id).await, SystemRole::User);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use contract::identity::v1::key_service_client::KeyServiceClient;
 use contract::identity::v1::revocation_service_client::RevocationServiceClient;
 use contract::identity::v1::session_service_client::SessionServiceClient;
 use contract::identity::v1::*;
+use identity::retention::Retention;
 use runtime::{OrganizationId, UserId, WorkspaceId};
 use testkit::{Actor, App, Channel};
 use tonic::{Status, Streaming};
@@ -39,6 +40,8 @@ pub(crate) trait Door {
     async fn known_as(&self, who: &Actor, role: BaseRole);
     /// `owner` creates a workspace that is known to the authority.
     async fn with_workspace(&self, owner: &Actor, slug: &str) -> WorkspaceId;
+    /// Deletes what no longer matters, as the service does once a minute.
+    async fn retention_round(&self);
     /// A client of the revocation service, as the service `tasks`.
     fn revocations(&self) -> RevocationServiceClient<Channel>;
 }
@@ -135,6 +138,11 @@ impl Door for App {
         self.authority().add_workspace(owner.organization_id, id);
         assert!(self.deps().authorizer.wait_for_workspace(owner.organization_id, id, HEARD).await, "the workspace is never heard of");
         id
+    }
+
+    async fn retention_round(&self) {
+        let retention = Retention { db: self.deps().db.clone(), pending_kept: time::Duration::days(7) };
+        retention.round().await.unwrap();
     }
 
     fn revocations(&self) -> RevocationServiceClient<Channel> {
