@@ -23,12 +23,20 @@ pub const PASSWORD: &str = "correct horse battery staple";
 /// # Errors
 /// The first RPC that is refused, with the person it was for.
 pub async fn people(identity: Channel, admin_email: &str) -> anyhow::Result<()> {
+    register(identity, admin_email, &PEOPLE).await
+}
+
+/// Registers and verifies `people`, address and name, with [`PASSWORD`]; signed in as the system admin `admin_email`.
+///
+/// # Errors
+/// The first RPC that is refused, with the person it was for.
+pub async fn register<T: AsRef<str>>(identity: Channel, admin_email: &str, people: &[(T, T)]) -> anyhow::Result<()> {
     let mut accounts = AccountServiceClient::new(identity.clone());
     let request = CreateSessionRequest { email: admin_email.into(), password: PASSWORD.into() };
     let session = SessionServiceClient::new(identity.clone()).create_session(request).await?.into_inner();
     let token = session.tokens.map(|tokens| tokens.access_token).unwrap_or_default();
     let mut users = UserServiceClient::new(identity);
-    for (email, display_name) in PEOPLE {
+    for (email, display_name) in people.iter().map(|(email, display_name)| (email.as_ref(), display_name.as_ref())) {
         let request = RegisterUserRequest { email: email.into(), password: PASSWORD.into(), display_name: display_name.into() };
         accounts.register_user(request).await?;
         let user = find(&mut users, &token, email).await?;

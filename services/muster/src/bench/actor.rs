@@ -29,9 +29,9 @@ pub(super) fn signed<M>(message: M, authorization: &str) -> anyhow::Result<Reque
     Ok(request)
 }
 
-/// Signs a seeded person in; answers the session, the user and the bearer header.
-pub(super) async fn sign_in(identity: &Channel) -> anyhow::Result<(String, String, String)> {
-    let request = CreateSessionRequest { email: seed::PEOPLE[0].0.to_owned(), password: seed::PASSWORD.to_owned() };
+/// Signs in who has `email`; answers the session, the user and the bearer header.
+pub(super) async fn sign_in(identity: &Channel, email: &str) -> anyhow::Result<(String, String, String)> {
+    let request = CreateSessionRequest { email: email.to_owned(), password: seed::PASSWORD.to_owned() };
     let answer = SessionServiceClient::new(identity.clone()).create_session(request).await?.into_inner();
     let (session, tokens) = (answer.session.unwrap_or_default(), answer.tokens.unwrap_or_default());
     Ok((session.session_id, session.user_id, format!("Bearer {}", tokens.access_token)))
@@ -40,7 +40,7 @@ pub(super) async fn sign_in(identity: &Channel) -> anyhow::Result<(String, Strin
 impl Actor {
     /// Makes an organization, a workspace and `products` products, and waits until its role is in force in tasks.
     pub(super) async fn prepare(identity: &Channel, tasks: &Channel, products: usize) -> anyhow::Result<Actor> {
-        let (_, user_id, outside) = sign_in(identity).await?;
+        let (_, user_id, outside) = sign_in(identity, seed::PEOPLE[0].0).await?;
         let organization = CreateOrganizationRequest { slug: "bench".into(), display_name: "Bench".into(), ..Default::default() };
         let organization =
             OrganizationServiceClient::new(identity.clone()).create_organization(signed(organization, &outside)?).await?.into_inner();

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -26,7 +27,7 @@ use super::{
     report::Figure,
     suite::{self, Suite},
 };
-use crate::serve::SERVICES;
+use crate::{seed, serve::SERVICES};
 
 /// Calls in flight where throughput is measured.
 const IN_FLIGHT: usize = 64;
@@ -34,6 +35,8 @@ const IN_FLIGHT: usize = 64;
 const CONNECTIONS: usize = 4;
 /// People who sign in at the same time.
 const SIGN_INS_IN_FLIGHT: usize = 16;
+/// Who signs in, one after the other: so many that nobody has as many sessions as may be open, where each sign-in ends another session.
+const CROWD: usize = 50;
 /// How long a process has nothing to do before its memory is read.
 const REST: Duration = Duration::from_secs(5);
 /// Sessions that are revoked to see how soon they are refused.
@@ -232,7 +235,10 @@ impl Run<'_> {
     async fn sign_in(&self) -> anyhow::Result<Vec<Figure>> {
         let (memory_kib, passes) = self.hashing;
         let identity = self.suite.channel(identity::NAME)?;
-        let sign_ins = async || load::keep(SIGN_INS_IN_FLIGHT, self.duration, async |_| sign_in(&identity).await.map(|_| ())).await;
+        let crowd = self.suite.crowd(CROWD).await?;
+        let next = AtomicUsize::new(0);
+        let one = async |_| sign_in(&identity, &crowd[next.fetch_add(1, Ordering::Relaxed) % CROWD]).await.map(|_| ());
+        let sign_ins = async || load::keep(SIGN_INS_IN_FLIGHT, self.duration, one).await;
         let (mut floor, mut beside, mut alone) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..self.rounds {
             let duration = self.duration;
@@ -288,7 +294,7 @@ impl Run<'_> {
         let mut products = ProductServiceClient::new(self.suite.channel(tasks::NAME)?);
         let mut times = Vec::new();
         for _ in 0..REVOCATIONS {
-            let (session_id, _, outside) = sign_in(&identity).await?;
+            let (session_id, _, outside) = sign_in(&identity, seed::PEOPLE[0].0).await?;
             let switch = SwitchContextRequest { organization_id: self.actor.organization_id.clone(), ..Default::default() };
             let token = sessions.switch_context(signed(switch, &outside)?).await?.into_inner().access_token;
             let authorization = format!("Bearer {token}");

@@ -93,6 +93,19 @@ impl Suite {
         seed::people(identity, seed::ADMIN).await
     }
 
+    /// Registers `count` more people who can sign in, and answers their addresses.
+    ///
+    /// # Errors
+    /// The first RPC that is refused.
+    pub(super) async fn crowd(&self, count: usize) -> anyhow::Result<Vec<String>> {
+        let operator = keys::operator(&self.stack.dir().join("keys"))?;
+        let identity = rpc::client::channel(identity::NAME, &format!("http://{}", self.address(identity::NAME)?), &operator)?;
+        let people: Vec<(String, String)> =
+            (0..count).map(|number| (format!("crowd-{number}@muster.example"), format!("Person {number}"))).collect();
+        seed::register(identity, seed::ADMIN, &people).await?;
+        Ok(people.into_iter().map(|(email, _)| email).collect())
+    }
+
     /// The database, for its superuser.
     pub(super) fn database_url(&self) -> String {
         self.stack.postgres_url("postgres", "muster")
