@@ -16,7 +16,7 @@ use sqlx::types::time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use crate::{Error, Outcome};
+use crate::Outcome;
 
 /// What is known of an event beside its body.
 pub use contract::common::v1::EventEnvelope as Envelope;
@@ -99,12 +99,14 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// The event, with its origin opened.
-    ///
-    /// # Errors
-    /// The origin does not open: it was sealed under another key file. Whoever reads on would tell less than was recorded.
-    pub(crate) fn into_logged(self, service: &str, sealer: &Sealer) -> Result<Logged, Error> {
-        let Origin { client_address, user_agent } = Origin::open(sealer, self.event_id, self.origin.as_deref()).map_err(db::Error::from)?;
+    /// The event, with its origin opened. One that does not open, sealed under another key file, is told as not known: it must not hold back
+    /// the events behind it, which no address is worth.
+    pub(crate) fn into_logged(self, service: &str, sealer: &Sealer) -> Logged {
+        let origin = Origin::open(sealer, self.event_id, self.origin.as_deref());
+        let Origin { client_address, user_agent } = origin.unwrap_or_else(|error| {
+            tracing::warn!(service, event_id = %self.event_id, %error, "where the call of an event came from can't be read");
+            Origin::default()
+        });
         let envelope = Envelope {
             event_id: self.event_id.to_string(),
             r#type: self.r#type,
@@ -124,7 +126,7 @@ impl Row {
             user_agent,
             redacted_paths: self.redacted_paths,
         };
-        Ok(Logged { envelope, body: Bytes::from(self.body) })
+        Logged { envelope, body: Bytes::from(self.body) }
     }
 }
 

@@ -104,7 +104,7 @@ impl Log {
             let rows = sqlx::query_as::<_, Row>(AssertSqlSafe(sql.as_str())).bind(position).bind(limit).fetch_all(tx.conn()).await;
             Ok::<_, Error>(rows.map_err(db::Error::from)?)
         };
-        self.db().work(read).await?.into_iter().map(|row| row.into_logged(self.service(), self.db().sealer())).collect()
+        Ok(self.db().work(read).await?.into_iter().map(|row| row.into_logged(self.service(), self.db().sealer())).collect())
     }
 
     pub(crate) fn db(&self) -> &Db {

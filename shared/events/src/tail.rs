@@ -163,9 +163,7 @@ impl Tail {
             return Err(Error::ResumeTokenExpired);
         }
         let full = i64::try_from(rows.len()).unwrap_or(PAGE) == PAGE;
-        for row in rows {
-            self.ready.push_back(row.row.into_logged(self.log.service(), self.log.db().sealer())?);
-        }
+        self.ready.extend(rows.into_iter().map(|row| row.row.into_logged(self.log.service(), self.log.db().sealer())));
         self.scanned = self.ready.back().filter(|_| full).map_or(end, Logged::position);
         Ok(())
     }

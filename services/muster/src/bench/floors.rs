@@ -91,7 +91,7 @@ impl Statements {
             "INSERT INTO tasks.outbox (event_id, organization_id, type, aggregate, aggregate_id, create_time, audit_action, actor_kind,
                  actor_id, session_id, request_id, traceparent, causation_id, origin, redacted_paths, body)
              VALUES ($1, $2, 'muster.tasks.v1.WorkItemCreated', 'work_item', $3, now(), 'tasks.work_item.create', 'USER', $4, NULL, $5,
-                 '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', NULL, $7, '{}', $6)",
+                 '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', NULL, NULL, '{}', $6)",
         )
         .bind(ids.next())
         .bind(self.organization)
@@ -99,7 +99,6 @@ impl Statements {
         .bind(self.user.to_string())
         .bind(ids.next().to_string())
         .bind(vec![7_u8; 400])
-        .bind(vec![7_u8; 44])
         .execute(&mut *conn)
         .await?;
         sqlx::raw_sql("COMMIT").execute(&mut *conn).await?;

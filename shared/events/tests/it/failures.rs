@@ -1,6 +1,7 @@
 use std::sync::atomic::Ordering;
 
 use async_nats::jetstream;
+use events::Filter;
 use tokio::time::{Duration, sleep};
 
 use crate::faults::await_acknowledged;
@@ -44,6 +45,20 @@ async fn garbage_on_the_bus_is_parked_and_stops_neither_consumer_nor_relay() {
     let parked: (String, Vec<u8>, i64) =
         sqlx::query_as("SELECT cause, body, stream_sequence FROM audit.dead_letter").fetch_one(&world.sql).await.unwrap();
     assert_eq!(parked, ("the message has no headers".to_owned(), b"no event".to_vec(), 2));
+}
+
+#[tokio::test]
+async fn an_origin_that_does_not_open_holds_back_no_event() {
+    let world = World::new().await;
+    let db = world.db("tasks").await;
+    change(&db, "thing").await;
+    sqlx::query("UPDATE tasks.outbox SET origin = 'sealed under another key'").execute(&world.sql).await.unwrap();
+    change(&db, "thing").await;
+    let (log, _) = world.running("tasks").await;
+    world.audit_takes().await;
+    world.assert_conserved(2).await;
+    let mut tail = log.tail(Some(0), Filter::all()).await.unwrap();
+    assert_eq!(tail.next().await.unwrap().event.unwrap().envelope.client_address, "");
 }
 
 #[tokio::test]
