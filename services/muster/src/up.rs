@@ -77,6 +77,7 @@ async fn serve_until(
     tokio::select! {
         () = shutdown.requested() => Ok(()),
         failure = serving.failed() => Err(failure),
+        failure = stack.failed() => Err(failure.into()),
     }
 }
 

@@ -96,6 +96,12 @@ impl<T> Server<T> {
         self.child().as_mut().and_then(|child| child.is_running().then(|| child.pid()))
     }
 
+    /// That it is down, with the end of its log; `None` while it runs.
+    pub(crate) fn ended(&self) -> Option<Error> {
+        let why = || format!("it ended by itself; its log ends\n{}", self.log_end());
+        self.pid().is_none().then(|| Error::Failed { what: self.spec.name, why: why() })
+    }
+
     fn log_end(&self) -> String {
         let text = fs::read(&self.spec.log).or_else(|_| Ok::<_, io::Error>(Vec::new())).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
@@ -117,6 +123,11 @@ macro_rules! faults {
             /// Its process id; `None` while it is down.
             pub fn pid(&self) -> Option<u32> {
                 self.0.server.pid()
+            }
+
+            /// That it is down, with the end of its log.
+            pub(crate) fn ended(&self) -> Option<crate::Error> {
+                self.0.server.ended()
             }
 
             /// Stops every process of it in its tracks (SIGSTOP): it answers nothing and closes nothing, like a machine that hangs.

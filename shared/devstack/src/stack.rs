@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::home::Home;
 use crate::{Error, Moved, Nats, Postgres, Redis, blocking};
@@ -37,6 +38,9 @@ impl Options {
         Self { dir: None, durable: false, postgres: true, postgres_port: None, nats: true, redis: true, address }
     }
 }
+
+/// How often [`Stack::failed`] looks.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Running servers. They end with it, in good order by [`stop`](Self::stop), else when it is dropped.
 #[derive(Debug)]
@@ -116,6 +120,21 @@ impl Stack {
         let nats = self.nats.as_ref().and_then(Nats::pid).map(|pid| ("nats", pid));
         let redis = self.redis.as_ref().and_then(Redis::pid).map(|pid| ("redis", pid));
         postgres.into_iter().chain(nats).chain(redis).collect()
+    }
+
+    /// Waits until a server is down; call it while nobody stops one: [`Error::Failed`] with its name and the end of its log.
+    pub async fn failed(&self) -> Error {
+        loop {
+            let ended = [
+                self.postgres.as_ref().and_then(Postgres::ended),
+                self.nats.as_ref().and_then(Nats::ended),
+                self.redis.as_ref().and_then(Redis::ended),
+            ];
+            if let Some(error) = ended.into_iter().flatten().next() {
+                return error;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// The folder that holds the data.

@@ -1,7 +1,7 @@
 //! `muster up`: the same data again, one at a time, and nothing left behind however it ends.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
@@ -9,6 +9,8 @@ use std::{
     thread::sleep,
     time::{Duration, Instant},
 };
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// One suite at a time: two cores are all there are.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -23,6 +25,8 @@ struct Up {
     stdout: BufReader<ChildStdout>,
     /// What it printed up to "Ctrl-C stops everything".
     welcome: String,
+    /// Where its errors go.
+    errors: std::path::PathBuf,
 }
 
 fn command(folder: &Path) -> Command {
@@ -39,22 +43,25 @@ fn command(folder: &Path) -> Command {
 
 impl Up {
     fn start(folder: &Path) -> Up {
-        let mut child = command(folder).stderr(Stdio::inherit()).spawn().unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut welcome = String::new();
-        while !welcome.contains("Ctrl-C stops everything") {
-            assert_ne!(stdout.read_line(&mut welcome).unwrap(), 0, "it ended early: {welcome}");
+        let errors = folder.with_extension("errors");
+        let mut child = command(folder).stderr(File::create(&errors).unwrap()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut up = Up { child, stdout, welcome: String::new(), errors };
+        while !up.welcome.contains("Ctrl-C stops everything") {
+            assert_ne!(up.stdout.read_line(&mut up.welcome).unwrap(), 0, "it ended early: {}{}", up.welcome, up.told());
         }
-        Up { child, stdout, welcome }
+        up
     }
 
-    /// Sends `signal` and waits for the end.
-    fn end(mut self, signal: &str) -> bool {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
-        let success = self.child.wait().unwrap().success();
-        drop(self.stdout);
-        success
+    /// What it said of errors.
+    fn told(&self) -> String {
+        fs::read_to_string(&self.errors).unwrap()
+    }
+
+    /// Sends `sent` and waits for the end: whether it was a success.
+    fn end(&mut self, sent: Signal) -> bool {
+        signal(self.child.id(), sent);
+        self.child.wait().unwrap().success()
     }
 
     /// Its children and theirs, by pid.
@@ -70,6 +77,19 @@ impl Up {
         }
         found.split_off(1)
     }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        // It fails when it ended already, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_file(&self.errors);
+    }
+}
+
+fn signal(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal).unwrap();
 }
 
 /// Whether a process lives; a zombie counts as gone.
@@ -90,13 +110,13 @@ fn assert_gone(pids: &[u32]) {
 fn it_says_where_everything_is_and_ctrl_c_leaves_nothing() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
-    let up = Up::start(folder.path());
+    let mut up = Up::start(folder.path());
     for word in ["identity", "authorization", "tasks", "audit", "postgres://", "nats://", "admin@muster.example", "grpcurl"] {
         assert!(up.welcome.contains(word), "{word} is missing in: {}", up.welcome);
     }
     let children = up.descendants();
     assert!(children.len() >= 3, "PostgreSQL, NATS and Redis run: {children:?}");
-    assert!(up.end("-INT"), "Ctrl-C is no failure");
+    assert!(up.end(Signal::INT), "Ctrl-C is no failure");
     assert_gone(&children);
 }
 
@@ -104,13 +124,13 @@ fn it_says_where_everything_is_and_ctrl_c_leaves_nothing() {
 fn a_kill_leaves_no_child_and_the_next_start_finds_the_same_data() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
-    let first = Up::start(folder.path());
+    let mut first = Up::start(folder.path());
     let children = first.descendants();
-    first.end("-KILL");
+    first.end(Signal::KILL);
     assert_gone(&children);
-    let again = Up::start(folder.path());
+    let mut again = Up::start(folder.path());
     let children = again.descendants();
-    assert!(again.end("-TERM"), "SIGTERM is no failure");
+    assert!(again.end(Signal::TERM), "SIGTERM is no failure");
     assert_gone(&children);
 }
 
@@ -118,10 +138,24 @@ fn a_kill_leaves_no_child_and_the_next_start_finds_the_same_data() {
 fn a_second_one_beside_it_is_told_the_pid_and_the_address() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
-    let first = Up::start(folder.path());
+    let mut first = Up::start(folder.path());
     let second = command(folder.path()).output().unwrap();
     let told = String::from_utf8(second.stderr).unwrap();
     assert!(!second.status.success());
     assert!(told.contains(&first.child.id().to_string()) && told.contains("127.0.0.1:"), "{told}");
-    assert!(first.end("-TERM"));
+    assert!(first.end(Signal::TERM));
+}
+
+#[test]
+fn a_server_that_dies_under_it_ends_it_by_name() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let mut up = Up::start(folder.path());
+    let children = up.descendants();
+    let comm = |pid: &&u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let nats = children.iter().find(|pid| comm(pid).starts_with("nats-server")).unwrap();
+    signal(*nats, Signal::KILL);
+    assert!(!up.child.wait().unwrap().success());
+    assert!(up.told().contains("nats-server failed: it ended by itself"), "{}", up.told());
+    assert_gone(&children);
 }
