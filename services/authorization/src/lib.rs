@@ -38,20 +38,23 @@ const REQUEST_LIMITS: &[(&str, usize)] = &[("/muster.authorization.v1.Authorizat
 /// None of its own today.
 pub async fn build(deps: &host::Deps, config: &Config) -> anyhow::Result<host::Service> {
     let shutdown = deps.tasks.shutdown().clone();
-    let inbox = deps.log.inbox(events::CONSUMER, events::SOURCES);
+    let mut inbox = deps.log.inbox(events::CONSUMER, events::SOURCES);
+    let freshness = inbox.freshness();
     deps.tasks.spawn("authorization inbox", inbox.run(events::Membership, shutdown.clone()));
 
     let own = replication::own::Own {
         db: deps.db.clone(),
         log: deps.log.clone(),
+        freshness: freshness.clone(),
         authorizer: deps.authorizer.clone(),
+        claim: None,
         chunk_size: config.snapshot_chunk_size,
     };
     let feed = Feed::new(NAME, "authorization", Options::default());
     deps.tasks.spawn("authorization feed", feed.run(own, shutdown));
 
     let decisions = decision::grpc::Grpc::new(decision::ops::Ops::new(deps.authorizer.clone()));
-    let replication = replication::grpc::Grpc::new(deps.db.clone(), deps.log.clone(), config.snapshot_chunk_size);
+    let replication = replication::grpc::Grpc::new(deps.db.clone(), deps.log.clone(), freshness, config.snapshot_chunk_size);
     Ok(host::Service::new(NAME)
         .add(AuthorizationServiceServer::new(decisions))
         .add(ReplicationServiceServer::new(replication))

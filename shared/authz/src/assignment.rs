@@ -51,7 +51,7 @@ pub struct Delta {
 /// The peer sent an assignment or a workspace that can't be read. Skipping it could leave a removed role in force, so nothing is skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the field {0} of a replicated message is not what it must be")]
-pub struct Malformed(&'static str);
+pub struct Malformed(pub(crate) &'static str);
 
 impl TryFrom<pb::Assignment> for Assignment {
     type Error = Malformed;

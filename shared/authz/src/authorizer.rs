@@ -4,9 +4,9 @@
 //!
 //! Deliberately absent: any connection. `replicate` feeds it.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -17,7 +17,8 @@ use tokio::time::Instant;
 
 use crate::{Decision, Delta, Held, Query, Snapshot, Workspaces};
 
-/// How long the last heartbeat may be ago before decisions are refused. Source: design.md section 3, Decisions.
+/// How old what is known of roles may be before decisions are refused: the whole way from identity's events. Source: design.md section 3,
+/// Decisions.
 pub const STALENESS_MAX: Duration = Duration::from_secs(60);
 
 /// Answers who may do what. Cheap to clone; clones share one state. Before the first snapshot every answer is no.
@@ -30,9 +31,10 @@ struct Inner {
     writer: Mutex<()>,
     /// The revision; `None` before the first snapshot.
     revisions: watch::Sender<Option<i64>>,
-    made: Instant,
-    /// Nanoseconds from `made` to the last sign of life.
-    heard: AtomicU64,
+    /// Until when it is known to be current; `None` before anybody vouched for it.
+    vouched: Mutex<Option<Instant>>,
+    /// Organizations in which nothing is decided; the nil id stands for all.
+    blocked: ArcSwap<BTreeSet<OrganizationId>>,
 }
 
 impl fmt::Debug for Authorizer {
@@ -54,8 +56,8 @@ impl Authorizer {
             snapshot: ArcSwap::default(),
             writer: Mutex::new(()),
             revisions: watch::Sender::new(None),
-            made: Instant::now(),
-            heard: AtomicU64::new(0),
+            vouched: Mutex::new(None),
+            blocked: ArcSwap::default(),
         }))
     }
 
@@ -75,17 +77,29 @@ impl Authorizer {
         self.0.snapshot.load().revision()
     }
 
-    /// How long ago the newest snapshot was last known to be current; [`Duration::MAX`] before the first.
+    /// How old what is known is at most; [`Duration::MAX`] before the first snapshot, and before authorization vouched for one.
     pub fn staleness(&self) -> Duration {
         if !self.is_ready() {
             return Duration::MAX;
         }
-        self.0.made.elapsed().saturating_sub(Duration::from_nanos(self.0.heard.load(Ordering::Acquire)))
+        self.vouched().map_or(Duration::MAX, |until| until.elapsed())
     }
 
-    /// Whether decisions may be given at all: a snapshot is there and not older than [`STALENESS_MAX`].
-    pub fn is_current(&self) -> bool {
-        self.staleness() <= STALENESS_MAX
+    /// Whether decisions may be given in `organization` (the system organization: by the system tier): a snapshot is there, it is not older than
+    /// [`STALENESS_MAX`], and nothing that was told of the organization is missing from it.
+    pub fn is_current(&self, organization: OrganizationId) -> bool {
+        let blocked = self.0.blocked.load();
+        let blocked = !blocked.is_empty() && (blocked.contains(&organization) || blocked.contains(&OrganizationId::SYSTEM));
+        !blocked && self.staleness() <= STALENESS_MAX
+    }
+
+    /// Waits until decisions may be given, in organizations that are not blocked.
+    pub async fn current(&self) {
+        let mut revisions = self.0.revisions.subscribe();
+        while self.staleness() > STALENESS_MAX {
+            // An error would say that the sender is gone, and it is held here.
+            let _ = revisions.changed().await;
+        }
     }
 
     /// The newest snapshot, for several questions at one revision.
@@ -168,16 +182,26 @@ impl Authorizer {
         self.publish(next);
     }
 
-    /// Notes that the newest snapshot is known to be current now.
-    pub fn heard(&self) {
-        let now = u64::try_from(self.0.made.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.0.heard.fetch_max(now, Ordering::AcqRel);
+    /// Notes that the newest snapshot holds everything that was told `age` ago, except about the organizations `blocked`.
+    pub fn vouch(&self, age: Duration, blocked: BTreeSet<OrganizationId>) {
+        let until = Instant::now().checked_sub(age);
+        {
+            let mut vouched = self.vouched();
+            *vouched = until.max(*vouched);
+        }
+        if blocked != **self.0.blocked.load() {
+            self.0.blocked.store(Arc::new(blocked));
+        }
+        self.0.revisions.send_modify(|_| {});
+    }
+
+    fn vouched(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.vouched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn publish(&self, snapshot: Snapshot) {
         let revision = snapshot.revision();
         self.0.snapshot.store(Arc::new(snapshot));
-        self.heard();
         self.0.revisions.send_replace(Some(revision));
     }
 }

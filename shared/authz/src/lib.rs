@@ -11,6 +11,7 @@
 
 mod assignment;
 mod authorizer;
+mod claim;
 mod decision;
 mod map;
 mod replicate;
@@ -19,6 +20,7 @@ mod snapshot;
 
 pub use assignment::{Assignment, Delta, Malformed, RoleScope, Workspace};
 pub use authorizer::{Authorizer, STALENESS_MAX};
+pub use claim::Claim;
 pub use decision::{Decision, Held, Query, Resource, Workspaces};
 pub use replicate::{Error, replicate};
 pub use roles::{ROLES, grants as role_grants};

@@ -17,7 +17,7 @@ use tonic::client::GrpcService;
 use tonic::{Request, Status};
 use tonic_types::StatusExt;
 
-use crate::{Authorizer, Delta, Malformed, Snapshot};
+use crate::{Authorizer, Claim, Delta, Malformed, Snapshot};
 
 /// How long one Watch stream lives: the most that the method's policy allows. After it, the feed goes on from where it was.
 const WATCH_MAX: Duration = Duration::from_secs(3_600);
@@ -52,12 +52,14 @@ where
     T::ResponseBody: http_body::Body<Data = Bytes> + Send + 'static,
     <T::ResponseBody as http_body::Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
 {
-    feed.run(Remote { authorizer, client }, shutdown).await;
+    feed.run(Remote { authorizer, client, claim: None }, shutdown).await;
 }
 
 struct Remote<T> {
     authorizer: Authorizer,
     client: ReplicationServiceClient<T>,
+    /// What the newest message said of its freshness.
+    claim: Option<Claim>,
 }
 
 impl<T> Replica for Remote<T>
@@ -68,17 +70,17 @@ where
     T::ResponseBody: http_body::Body<Data = Bytes> + Send + 'static,
     <T::ResponseBody as http_body::Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
 {
-    type Snapshot = Snapshot;
-    type Body = Delta;
+    type Snapshot = (Snapshot, Option<Claim>);
+    type Body = (Delta, Option<Claim>);
     type Error = Error;
 
-    async fn snapshot(&mut self) -> Result<(i64, Snapshot), Error> {
+    async fn snapshot(&mut self) -> Result<(i64, Self::Snapshot), Error> {
         let mut chunks = self.client.get_snapshot(GetSnapshotRequest {}).await?.into_inner();
         let mut snapshot = Snapshot::default();
         while let Some(chunk) = chunks.message().await? {
             snapshot.extend(chunk.position, &Delta::read(chunk.assignments, chunk.workspaces)?);
             if chunk.last {
-                return Ok((chunk.position, snapshot));
+                return Ok((chunk.position, (snapshot, Claim::read(chunk.freshness)?)));
             }
         }
         Err(Error::Truncated)
@@ -90,7 +92,7 @@ where
         let news = self.client.watch(request).await?.into_inner();
         let messages = news.map(|news| {
             let news = news?;
-            let body = Delta::read(news.assignments, news.workspaces)?;
+            let body = (Delta::read(news.assignments, news.workspaces)?, Claim::read(news.freshness)?);
             Ok(Message { previous_position: news.previous_position, position: news.position, body })
         });
         Ok(messages.boxed())
@@ -102,15 +104,22 @@ where
         details.error_info().is_some_and(|info| info.reason == Reason::ResumeTokenExpired.wire() && info.domain == Reason::DOMAIN)
     }
 
-    fn install(&mut self, _position: i64, snapshot: Snapshot) {
+    fn install(&mut self, _position: i64, (snapshot, claim): Self::Snapshot) {
         self.authorizer.install(snapshot);
+        self.claim = claim;
     }
 
-    fn apply(&mut self, position: i64, delta: Delta) {
+    fn apply(&mut self, position: i64, (delta, _): Self::Body) {
         self.authorizer.apply(position, &delta);
     }
 
+    fn hear(&mut self, (_, claim): &Self::Body) {
+        self.claim.clone_from(claim);
+    }
+
     fn current(&mut self) {
-        self.authorizer.heard();
+        if let Some(claim) = self.claim.take() {
+            claim.tell(&self.authorizer);
+        }
     }
 }

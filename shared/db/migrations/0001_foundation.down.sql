@@ -1,4 +1,5 @@
 DROP TABLE :schema.request;
+DROP TABLE :schema.inbox_freshness;
 DROP TABLE :schema.dead_letter;
 DROP TABLE :schema.inbox_attempt;
 DROP TABLE :schema.inbox;

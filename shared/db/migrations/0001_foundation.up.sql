@@ -177,6 +177,7 @@ SELECT :schema.grant_worker('inbox', 'SELECT, DELETE');
 CREATE TABLE :schema.inbox_attempt (
     consumer    text        NOT NULL,
     event_id    uuid        NOT NULL,
+    organization_id uuid    NOT NULL,
     service     text        NOT NULL,
     aggregate_id text       NOT NULL,
     position    bigint      NOT NULL,
@@ -193,6 +194,7 @@ CREATE TABLE :schema.dead_letter (
     dead_letter_id  uuid        PRIMARY KEY,
     consumer        text        NOT NULL,
     event_id        uuid        NOT NULL,    -- made from stream and sequence when the envelope can't be read
+    organization_id uuid        NOT NULL,    -- nil when the envelope can't be read
     stream          text        NOT NULL,
     stream_sequence bigint      NOT NULL,
     envelope        bytea       NOT NULL,    -- muster.common.v1.EventEnvelope, sealed: it tells network address and agent
@@ -204,8 +206,18 @@ CREATE TABLE :schema.dead_letter (
     UNIQUE (consumer, event_id)
 );
 CREATE INDEX dead_letter_replay_idx ON :schema.dead_letter (consumer, dead_letter_id) WHERE replay_time IS NOT NULL;
-SELECT :schema.mark_service('dead_letter', 'what could not be read has no organization; operators alone see it', verbs => 'SELECT, DELETE');
+SELECT :schema.mark_service('dead_letter', 'what could not be read has no organization; operators alone see it', verbs => 'SELECT, UPDATE, DELETE');
 SELECT :schema.grant_worker('dead_letter', 'SELECT, INSERT, UPDATE, DELETE');
+
+-- Until when a consumer had taken everything that a service told; by the clock of this server, which all replicas ask.
+CREATE TABLE :schema.inbox_freshness (
+    consumer       text        NOT NULL,
+    service        text        NOT NULL,
+    caught_up_time timestamptz NOT NULL,
+    PRIMARY KEY (consumer, service)
+) WITH (fillfactor = 50);
+SELECT :schema.mark_service('inbox_freshness', 'one time for each consumer and source', verbs => '');
+SELECT :schema.grant_worker('inbox_freshness', 'SELECT, INSERT, UPDATE');
 
 -- Requests that were answered, with the answer: a repeated one gets the same answer and no second effect. Kept 24 hours.
 CREATE TABLE :schema.request (

@@ -77,6 +77,6 @@ pub use bus::Bus;
 pub use config::{EventsConfig, NatsConfig};
 pub use envelope::{Envelope, EnvelopeError, Logged, Received};
 pub use error::{BusError, Error, Outcome};
-pub use inbox::{Handler, Inbox};
+pub use inbox::{Claim, Freshness, Handler, Inbox};
 pub use log::Log;
 pub use tail::{Filter, Item, Tail};

@@ -1,4 +1,4 @@
-//! The statements over the seven tables that every service's schema has (`shared/db/migrations`), written out once for a schema.
+//! The statements over the eight tables that every service's schema has (`shared/db/migrations`), written out once for a schema.
 //!
 //! They can't be `sqlx::query!`: the schema's name is known at run time only. It comes from code, never from a request.
 //!
@@ -22,7 +22,10 @@ pub(crate) struct Sql {
     pub(crate) attempts: String,
     pub(crate) attempt: String,
     pub(crate) bury: String,
+    pub(crate) caught_up: String,
+    pub(crate) freshness: String,
     pub(crate) replays: String,
+    pub(crate) letter: String,
     pub(crate) replay: String,
     pub(crate) replay_failed: String,
     pub(crate) drop_letter: String,
@@ -77,20 +80,37 @@ impl Sql {
             attempts: format!("SELECT aggregate_id, position, attempts FROM {schema}.inbox_attempt WHERE consumer = $1 AND service = $2"),
             // No row: it is a dead letter already.
             attempt: format!(
-                "INSERT INTO {schema}.inbox_attempt AS tried (consumer, event_id, service, aggregate_id, position, attempts, cause, update_time) \
-                 SELECT $1, $2, $3, $4, $5, 1, $6, $7 WHERE NOT EXISTS (SELECT 1 FROM {schema}.dead_letter WHERE consumer = $1 AND event_id = $2) \
+                "INSERT INTO {schema}.inbox_attempt AS tried (consumer, event_id, service, aggregate_id, position, attempts, cause, update_time, organization_id) \
+                 SELECT $1, $2, $3, $4, $5, 1, $6, $7, $8 WHERE NOT EXISTS (SELECT 1 FROM {schema}.dead_letter WHERE consumer = $1 AND event_id = $2) \
                  ON CONFLICT (consumer, event_id) DO UPDATE SET attempts = tried.attempts + 1, cause = $6, update_time = $7 RETURNING attempts"
             ),
             // The second burial of one event (the process died before it could tell the server) changes nothing.
             bury: format!(
                 "WITH tried AS (DELETE FROM {schema}.inbox_attempt WHERE consumer = $2 AND event_id = $3) \
                  INSERT INTO {schema}.dead_letter \
-                 (dead_letter_id, consumer, event_id, stream, stream_sequence, envelope, body, cause, attempts, create_time) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (consumer, event_id) DO NOTHING"
+                 (dead_letter_id, consumer, event_id, stream, stream_sequence, envelope, body, cause, attempts, create_time, organization_id) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (consumer, event_id) DO NOTHING"
+            ),
+            caught_up: format!(
+                "INSERT INTO {schema}.inbox_freshness AS held VALUES ($1, $2, clock_timestamp() - $3 * interval '1 millisecond') \
+                 ON CONFLICT (consumer, service) DO UPDATE SET caught_up_time = greatest(held.caught_up_time, excluded.caught_up_time)"
+            ),
+            // One statement, so that all of it is of one moment: what is committed and not numbered yet is in the outbox.
+            freshness: format!(
+                "SELECT (SELECT (extract(epoch FROM clock_timestamp() - min(caught_up_time)) * 1000)::bigint FROM {schema}.inbox_freshness \
+                     WHERE consumer = $1 AND service = ANY ($2) HAVING count(*) = cardinality($2::text[])) AS age_ms, \
+                   position AS head, (SELECT min(seq) FROM {schema}.outbox) AS oldest, (SELECT max(seq) FROM {schema}.outbox) AS newest, \
+                   ARRAY(SELECT organization_id FROM {schema}.inbox_attempt WHERE consumer = $1 \
+                     UNION SELECT organization_id FROM {schema}.dead_letter WHERE consumer = $1 LIMIT $3) AS blocked \
+                 FROM {schema}.event_head"
             ),
             replays: format!(
                 "SELECT dead_letter_id, consumer, stream, stream_sequence, envelope, body, cause, attempts, create_time \
                  FROM {schema}.dead_letter WHERE consumer = $1 AND replay_time IS NOT NULL ORDER BY dead_letter_id LIMIT $2"
+            ),
+            letter: format!(
+                "SELECT consumer, event_id, organization_id, replay_time IS NOT NULL AS replayed FROM {schema}.dead_letter \
+                 WHERE dead_letter_id = $1 FOR UPDATE"
             ),
             replay: format!("UPDATE {schema}.dead_letter SET replay_time = $2 WHERE dead_letter_id = $1"),
             replay_failed: format!(

@@ -17,6 +17,8 @@ use crate::{Bound, Deps, Service, SuiteConfig, dependencies, replicas::Replicas}
 
 /// How long background tasks may take to end once calls are drained.
 const TASKS_AT_MOST: Duration = Duration::from_secs(5);
+/// How long the gate waits for a permission snapshot that somebody vouches for, once there is one.
+const CURRENT_AT_MOST: Duration = Duration::from_secs(5);
 /// The full name of the event administration, on the admin port.
 const EVENT_ADMIN: &str = "muster.common.v1.EventAdminService";
 
@@ -168,6 +170,9 @@ impl Gate {
     async fn opens(&self) {
         self.verifier.ready().await;
         self.authorizer.ready().await;
+        // So that nobody's first call finds a suite that has just started stale. Longer than that, the fault lies with NATS or identity, and
+        // what asks no decision is served.
+        let _ = tokio::time::timeout(CURRENT_AT_MOST, self.authorizer.current()).await;
     }
 }
 

@@ -30,7 +30,8 @@ pub(crate) fn check(context: &CallContext, scope_id: Option<&str>) -> Result<Fou
     if !context.authorizer.is_ready() {
         return Err(Error::NotReady);
     }
-    if !context.authorizer.is_current() {
+    let organization = if policy.scope == Scope::System { OrganizationId::SYSTEM } else { token.organization_id };
+    if !context.authorizer.is_current(organization) {
         return Err(Error::AuthorizationStale);
     }
     match policy.scope {
@@ -81,6 +82,7 @@ mod tests {
     use authz::{Delta, Snapshot, Workspace};
     use runtime::{Ids, SessionId};
     use time::OffsetDateTime;
+    use uuid::Uuid;
 
     use super::*;
     use crate::context::test_context;
@@ -105,11 +107,19 @@ mod tests {
         assert_eq!(reason(&context), "NOT_READY");
         let everything = Delta { assignments: vec![], workspaces: vec![Workspace { organization, workspace }] };
         context.authorizer.install(Snapshot::of(1, &everything));
+        assert_eq!(reason(&context), "AUTHORIZATION_STALE", "nobody vouches for it");
+        context.authorizer.vouch(Duration::ZERO, std::collections::BTreeSet::new());
         tokio::time::advance(Duration::from_secs(60)).await;
         assert_eq!(reason(&context), "WORKSPACE_NOT_FOUND", "a decision");
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(reason(&context), "AUTHORIZATION_STALE");
-        context.authorizer.heard();
-        assert_eq!(reason(&context), "WORKSPACE_NOT_FOUND", "a sign of life is enough");
+        context.authorizer.vouch(Duration::from_secs(61), std::collections::BTreeSet::new());
+        assert_eq!(reason(&context), "AUTHORIZATION_STALE", "a sign of life from somebody who is behind");
+        context.authorizer.vouch(Duration::ZERO, std::collections::BTreeSet::from([Uuid::from_u128(99).into()]));
+        assert_eq!(reason(&context), "WORKSPACE_NOT_FOUND", "a decision: another organization is blocked");
+        context.authorizer.vouch(Duration::ZERO, std::collections::BTreeSet::from([organization]));
+        assert_eq!(reason(&context), "AUTHORIZATION_STALE");
+        context.authorizer.vouch(Duration::ZERO, std::collections::BTreeSet::from([OrganizationId::SYSTEM]));
+        assert_eq!(reason(&context), "AUTHORIZATION_STALE", "all are blocked");
     }
 }

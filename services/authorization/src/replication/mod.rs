@@ -11,9 +11,9 @@ pub mod grpc;
 pub mod own;
 pub mod store;
 
-use contract::authorization::v1::{AssignmentChanged, GetSnapshotResponse, WatchResponse, WorkspaceAdded};
+use contract::authorization::v1::{self as pb, AssignmentChanged, GetSnapshotResponse, WatchResponse, WorkspaceAdded};
 use db::Db;
-use events::{Item, Log, Outcome};
+use events::{Claim, Freshness, Item, Log, Outcome};
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
@@ -27,20 +27,37 @@ const CHUNKS_WAITING: usize = 2;
 
 /// Everything, in chunks of `chunk_size` entries, all read by one statement and so true at one position. The reader sets the pace; the
 /// transaction ends with the stream.
-pub fn snapshot(db: Db, chunk_size: usize) -> BoxStream<'static, Result<GetSnapshotResponse, Error>> {
+///
+/// The last chunk says how old it is, by `freshness`: asked before the tables are read, so that they hold at least what it says.
+pub fn snapshot(db: Db, freshness: &Freshness, chunk_size: usize) -> BoxStream<'static, Result<GetSnapshotResponse, Error>> {
+    let mut claim = freshness.at(i64::MAX);
     let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
     let reading = async move { db.work(async |tx: &mut db::WorkTx| store::snapshot(tx, chunk_size, &sender).await).await };
     let failure = reading.into_stream().filter_map(async |done: Result<(), Error>| done.err().map(Err));
-    stream::select(ReceiverStream::new(receiver).map(Ok), failure).boxed()
+    let chunks = ReceiverStream::new(receiver).map(move |mut chunk: GetSnapshotResponse| {
+        chunk.freshness = claim.take_if(|_| chunk.last).map(wire);
+        Ok(chunk)
+    });
+    stream::select(chunks, failure).boxed()
 }
 
 /// What happened after `position`, as it happens, with a heartbeat at least every second (`events.bookmark_ms`).
 ///
 /// # Errors
 /// `RESUME_TOKEN_EXPIRED` when the log doesn't reach back to `position`; take a snapshot, then watch.
-pub async fn changes(log: &Log, position: i64) -> Result<BoxStream<'static, Result<WatchResponse, Error>>, Error> {
+pub async fn changes(log: &Log, freshness: &Freshness, position: i64) -> Result<BoxStream<'static, Result<WatchResponse, Error>>, Error> {
     let tail = log.tail(Some(position), own_events::replicated()).await?;
-    Ok(tail.into_stream().map(|item| news(item?)).boxed())
+    let freshness = freshness.clone();
+    Ok(tail.into_stream().map(move |item| news(item?).map(|news| dated(news, &freshness))).boxed())
+}
+
+fn dated(news: WatchResponse, freshness: &Freshness) -> WatchResponse {
+    WatchResponse { freshness: freshness.at(news.position).map(wire), ..news }
+}
+
+fn wire(claim: Claim) -> pb::Freshness {
+    let age_ms = i64::try_from(claim.until.elapsed().as_millis()).unwrap_or(i64::MAX);
+    pb::Freshness { age_ms, blocked_organization_ids: claim.blocked.into_iter().map(Into::into).collect() }
 }
 
 fn news(item: Item) -> Result<WatchResponse, Error> {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic, also in a helper of it")]
 
 mod decisions;
+mod freshness;
 mod memberships;
 mod projection;
 mod replication;

@@ -8,6 +8,7 @@ use authz::{Authorizer, Delta, Snapshot};
 use contract::BaseRole;
 use contract::authorization::v1::replication_service_client::ReplicationServiceClient;
 use contract::authorization::v1::{GetSnapshotRequest, GetSnapshotResponse, WatchRequest};
+use events::Freshness;
 use futures::TryStreamExt;
 use runtime::feed::{Feed, Options};
 use runtime::{OrganizationId, Shutdown, UserId, WorkspaceId};
@@ -35,7 +36,7 @@ async fn populated(app: &App) -> (OrganizationId, Vec<UserId>, Vec<WorkspaceId>)
 }
 
 async fn chunks(app: &App, chunk_size: usize) -> Vec<GetSnapshotResponse> {
-    snapshot(app.deps().db.clone(), chunk_size).try_collect().await.unwrap()
+    snapshot(app.deps().db.clone(), &Freshness::default(), chunk_size).try_collect().await.unwrap()
 }
 
 fn built(chunks: Vec<GetSnapshotResponse>) -> Snapshot {
@@ -69,7 +70,7 @@ async fn a_snapshot_equals_the_log_told_from_its_beginning() {
     let (home, users, workspaces) = populated(&app).await;
     let by_snapshot = built(chunks(&app, 1_000).await);
     let mut by_log = Snapshot::default();
-    let mut news = changes(&app.deps().log, 0).await.unwrap();
+    let mut news = changes(&app.deps().log, &Freshness::default(), 0).await.unwrap();
     while by_log.revision() < 18 {
         let told = tokio::time::timeout(PATIENCE, news.try_next()).await.unwrap().unwrap().unwrap();
         assert_eq!(told.previous_position, by_log.revision());
@@ -89,7 +90,7 @@ async fn a_snapshot_equals_the_log_told_from_its_beginning() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quiet_watch_sends_heartbeats() {
     let app = authorization().await;
-    let mut news = changes(&app.deps().log, 0).await.unwrap();
+    let mut news = changes(&app.deps().log, &Freshness::default(), 0).await.unwrap();
     for _ in 0..3 {
         let beat = tokio::time::timeout(PATIENCE, news.try_next()).await.unwrap().unwrap().unwrap();
         assert_eq!((beat.previous_position, beat.position, beat.assignments.len()), (0, 0, 0));
@@ -105,20 +106,20 @@ async fn a_position_that_the_log_does_not_have_is_expired() {
         Err(other) => panic!("{other}"),
         Ok(_) => false,
     };
-    assert!(expired(changes(&app.deps().log, 1).await), "ahead of the log: it was restored");
+    assert!(expired(changes(&app.deps().log, &Freshness::default(), 1).await), "ahead of the log: it was restored");
     app.publish(member_created(member(home, fresh(), BaseRole::Owner, 1)), home).await;
     app.publish(workspace_created(home, fresh()), home).await;
     app.settled().await;
-    assert!(!expired(changes(&app.deps().log, 1).await));
+    assert!(!expired(changes(&app.deps().log, &Freshness::default(), 1).await));
     sqlx::query("DELETE FROM authz.event WHERE position <= 2").execute(&mut app.sql().await).await.unwrap();
-    assert!(expired(changes(&app.deps().log, 1).await), "retention took what comes next");
+    assert!(expired(changes(&app.deps().log, &Freshness::default(), 1).await), "retention took what comes next");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_who_leaves_in_the_middle_leaves_no_transaction_open() {
     let app = authorization().await;
     populated(&app).await;
-    let mut chunks = snapshot(app.deps().db.clone(), 1);
+    let mut chunks = snapshot(app.deps().db.clone(), &Freshness::default(), 1);
     chunks.try_next().await.unwrap().unwrap();
     drop(chunks);
     let busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'authz_worker' AND state <> 'idle'";

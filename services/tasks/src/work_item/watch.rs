@@ -131,10 +131,10 @@ struct Viewer {
 impl Viewer {
     /// Whether the permission still holds.
     fn check(&self) -> Result<(), Error> {
-        if !self.authorizer.is_current() {
+        let Scope { organization_id, workspace_id } = self.scope;
+        if !self.authorizer.is_current(organization_id) {
             return Err(rpc::Error::AuthorizationStale.into());
         }
-        let Scope { organization_id, workspace_id } = self.scope;
         match self.authorizer.reach(self.user_id, Permission::TasksWorkItemWatch, organization_id, Some(workspace_id)) {
             Held::Yes { .. } => Ok(()),
             Held::No { knows_scope: true } => Err(rpc::Error::Denied.into()),

@@ -8,7 +8,7 @@ use authz::{Assignment, Authorizer, RoleScope};
 use contract::BaseRole;
 use contract::authorization::v1::replication_service_client::ReplicationServiceClient;
 use contract::authorization::v1::replication_service_server::{ReplicationService, ReplicationServiceServer};
-use contract::authorization::v1::{self as pb, GetSnapshotRequest, GetSnapshotResponse, WatchRequest, WatchResponse};
+use contract::authorization::v1::{self as pb, Freshness, GetSnapshotRequest, GetSnapshotResponse, WatchRequest, WatchResponse};
 use futures::{Stream, StreamExt, stream};
 use runtime::feed::{Feed, FeedFaults, Options};
 use runtime::{Backoff, Shutdown};
@@ -28,11 +28,13 @@ struct Peer {
     log: watch::Sender<Vec<pb::Assignment>>,
     kept_from: Arc<Mutex<i64>>,
     snapshots: Arc<Mutex<u32>>,
+    freshness: Arc<Mutex<Option<Freshness>>>,
 }
 
 impl Peer {
     async fn start() -> (Self, ReplicationServiceClient<tonic::transport::Channel>) {
-        let peer = Peer { log: watch::Sender::new(Vec::new()), kept_from: Arc::default(), snapshots: Arc::default() };
+        let peer =
+            Peer { log: watch::Sender::new(Vec::new()), kept_from: Arc::default(), snapshots: Arc::default(), freshness: Arc::default() };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         #[expect(clippy::disallowed_methods, reason = "a bare server of one test, which dies with its runtime")]
@@ -68,8 +70,9 @@ impl ReplicationService for Peer {
         *self.snapshots.lock().unwrap() += 1;
         let log = self.log.borrow().clone();
         let position = log.len() as i64;
-        let first = GetSnapshotResponse { assignments: log, workspaces: vec![], last: false, position };
-        let last = GetSnapshotResponse { last: true, position, ..GetSnapshotResponse::default() };
+        let first = GetSnapshotResponse { assignments: log, position, ..GetSnapshotResponse::default() };
+        let freshness = self.freshness.lock().unwrap().clone();
+        let last = GetSnapshotResponse { last: true, position, freshness, ..GetSnapshotResponse::default() };
         Ok(Response::new(stream::iter([Ok(first), Ok(last)]).boxed()))
     }
 
@@ -79,10 +82,11 @@ impl ReplicationService for Peer {
             let details = ErrorDetails::with_error_info("RESUME_TOKEN_EXPIRED", "muster", std::collections::HashMap::new());
             return Err(Status::with_error_details(Code::OutOfRange, "expired", details));
         }
+        let freshness = self.freshness.lock().unwrap().clone();
         let news = WatchStream::new(self.log.subscribe()).map(move |log| {
             let previous_position = std::mem::replace(&mut position, log.len() as i64);
             let assignments = log[previous_position as usize..].to_vec();
-            Ok(WatchResponse { previous_position, position, assignments, workspaces: vec![] })
+            Ok(WatchResponse { previous_position, position, assignments, freshness: freshness.clone(), ..WatchResponse::default() })
         });
         Ok(Response::new(news.boxed()))
     }
@@ -139,4 +143,23 @@ async fn a_position_older_than_the_log_leads_to_a_new_snapshot() {
     let version = peer.tell(Some(BaseRole::Admin));
     assert_eq!(arrives(&authorizer, version).await, Some(BaseRole::Admin));
     assert!(peer.snapshots() >= 2);
+}
+
+#[tokio::test]
+async fn an_authorizer_is_as_old_as_the_service_says_whatever_heartbeats_come() {
+    let (peer, client) = Peer::start().await;
+    let first = peer.tell(Some(BaseRole::Owner));
+    let (authorizer, _, _) = follow(client.clone());
+    arrives(&authorizer, first).await;
+    assert!(!authorizer.is_current(organization(0)), "nobody vouches for it");
+    let blocked_organization_ids = vec![organization(1).to_string()];
+    for (age_ms, current) in [(61_000, false), (1_000, true)] {
+        *peer.freshness.lock().unwrap() = Some(Freshness { age_ms, blocked_organization_ids: blocked_organization_ids.clone() });
+        let (authorizer, _, _) = follow(client.clone());
+        arrives(&authorizer, first).await;
+        let second = peer.tell(Some(BaseRole::Owner));
+        arrives(&authorizer, second).await;
+        assert_eq!(authorizer.is_current(organization(0)), current, "{age_ms} ms");
+        assert!(!authorizer.is_current(organization(1)), "blocked");
+    }
 }

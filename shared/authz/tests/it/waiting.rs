@@ -1,8 +1,10 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use authz::{Assignment, Authorizer, Delta, Held, Query, Resource, RoleScope, Snapshot, Workspace};
 use contract::authorization::v1::DecisionCause;
 use contract::{BaseRole, Permission};
+use runtime::OrganizationId;
 
 use crate::world::{organization, user, workspace};
 
@@ -18,19 +20,39 @@ async fn before_the_first_snapshot_everything_is_denied_and_stale() {
         Query { user: user(1), permission: Permission::ALL[0], organization: organization(0), workspace: None, resource: &Resource::NONE };
     let decision = authorizer.check(&query);
     assert_eq!((decision.allowed, decision.cause), (false, DecisionCause::NoRole));
-    assert_eq!((authorizer.is_ready(), authorizer.is_current(), authorizer.staleness()), (false, false, Duration::MAX));
+    assert_eq!((authorizer.is_ready(), authorizer.is_current(organization(0)), authorizer.staleness()), (false, false, Duration::MAX));
 }
 
 #[tokio::test(start_paused = true)]
 async fn staleness_grows_from_the_last_heartbeat_until_decisions_are_refused() {
     let authorizer = Authorizer::new();
+    let nobody = BTreeSet::new;
     authorizer.install(Snapshot::of(1, &role(Some(BaseRole::Owner), 1)));
+    assert!(!authorizer.is_current(organization(0)), "nobody vouches for it");
+    authorizer.vouch(Duration::from_secs(5), nobody());
     tokio::time::advance(Duration::from_secs(40)).await;
-    assert!(authorizer.staleness() >= Duration::from_secs(40) && authorizer.is_current());
-    authorizer.heard();
-    assert!(authorizer.staleness() < Duration::from_secs(1));
-    tokio::time::advance(authz::STALENESS_MAX + Duration::from_secs(1)).await;
-    assert!(!authorizer.is_current());
+    assert!(authorizer.staleness() >= Duration::from_secs(45) && authorizer.is_current(organization(0)));
+    authorizer.vouch(Duration::from_secs(50), nobody());
+    assert_eq!(authorizer.staleness(), Duration::from_secs(45), "an older claim says nothing new");
+    authorizer.vouch(Duration::ZERO, nobody());
+    tokio::time::advance(authz::STALENESS_MAX).await;
+    assert!(authorizer.is_current(organization(0)));
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert!(!authorizer.is_current(organization(0)));
+}
+
+#[tokio::test]
+async fn in_a_blocked_organization_nothing_is_decided_and_the_nil_one_stands_for_all() {
+    let authorizer = Authorizer::new();
+    authorizer.install(Snapshot::default());
+    let current = |blocked: &[OrganizationId]| {
+        authorizer.vouch(Duration::ZERO, blocked.iter().copied().collect());
+        (authorizer.is_current(organization(0)), authorizer.is_current(organization(1)))
+    };
+    assert_eq!(current(&[]), (true, true));
+    assert_eq!(current(&[organization(0)]), (false, true));
+    assert_eq!(current(&[OrganizationId::SYSTEM]), (false, false));
+    assert_eq!(current(&[]), (true, true));
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ impl<H: Handler> Consumer<H> {
             let now = tx.now();
             let query = sqlx::query(AssertSqlSafe(sql.as_str())).bind(dead_letter_id).bind(self.name).bind(event.event_id()).bind(stream);
             let query = query.bind(i64::try_from(stream_sequence).unwrap_or(i64::MAX)).bind(&envelope).bind(&event.body[..]);
-            query.bind(cause).bind(attempts).bind(now).execute(tx.conn()).await.map_err(db::Error::from)?;
+            query.bind(cause).bind(attempts).bind(now).bind(event.organization_id()).execute(tx.conn()).await.map_err(db::Error::from)?;
             Ok(())
         };
         self.log.db().work(bury).await

@@ -12,24 +12,30 @@
 //! Deliberately absent: server-side MaxDeliver and BackOff; idle heartbeats of a pull, with which async-nats 0.51 loses its wake-up
 //! (`Batch::poll_next` returns Pending after one without being registered).
 
+mod fresh;
 mod held;
 mod letter;
 mod pull;
 mod take;
 
+use std::collections::HashMap;
 use std::convert::Infallible;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use db::Tx;
 use futures::FutureExt;
 use futures::future::{BoxFuture, select_all};
 use runtime::{Backoff, Shutdown};
+use tokio::time::Instant;
 
 use crate::leader::Leader;
 use crate::log::Endless;
 use crate::sequencer::chain;
 use crate::{Log, Outcome, Received};
 
+use fresh::Reader;
+pub use fresh::{Claim, Freshness};
 use held::Held;
 pub(crate) use letter::{Letter, counts, letters};
 pub(crate) use pull::pending;
@@ -52,6 +58,7 @@ pub struct Inbox {
     consumer: &'static str,
     sources: &'static [&'static str],
     concurrency: usize,
+    reader: Option<Reader>,
 }
 
 /// A consumer at work.
@@ -61,11 +68,14 @@ struct Consumer<H> {
     concurrency: usize,
     handler: H,
     held: Held,
+    notes_freshness: bool,
+    /// When each source's freshness was noted last.
+    noted: Mutex<HashMap<&'static str, Instant>>,
 }
 
 impl Inbox {
     pub(crate) fn new(log: Log, consumer: &'static str, sources: &'static [&'static str]) -> Self {
-        Self { log, consumer, sources, concurrency: 1 }
+        Self { log, consumer, sources, concurrency: 1, reader: None }
     }
 
     /// Handles events of up to `groups` aggregates of one source side by side, 1 unless said. With 1 the events of a source come in the order
@@ -76,10 +86,34 @@ impl Inbox {
         self
     }
 
+    /// Keeps account of how old the effects are that this consumer has made; known while it [`run`](Self::run)s, in every replica.
+    #[must_use]
+    pub fn freshness(&mut self) -> Freshness {
+        let (reader, freshness) = Reader::new();
+        self.reader = Some(reader);
+        freshness
+    }
+
     /// Consumes until `shutdown`. Faults of Postgres and NATS are waited out.
-    pub async fn run<H: Handler>(self, handler: H, shutdown: Shutdown) {
-        let held = Held::default();
-        let consumer = Consumer { log: self.log, name: self.consumer, concurrency: self.concurrency, handler, held };
+    pub async fn run<H: Handler>(mut self, handler: H, shutdown: Shutdown) {
+        let reader = self.reader.take();
+        let (log, name, sources, notes_freshness) = (self.log.clone(), self.consumer, self.sources, reader.is_some());
+        let read = async {
+            match reader {
+                Some(reader) => reader.run(&log, name, sources).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.consume(handler, notes_freshness, &shutdown) => {}
+            never = read => match never {},
+        }
+    }
+
+    async fn consume<H: Handler>(self, handler: H, notes_freshness: bool, shutdown: &Shutdown) {
+        let (held, noted) = (Held::default(), Mutex::default());
+        let consumer =
+            Consumer { log: self.log, name: self.consumer, concurrency: self.concurrency, handler, held, notes_freshness, noted };
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
         while let Some(Err(error)) = shutdown.or(consumer.term(self.sources, &mut backoff)).await {
             tracing::warn!(service = consumer.log.service(), consumer = consumer.name, error = chain(&error), "the consumer lost its term");

@@ -18,9 +18,9 @@ use futures::{FutureExt, StreamExt};
 use runtime::Backoff;
 use sqlx::AssertSqlSafe;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::take::Away;
+use super::fresh::Backlog;
 use super::{Consumer, Handler};
 use crate::bus::{BROKEN, stream_name};
 use crate::sequencer::chain;
@@ -72,13 +72,20 @@ impl<H: Handler> Consumer<H> {
     /// Pulls and takes until something goes wrong.
     async fn pull(&self, source: &'static str, connections: &mut watch::Receiver<u64>, backoff: &mut Backoff) -> Stop {
         connections.mark_unchanged();
-        let (consumer, known_until) = match self.restart(source).await {
+        let started = Instant::now();
+        let (mut consumer, known_until) = match self.restart(source).await {
             Ok(restarted) => restarted,
             Err(error) => return Stop::Failed(error.into()),
         };
+        let mut backlog = Backlog::default();
+        if consumer.cached_info().num_pending == 0 {
+            self.caught_up(source, started).await;
+        }
         loop {
+            let asked = Instant::now();
             let opened = timeout(SILENCE_MAX, consumer.batch().max_messages(BATCH).expires(EXPIRES).messages()).await;
             let Ok(Ok(mut batch)) = opened else { return Stop::Failed(BusError::Away.into()) };
+            let mut taken = false;
             loop {
                 let messages = match next(&mut batch, connections).await {
                     Ok(messages) if messages.is_empty() => break,
@@ -86,11 +93,22 @@ impl<H: Handler> Consumer<H> {
                     Err(error) => return Stop::Failed(error.into()),
                 };
                 backoff.reset();
-                if let Err(Away) = self.take_all(source, messages, known_until).await {
-                    return Stop::PostgresAway;
+                taken = true;
+                let Ok((new, behind)) = self.take_all(source, messages, known_until).await else { return Stop::PostgresAway };
+                if let Some(until) = backlog.took(asked, new, behind) {
+                    self.caught_up(source, until).await;
                 }
             }
             backoff.reset();
+            if !taken {
+                // An empty pull is no proof: that of a consumer which somebody paused is empty too.
+                let asked = Instant::now();
+                match timeout(SILENCE_MAX, consumer.info()).await {
+                    Ok(Ok(info)) if info.num_pending == 0 => self.caught_up(source, asked).await,
+                    Ok(Ok(_)) => {}
+                    _ => return Stop::Failed(BusError::Away.into()),
+                }
+            }
         }
     }
 

@@ -33,6 +33,8 @@ struct Delivery {
     message: Message,
     event: Result<Logged, String>,
     stream_sequence: u64,
+    /// Whether it was not delivered before.
+    first: bool,
     /// How many messages were behind it when it was delivered.
     pending: u64,
     done: AtomicBool,
@@ -43,8 +45,12 @@ pub(super) struct Away;
 
 impl<H: Handler> Consumer<H> {
     /// Takes messages, those of one aggregate in their order. Up to the stream sequence `known_until` some may be taken already.
-    pub(super) async fn take_all(&self, source: &'static str, messages: Vec<Message>, known_until: u64) -> Result<(), Away> {
+    ///
+    /// Returns how many came for the first time, and how many were behind the last one when it was delivered.
+    pub(super) async fn take_all(&self, source: &'static str, messages: Vec<Message>, known_until: u64) -> Result<(u64, u64), Away> {
         let mut deliveries: Vec<Delivery> = messages.into_iter().map(|message| Delivery::of(message, source)).collect();
+        let new = deliveries.iter().filter(|delivery| delivery.first).count();
+        let behind = deliveries.last().map_or(0, |last| last.pending);
         if let Some(last) = deliveries.last() {
             metrics::gauge!("muster_inbox_lag", "service" => self.log.service(), "consumer" => self.name, "source" => source)
                 .set(last.pending as f64);
@@ -58,7 +64,7 @@ impl<H: Handler> Consumer<H> {
         }
         let work = stream::iter(groups).buffer_unordered(self.concurrency).try_collect::<()>();
         tokio::select! {
-            outcome = work => outcome,
+            outcome = work => outcome.map(|()| (new as u64, behind)),
             never = tell_progress(&deliveries) => match never {},
         }
     }
@@ -167,7 +173,7 @@ impl<H: Handler> Consumer<H> {
         let count = async |tx: &mut db::WorkTx| {
             let now = tx.now();
             let query = sqlx::query_scalar(AssertSqlSafe(sql.as_str())).bind(self.name).bind(event.event_id()).bind(source);
-            let query = query.bind(&envelope.aggregate_id).bind(envelope.position).bind(cause).bind(now);
+            let query = query.bind(&envelope.aggregate_id).bind(envelope.position).bind(cause).bind(now).bind(event.organization_id());
             Ok::<_, Error>(query.fetch_optional(tx.conn()).await.map_err(db::Error::from)?)
         };
         let attempts: Option<i32> = self.log.db().work(count).await.map_err(|_| Away)?;
@@ -197,14 +203,15 @@ impl<H: Handler> Consumer<H> {
 
 impl Delivery {
     fn of(message: Message, source: &str) -> Self {
-        let (stream_sequence, pending) = message.info().map(|info| (info.stream_sequence, info.pending)).unwrap_or_default();
+        let (stream_sequence, pending, first) =
+            message.info().map(|info| (info.stream_sequence, info.pending, info.delivered <= 1)).unwrap_or_default();
         let event = match message.headers.as_ref().map(from_headers) {
             Some(Ok(envelope)) if envelope.service == source => Ok(Logged { envelope, body: message.payload.clone() }),
             Some(Ok(_)) => Err("the event is of another service than its stream".to_owned()),
             Some(Err(error)) => Err(error.to_string()),
             None => Err("the message has no headers".to_owned()),
         };
-        Delivery { message, event, stream_sequence, pending, done: AtomicBool::new(false) }
+        Delivery { message, event, stream_sequence, first, pending, done: AtomicBool::new(false) }
     }
 
     /// Tells the server what became of it. An answer that is lost costs one more delivery, which is found in the inbox.

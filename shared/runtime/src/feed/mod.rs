@@ -57,7 +57,10 @@ pub trait Replica: Send {
     /// Changes the copy.
     fn apply(&mut self, position: i64, body: Self::Body);
 
-    /// Hears that the peer lives and the copy is current: after each snapshot, message and heartbeat.
+    /// Sees the body of every message that joins on, heartbeats included, before it is applied.
+    fn hear(&mut self, _body: &Self::Body) {}
+
+    /// Hears that the peer lives and the copy is as far as the peer: after each snapshot, message and heartbeat.
     fn current(&mut self) {}
 }
 
@@ -205,6 +208,7 @@ impl Feed {
             if message.previous_position != position || message.position < position {
                 return End::Gap;
             }
+            replica.hear(&message.body);
             if !heartbeat {
                 position = *held.insert(message.position);
                 replica.apply(position, message.body);

@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use contract::{
     authorization::v1::{
-        GetSnapshotRequest, GetSnapshotResponse, WatchRequest, WatchResponse,
+        Freshness, GetSnapshotRequest, GetSnapshotResponse, WatchRequest, WatchResponse,
         replication_service_server::{ReplicationService, ReplicationServiceServer},
     },
     identity::v1::{
@@ -76,7 +76,7 @@ impl ReplicationService for Services {
 
     async fn get_snapshot(&self, _: Request<GetSnapshotRequest>) -> Result<Response<Self::GetSnapshotStream>, Status> {
         let (assignments, workspaces, position) = self.0.snapshot();
-        let chunk = GetSnapshotResponse { assignments, workspaces, last: true, position };
+        let chunk = GetSnapshotResponse { assignments, workspaces, last: true, position, freshness: Some(Freshness::default()) };
         Ok(Response::new(Box::pin(stream::iter([Ok(chunk)]))))
     }
 
@@ -92,7 +92,7 @@ impl ReplicationService for Services {
                     Change::Workspace(workspace) => workspaces.push(workspace),
                 }
             }
-            Ok(WatchResponse { previous_position, position, assignments, workspaces })
+            Ok(WatchResponse { previous_position, position, assignments, workspaces, freshness: Some(Freshness::default()) })
         });
         Ok(Response::new(Box::pin(news)))
     }
