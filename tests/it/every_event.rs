@@ -14,7 +14,7 @@ use prost_reflect::{DynamicMessage, ReflectMessage, Value as Proto};
 use serde_json::json;
 
 /// Services that emit.
-const SERVICES: [&str; 3] = ["identity", "authorization", "tasks"];
+const SERVICES: [&str; 4] = ["identity", "authorization", "tasks", "audit"];
 
 /// What the story of [`World`] leaves out.
 async fn the_rest_of_the_story(world: &World) {
@@ -65,7 +65,25 @@ async fn the_rest_of_the_story(world: &World) {
     done(ana.call("tasks.WorkItemService/TransitionWorkItem", started).await);
     done(ana.call("tasks.WorkItemService/DeleteWorkItem", item.clone()).await);
     done(ana.call("tasks.WorkItemService/UndeleteWorkItem", item).await);
+    what_an_operator_does(suite).await;
     suite.settle().await;
+}
+
+/// Tries a dead letter again and drops both: letters that were never on the bus, so that nothing can be made of them.
+async fn what_an_operator_does(suite: &Suite) {
+    let letters: Vec<String> = sqlx::query_scalar(
+        "INSERT INTO audit.dead_letter (dead_letter_id, consumer, event_id, organization_id, stream, stream_sequence, envelope, body, cause, \
+         attempts, create_time) SELECT gen_random_uuid(), 'audit', gen_random_uuid(), '00000000-0000-0000-0000-000000000000', 'MUSTER_TASKS', 0, \
+         '', '', 'of a test', 1, now() FROM generate_series(1, 2) RETURNING dead_letter_id::text",
+    )
+    .fetch_all(&mut suite.database().await)
+    .await
+    .unwrap();
+    let (operator, letter) = (suite.operator(), |id: &String| json!({"deadLetterId": id}));
+    done(operator.call_at("audit", "common.EventAdminService/ReplayDeadLetter", letter(&letters[0])).await);
+    for id in &letters {
+        done(operator.call_at("audit", "common.EventAdminService/DropDeadLetter", letter(id)).await);
+    }
 }
 
 /// The body, by the contract's descriptors.
@@ -139,7 +157,8 @@ async fn every_event_of_the_contract_is_told_once_whole_and_without_what_is_pers
             let envelope = event.envelope.clone().unwrap_or_default();
             let name = &envelope.r#type;
             let kind = event_type(name).unwrap_or_else(|| panic!("{name} is no event of the contract"));
-            assert_eq!((envelope.position, kind.service), (position, service), "{name}: no gap, no stranger");
+            let teller = if kind.service == "common" { service } else { kind.service };
+            assert_eq!((envelope.position, teller), (position, service), "{name}: no gap, no stranger");
             let subject = format!("muster.{service}.v1.{}.{}.{}", kind.aggregate, kind.past_tense, envelope.organization_id);
             assert_eq!(subjects.get(&envelope.event_id), Some(&subject), "{name} on the bus");
             let body = body(event);

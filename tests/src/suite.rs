@@ -172,9 +172,9 @@ impl Suite {
                 permissions_head = head.parse().unwrap_or(0);
             }
             for consumer in status["consumers"].as_array().into_iter().flatten() {
-                // What is no longer consumed here, but has dead letters, stands at -1.
-                let gone = text(consumer, "pending") == "-1" && !text(consumer, "deadLetters").is_empty();
-                if !text(consumer, "pending").is_empty() && !gone {
+                // What is no longer consumed here, but has dead letters, does not say what is pending.
+                let gone = text(consumer, "pending").is_empty() && !text(consumer, "deadLetters").is_empty();
+                if text(consumer, "pending") != "0" && !gone {
                     return Some(format!("{service} has events to take: {consumer}"));
                 }
             }

@@ -1,4 +1,4 @@
-//! Audit emits nothing; it takes every event of every service.
+//! Audit takes every event of every service, its own included: what an operator does to its dead letters.
 
 use events::{Handler, Outcome, Received};
 
@@ -8,7 +8,7 @@ use crate::record::ops::Ops;
 pub(crate) const CONSUMER: &str = "audit";
 
 /// The services whose events are recorded.
-pub(crate) const SOURCES: &[&str] = &["identity", "authorization", "tasks"];
+pub(crate) const SOURCES: &[&str] = &["identity", "authorization", "tasks", "audit"];
 
 /// Records each event in the transaction that marks it as taken.
 pub(crate) struct Recorder(pub(crate) Ops);

@@ -109,7 +109,10 @@ async fn status(clients: Vec<Client>) -> anyhow::Result<()> {
         let consumers: Vec<String> = status
             .consumers
             .iter()
-            .map(|consumer| format!("{} ({} pending, {} dead)", consumer.consumer, consumer.pending, consumer.dead_letters))
+            .map(|consumer| {
+                let pending = consumer.pending.map_or_else(|| "unknown".to_owned(), |pending| pending.to_string());
+                format!("{} ({pending} pending, {} dead)", consumer.consumer, consumer.dead_letters)
+            })
             .collect();
         let leader = if status.leader { "yes" } else { "no" };
         let counts = [status.outbox_rows, status.head_position, status.published_position].map(|count| count.to_string());

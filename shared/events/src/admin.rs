@@ -45,20 +45,20 @@ impl EventAdmin {
         Ok(pb::GetEventStatusResponse { outbox_rows, head_position, published_position, leader, consumers: self.consumers().await? })
     }
 
-    /// The consumers this process runs, and those that have dead letters from before. What the bus does not say is -1.
+    /// The consumers this process runs, and those that have dead letters from before.
     async fn consumers(&self) -> Result<Vec<pb::ConsumerStatus>, Error> {
         let mut buried = counts(&self.log).await?;
         let mut consumers = Vec::new();
         for (consumer, sources) in self.log.consumers() {
-            let mut all = 0;
+            let mut all = Some(0);
             for source in sources {
                 let some = pending(&self.log, consumer, source).await.and_then(|some| i64::try_from(some).ok());
-                all = some.filter(|_| all >= 0).map_or(-1, |some| all + some);
+                all = all.zip(some).map(|(all, some)| all + some);
             }
             let letters = buried.iter().position(|(name, _)| name == consumer).map_or(0, |index| buried.swap_remove(index).1);
             consumers.push(pb::ConsumerStatus { consumer: consumer.to_owned(), pending: all, dead_letters: letters });
         }
-        consumers.extend(buried.into_iter().map(|(consumer, dead_letters)| pb::ConsumerStatus { consumer, pending: -1, dead_letters }));
+        consumers.extend(buried.into_iter().map(|(consumer, dead_letters)| pb::ConsumerStatus { consumer, pending: None, dead_letters }));
         Ok(consumers)
     }
 
@@ -81,24 +81,50 @@ impl EventAdmin {
     }
 
     /// Marks a dead letter; its consumer tries it within a second.
-    async fn replay(&self, dead_letter_id: Uuid) -> Result<(), Error> {
-        let sql = &self.log.sql().replay;
-        let mark = async |tx: &mut db::WorkTx| {
+    async fn replay(&self, caller: &rpc::Caller, dead_letter_id: Uuid) -> Result<(), Error> {
+        let sql = self.log.sql();
+        let mark = async |tx: &mut db::Tx| {
+            let letter = self.lock_letter(tx, dead_letter_id).await?;
+            if letter.replayed {
+                return Ok(());
+            }
             let now = tx.now();
-            let marked = sqlx::query(AssertSqlSafe(sql.as_str())).bind(dead_letter_id).bind(now).execute(tx.conn()).await;
-            Ok::<_, Error>(marked.map_err(db::Error::from)?.rows_affected())
+            let marked = sqlx::query(AssertSqlSafe(sql.replay.as_str())).bind(dead_letter_id).bind(now).execute(tx.conn()).await;
+            marked.map_err(db::Error::from)?;
+            let Locked { consumer, event_id, organization_id, .. } = letter;
+            let (dead_letter_id, event_id) = (dead_letter_id.to_string(), event_id.to_string());
+            tx.emit(pb::DeadLetterReplayed { dead_letter_id, consumer, event_id, organization_id: organization_id.to_string() });
+            Ok(())
         };
-        found(self.log.db().work(mark).await?)
+        self.log.db().write_unrecorded(caller, mark).await
     }
 
-    async fn drop_letter(&self, dead_letter_id: Uuid) -> Result<(), Error> {
-        let sql = &self.log.sql().drop_letter;
-        let delete = async |tx: &mut db::WorkTx| {
-            let deleted = sqlx::query(AssertSqlSafe(sql.as_str())).bind(dead_letter_id).execute(tx.conn()).await;
-            Ok::<_, Error>(deleted.map_err(db::Error::from)?.rows_affected())
+    async fn drop_letter(&self, caller: &rpc::Caller, dead_letter_id: Uuid) -> Result<(), Error> {
+        let sql = self.log.sql();
+        let delete = async |tx: &mut db::Tx| {
+            let Locked { consumer, event_id, organization_id, .. } = self.lock_letter(tx, dead_letter_id).await?;
+            let deleted = sqlx::query(AssertSqlSafe(sql.drop_letter.as_str())).bind(dead_letter_id).execute(tx.conn()).await;
+            deleted.map_err(db::Error::from)?;
+            let (dead_letter_id, event_id) = (dead_letter_id.to_string(), event_id.to_string());
+            tx.emit(pb::DeadLetterDropped { dead_letter_id, consumer, event_id, organization_id: organization_id.to_string() });
+            Ok(())
         };
-        found(self.log.db().work(delete).await?)
+        self.log.db().write_unrecorded(caller, delete).await
     }
+
+    async fn lock_letter(&self, tx: &mut db::Tx, dead_letter_id: Uuid) -> Result<Locked, Error> {
+        let query = sqlx::query_as(AssertSqlSafe(self.log.sql().letter.as_str())).bind(dead_letter_id);
+        query.fetch_optional(tx.conn()).await.map_err(db::Error::from)?.ok_or(Error::DeadLetterNotFound)
+    }
+}
+
+/// A dead letter that nobody else changes until the transaction ends.
+#[derive(sqlx::FromRow)]
+struct Locked {
+    consumer: String,
+    event_id: Uuid,
+    organization_id: Uuid,
+    replayed: bool,
 }
 
 #[tonic::async_trait]
@@ -125,14 +151,14 @@ impl EventAdminService for EventAdmin {
         &self,
         req: Request<pb::ReplayDeadLetterRequest>,
     ) -> Result<Response<pb::ReplayDeadLetterResponse>, Status> {
-        let (_, req) = rpc::open(req)?;
-        self.replay(letter_id(&req.dead_letter_id)?).await?;
+        let (caller, req) = rpc::open(req)?;
+        self.replay(&caller, letter_id(&req.dead_letter_id)?).await?;
         Ok(Response::new(pb::ReplayDeadLetterResponse {}))
     }
 
     async fn drop_dead_letter(&self, req: Request<pb::DropDeadLetterRequest>) -> Result<Response<pb::DropDeadLetterResponse>, Status> {
-        let (_, req) = rpc::open(req)?;
-        self.drop_letter(letter_id(&req.dead_letter_id)?).await?;
+        let (caller, req) = rpc::open(req)?;
+        self.drop_letter(&caller, letter_id(&req.dead_letter_id)?).await?;
         Ok(Response::new(pb::DropDeadLetterResponse {}))
     }
 }
@@ -140,10 +166,6 @@ impl EventAdminService for EventAdmin {
 /// `rpc::open` has checked that it is a UUID.
 fn letter_id(text: &str) -> Result<Uuid, Error> {
     text.parse().map_err(|_| Error::DeadLetterNotFound)
-}
-
-fn found(rows: u64) -> Result<(), Error> {
-    if rows == 0 { Err(Error::DeadLetterNotFound) } else { Ok(()) }
 }
 
 fn logged(event: Logged) -> pb::LoggedEvent {

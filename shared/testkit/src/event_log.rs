@@ -95,5 +95,5 @@ async fn status_of(admin: &mut EventAdminServiceClient<Channel>) -> GetEventStat
 
 fn is_settled(status: &GetEventStatusResponse) -> bool {
     let published = status.outbox_rows == 0 && status.published_position == status.head_position;
-    published && status.consumers.iter().all(|consumer| consumer.pending == 0)
+    published && status.consumers.iter().all(|consumer| consumer.pending == Some(0))
 }

@@ -109,11 +109,47 @@ async fn a_dropped_dead_letter_is_gone_and_one_that_never_was_is_not_found() {
     assert_eq!(admin.replay_dead_letter(request(ghost)).await.unwrap_err().code(), Code::NotFound);
 }
 
+/// What is told of dead letters: type, actor and letter.
+async fn told(world: &World) -> Vec<(String, String, String)> {
+    let query = "SELECT type, actor_kind || ' ' || actor_id, aggregate_id FROM audit.outbox ORDER BY seq";
+    sqlx::query_as(query).fetch_all(&world.sql).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_an_operator_does_to_dead_letters_is_told_in_their_name() {
+    let (world, admin, _) = world_with_letters().await;
+    let ids: Vec<String> = letters(&admin, 0, "").await.dead_letters.into_iter().map(|letter| letter.dead_letter_id).collect();
+    admin.replay_dead_letter(request(pb::ReplayDeadLetterRequest { dead_letter_id: ids[0].clone() })).await.unwrap();
+    let dropped = pb::DropDeadLetterRequest { dead_letter_id: ids[1].clone() };
+    admin.drop_dead_letter(request(dropped.clone())).await.unwrap();
+    admin.drop_dead_letter(request(dropped)).await.unwrap_err();
+    let event = |name: &str, id: &String| (format!("muster.common.v1.{name}"), "SERVICE muster".to_owned(), id.clone());
+    assert_eq!(told(&world).await, [event("DeadLetterReplayed", &ids[0]), event("DeadLetterDropped", &ids[1])]);
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_can_not_be_told_of_is_neither_dropped_nor_replayed() {
+    let (world, admin, _) = world_with_letters().await;
+    sqlx::query("REVOKE INSERT ON audit.outbox FROM audit_app").execute(&world.sql).await.unwrap();
+    let dead_letter_id = letters(&admin, 1, "").await.dead_letters.remove(0).dead_letter_id;
+    admin.drop_dead_letter(request(pb::DropDeadLetterRequest { dead_letter_id: dead_letter_id.clone() })).await.unwrap_err();
+    admin.replay_dead_letter(request(pb::ReplayDeadLetterRequest { dead_letter_id })).await.unwrap_err();
+    assert_eq!(world.count("SELECT count(*) FROM audit.dead_letter WHERE replay_time IS NULL").await, 3);
+}
+
+#[tokio::test]
+async fn what_the_bus_does_not_say_is_absent() {
+    let (world, admin, _) = world_with_letters().await;
+    world.nats.kill().await;
+    let status = admin.get_event_status(request(pb::GetEventStatusRequest {})).await.unwrap().into_inner();
+    assert_eq!(status.consumers[0].pending, None);
+}
+
 #[tokio::test]
 async fn the_status_says_where_log_relay_and_consumers_stand() {
     let (_world, admin, _) = world_with_letters().await;
     let status = admin.get_event_status(request(pb::GetEventStatusRequest {})).await.unwrap().into_inner();
-    assert_eq!(status.consumers, [pb::ConsumerStatus { consumer: "audit".to_owned(), pending: 0, dead_letters: 3 }]);
+    assert_eq!(status.consumers, [pb::ConsumerStatus { consumer: "audit".to_owned(), pending: Some(0), dead_letters: 3 }]);
     assert_eq!((status.outbox_rows, status.head_position, status.leader), (0, 0, false));
 }
 
