@@ -53,6 +53,8 @@ pub struct EventsConfig {
     /// The time between two bookmarks of a quiet tail, in milliseconds, 50..=1000: watchers take 3 s of silence for death. A message lost on
     /// the way is noticed at the next one, and a revoked token has to be refused within a second.
     pub bookmark_ms: u64,
+    /// The most tails (open watches) of one service in one process, 1..=100000. They share one reader; each holds about 2 KB.
+    pub tails_max: usize,
     /// How long an event stays in the log, in days, 8..=3650: longer than on the bus (7), so that the bus can be filled again.
     pub event_keep_days: u32,
     /// How long a consumer remembers what it took, in days, 8..=3650: longer than a redelivery can come late.
@@ -73,6 +75,7 @@ impl Default for EventsConfig {
             poll_idle_ms: 500,
             leader_timeout_ms: 10_000,
             bookmark_ms: 500,
+            tails_max: 10_000,
             event_keep_days: 90,
             inbox_keep_days: 30,
             request_keep_hours: 24,
@@ -115,6 +118,7 @@ impl Section for EventsConfig {
             ("poll_idle_ms", "pause between looks at the outbox while nobody pokes, 10..=5000"),
             ("leader_timeout_ms", "when Postgres ends the session of a silent leader, 1000..=60000"),
             ("bookmark_ms", "time between two bookmarks of a quiet watch, 50..=1000"),
+            ("tails_max", "the most open watches of one service in one process, 1..=100000"),
             ("event_keep_days", "how long an event stays in the log, 8..=3650"),
             ("inbox_keep_days", "how long a consumer remembers what it took, 8..=3650"),
             ("request_keep_hours", "how long the answer to a request id is kept, 1..=168"),
@@ -129,6 +133,7 @@ impl Section for EventsConfig {
         faults.range("poll_idle_ms", self.poll_idle_ms, 10..=5_000);
         faults.range("leader_timeout_ms", self.leader_timeout_ms, 1_000..=60_000);
         faults.range("bookmark_ms", self.bookmark_ms, 50..=1_000);
+        faults.range("tails_max", self.tails_max, 1..=100_000);
         faults.range("event_keep_days", self.event_keep_days, 8..=3_650);
         faults.range("inbox_keep_days", self.inbox_keep_days, 8..=3_650);
         faults.range("request_keep_hours", self.request_keep_hours, 1..=168);

@@ -1,5 +1,8 @@
 //! What can go wrong with the event log, the bus and a handler.
 
+use std::time::Duration;
+
+use contract::Violation;
 use contract::common::v1::{EventAdminReason, Reason as Common};
 use rpc::{Code, Reason};
 
@@ -31,6 +34,23 @@ impl rpc::Fault for Error {
             Error::Rpc(error) => error.status(),
             Error::Db(error) => error.status(),
             Error::Bus(_) => (Code::Unavailable, Common::DependencyUnavailable.into()),
+        }
+    }
+
+    fn violations(&self) -> Vec<Violation> {
+        match self {
+            Error::Rpc(error) => error.violations(),
+            Error::Db(error) => error.violations(),
+            Error::ResumeTokenExpired | Error::DeadLetterNotFound | Error::Bus(_) => Vec::new(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::Rpc(error) => error.retry_after(),
+            Error::Db(error) => error.retry_after(),
+            Error::Bus(_) => Some(Duration::from_secs(1)),
+            Error::ResumeTokenExpired | Error::DeadLetterNotFound => None,
         }
     }
 }

@@ -65,6 +65,7 @@ mod inbox;
 mod leader;
 mod log;
 mod poke;
+mod recent;
 mod relay;
 mod retention;
 mod sequencer;

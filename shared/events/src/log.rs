@@ -14,6 +14,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::envelope::Row;
+use crate::recent::Recent;
 use crate::sql::Sql;
 use crate::{Bus, Error, EventsConfig, Filter, Inbox, Logged, Tail, poke, retention, sequencer};
 
@@ -37,6 +38,7 @@ struct Inner {
     committed: Arc<Notify>,
     told: Arc<Notify>,
     consumers: Mutex<Vec<(&'static str, &'static [&'static str])>>,
+    recent: Recent,
 }
 
 impl Log {
@@ -50,8 +52,8 @@ impl Log {
             hooks.1.notify_one();
         });
         let (head, leading, consumers) = (watch::Sender::new(0), AtomicBool::new(false), Mutex::default());
-        let looked = Mutex::new(Instant::now());
-        Log(Arc::new(Inner { db, bus, service, config, clock, ids, sql, head, looked, leading, committed, told, consumers }))
+        let (looked, recent) = (Mutex::new(Instant::now()), Recent::new(config.tails_max));
+        Log(Arc::new(Inner { db, bus, service, config, clock, ids, sql, head, looked, leading, committed, told, consumers, recent }))
     }
 
     /// Runs everything the log needs until `shutdown`: the sequencer and relay when this process leads, the hints of the other processes,
@@ -64,6 +66,7 @@ impl Log {
     ///
     /// # Errors
     /// `RESUME_TOKEN_EXPIRED` when the log no longer reaches back to `from`, or ends before it (it was restored): list again, then watch.
+    /// `OVERLOADED` when this process has `tails_max` of them.
     pub async fn tail(&self, from: Option<i64>, filter: Filter) -> Result<Tail, Error> {
         Tail::open(self.clone(), from, filter).await
     }
@@ -125,6 +128,11 @@ impl Log {
 
     pub(crate) fn ids(&self) -> &Ids {
         &self.0.ids
+    }
+
+    /// What the tails share.
+    pub(crate) fn recent(&self) -> &Recent {
+        &self.0.recent
     }
 
     pub(crate) fn sql(&self) -> &Sql {

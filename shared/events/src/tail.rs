@@ -1,21 +1,24 @@
 //! Reading the log by position, from anywhere, for as long as one likes: what every Watch RPC stands on.
 //!
-//! One sequencer gives positions in the order of commits, so a tail that has read up to a position has missed nothing below it. It reads
-//! windows of positions, so that a filter that matches little can't walk the whole log in one statement.
+//! One sequencer gives positions in the order of commits, so a tail that has read up to a position has missed nothing below it. At the end of
+//! the log all tails of a process share one reader (`recent`); one that is behind catches up with reads of its own, by windows of positions,
+//! so that a filter that matches little can't walk the whole log in one statement.
 //!
 //! Deliberately absent: who may see an event. The Watch RPC asks the authorizer for each one; the filter here only saves reading.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
 use runtime::OrganizationId;
 use sqlx::AssertSqlSafe;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use crate::envelope::Row;
+use crate::recent::Found;
 use crate::{Error, Log, Logged};
 
 /// Positions that one statement looks at.
@@ -47,6 +50,12 @@ impl Filter {
         self
     }
 
+    fn passes(&self, event: &Logged) -> bool {
+        let Filter { organization_id, types } = self;
+        organization_id.is_none_or(|organization_id| event.organization_id() == organization_id)
+            && types.as_ref().is_none_or(|types| types.contains(&event.envelope.r#type))
+    }
+
     /// Also events of the type `E`; without any call of this, those of all types.
     #[must_use]
     pub fn of_type<E: contract::Event>(mut self) -> Self {
@@ -75,8 +84,9 @@ pub struct Tail {
     position: i64,
     /// What was read from the database.
     scanned: i64,
-    ready: VecDeque<Logged>,
+    ready: VecDeque<Arc<Logged>>,
     bookmark_due: Instant,
+    _place: OwnedSemaphorePermit,
 }
 
 #[derive(sqlx::FromRow)]
@@ -88,6 +98,7 @@ struct Tailed {
 
 impl Tail {
     pub(crate) async fn open(log: Log, from: Option<i64>, filter: Filter) -> Result<Self, Error> {
+        let place = log.recent().admit()?;
         let receiver = log.head();
         let (head, oldest) = ends(&log).await?;
         log.reached(head);
@@ -96,7 +107,7 @@ impl Tail {
             return Err(Error::ResumeTokenExpired);
         }
         let bookmark_due = Instant::now() + log.config().bookmark();
-        Ok(Self { log, filter, head: receiver, position, scanned: position, ready: VecDeque::new(), bookmark_due })
+        Ok(Self { log, filter, head: receiver, position, scanned: position, ready: VecDeque::new(), bookmark_due, _place: place })
     }
 
     /// Where the reader stands: everything up to here was yielded or left out by the filter.
@@ -111,22 +122,31 @@ impl Tail {
     pub async fn next(&mut self) -> Result<Item, Error> {
         loop {
             if let Some(event) = self.ready.pop_front() {
-                return Ok(self.step(event.position(), Some(event)));
+                return Ok(self.step(event.position(), Some(Arc::unwrap_or_clone(event))));
             }
             if self.scanned > self.position {
                 return Ok(self.step(self.scanned, None));
             }
             let head = *self.head.borrow_and_update();
             if head > self.scanned {
-                self.read(head.min(self.scanned + WINDOW)).await?;
+                match self.log.recent().after(&self.log, self.scanned).await? {
+                    Found::Events(events, end) => {
+                        self.ready.extend(events.into_iter().filter(|event| self.filter.passes(event)));
+                        self.scanned = end;
+                    }
+                    Found::Behind => self.read(head.min(self.scanned + WINDOW)).await?,
+                }
                 continue;
             }
             tokio::select! {
                 _ = self.head.changed() => {}
                 () = sleep_until(self.bookmark_due) => {
                     if self.log.unseen() > UNSEEN_MAX {
-                        // A bookmark says that nothing happened, and that is not known. Ask, and fail with what is wrong.
-                        self.log.reached(ends(&self.log).await?.0);
+                        // A bookmark says that nothing happened, and that is not known. One asks for all, and fails with what is wrong.
+                        let _turn = self.log.recent().turn().await;
+                        if self.log.unseen() > UNSEEN_MAX {
+                            self.log.reached(ends(&self.log).await?.0);
+                        }
                         continue;
                     }
                     return Ok(self.step(self.position, None));
@@ -154,6 +174,8 @@ impl Tail {
 
     /// Reads the positions after `scanned` up to `end`, or as many as make a page.
     async fn read(&mut self, end: i64) -> Result<(), Error> {
+        let _turn = self.log.recent().catch_up().await;
+        metrics::counter!("muster_event_tail_reads_total", "service" => self.log.service(), "kind" => "catch_up").increment(1);
         let rows = self.window(end).await?;
         let oldest = match rows.first() {
             Some(first) => first.oldest,
@@ -163,8 +185,8 @@ impl Tail {
             return Err(Error::ResumeTokenExpired);
         }
         let full = i64::try_from(rows.len()).unwrap_or(PAGE) == PAGE;
-        self.ready.extend(rows.into_iter().map(|row| row.row.into_logged(self.log.service(), self.log.db().sealer())));
-        self.scanned = self.ready.back().filter(|_| full).map_or(end, Logged::position);
+        self.ready.extend(rows.into_iter().map(|row| Arc::new(row.row.into_logged(self.log.service(), self.log.db().sealer()))));
+        self.scanned = self.ready.back().filter(|_| full).map_or(end, |event| event.position());
         Ok(())
     }
 
