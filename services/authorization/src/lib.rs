@@ -54,7 +54,7 @@ pub async fn build(deps: &host::Deps, config: &Config) -> anyhow::Result<host::S
     deps.tasks.spawn("authorization feed", feed.run(own, shutdown));
 
     let decisions = decision::grpc::Grpc::new(decision::ops::Ops::new(deps.authorizer.clone()));
-    let replication = replication::grpc::Grpc::new(deps.db.clone(), deps.log.clone(), freshness, config.snapshot_chunk_size);
+    let replication = replication::grpc::Grpc::new(deps.db.clone(), deps.log.clone(), freshness, config);
     Ok(host::Service::new(NAME)
         .add(AuthorizationServiceServer::new(decisions))
         .add(ReplicationServiceServer::new(replication))

@@ -158,8 +158,8 @@ async fn dead_letter(world: &World) -> String {
     let mut conn = world.suite.database().await;
     let id: uuid::Uuid = runtime::Ids::system().next();
     sqlx::query(
-        "INSERT INTO identity.dead_letter (dead_letter_id, consumer, event_id, stream, stream_sequence, envelope, body, cause, attempts, create_time)
-         VALUES ($1, 'nobody', $1, 'MUSTER_TASKS', 1, '', '', 'a test put it there', 12, now())",
+        "INSERT INTO identity.dead_letter (dead_letter_id, consumer, event_id, organization_id, stream, stream_sequence, envelope, body, cause, attempts,
+         create_time) VALUES ($1, 'nobody', $1, '00000000-0000-0000-0000-000000000000', 'MUSTER_TASKS', 1, '', '', 'a test put it there', 12, now())",
     )
     .bind(id)
     .execute(&mut conn)

@@ -13,6 +13,7 @@ use futures::TryStreamExt;
 use runtime::feed::{Feed, Options};
 use runtime::{OrganizationId, Shutdown, UserId, WorkspaceId};
 use testkit::{App, assert_fault};
+use tonic_types::StatusExt;
 
 use crate::verbs::{PATIENCE, Sees, authorization, fresh, member, member_created, member_deleted, workspace_created};
 
@@ -147,6 +148,24 @@ async fn another_service_follows_over_the_wire() {
         shutdown.request();
     };
     tokio::join!(following, watching);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_finds_no_place_for_a_snapshot_is_told_when_to_come_back() {
+    let app = authorization().await;
+    // More than a connection takes unread.
+    let many = "INSERT INTO authz.assignment SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 1, 1, 1, now() FROM generate_series(1, 60000)";
+    sqlx::query(many).execute(&mut app.sql().await).await.unwrap();
+    let ask = async || ReplicationServiceClient::new(app.service("tasks").channel()).get_snapshot(GetSnapshotRequest {}).await;
+    let (first, _second) = (ask().await.unwrap(), ask().await.unwrap());
+    let refused = assert_fault!(ask().await, ResourceExhausted, "OVERLOADED");
+    assert!(refused.get_error_details().retry_info().is_some());
+    drop(first);
+    let started = Instant::now();
+    while ask().await.is_err() {
+        assert!(started.elapsed() < PATIENCE, "the place of one who left stays taken");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
