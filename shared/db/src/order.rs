@@ -5,7 +5,11 @@
 use crate::Error;
 use crate::filter::{Column, Kind};
 
-/// By which expression a list is ordered, and in which direction.
+/// By which column a list is ordered, and in which direction.
+///
+/// A column, no expression: behind row security Postgres looks up no place in an index by an expression that is not leak-proof (`coalesce`,
+/// `left`), and a deep page would cost as many rows as lie before it. Put the expression into a generated column. A text holds at most 128
+/// characters, so that a page token stays short; a CHECK says so, or what it is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {
     pub(crate) sql: &'static str,
@@ -26,7 +30,7 @@ impl Order {
     }
 
     /// Reads `text` as AIP-132 has it, `create_time` or `create_time desc`; `default` when it is empty. `columns` are the fields a list
-    /// may be ordered by; an expression that may be NULL is no such field.
+    /// may be ordered by; one that may be NULL is no such field.
     ///
     /// # Errors
     /// `ORDER_INVALID`: an unknown field, a second field, or another word than `asc` or `desc`.
@@ -44,15 +48,10 @@ impl Order {
         }
         Ok(Order { sql: column.sql, kind: column.kind, id_sql: default.id_sql, descending })
     }
-
-    /// Texts are ordered by their first 128 characters, so that a page token stays short; then by the id.
-    pub(crate) fn expression(&self) -> String {
-        if self.kind == Kind::Text { format!("left({}, {TEXT_PREFIX})", self.sql) } else { self.sql.to_owned() }
-    }
 }
 
-/// How much of a text a cursor carries, in characters.
-pub(crate) const TEXT_PREFIX: usize = 128;
+/// The longest text that a cursor carries, in characters.
+pub(crate) const TEXT_MAX: usize = 128;
 
 fn orderable(kind: Kind) -> bool {
     matches!(kind, Kind::Uuid | Kind::Text | Kind::Time | Kind::Int)

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::filter::Value;
-use crate::order::TEXT_PREFIX;
+use crate::order::TEXT_MAX;
 use crate::{Error, Kind, Order, Sealer};
 
 /// Rows of a page when the request names no number.
@@ -33,9 +33,10 @@ impl Cursor {
         Cursor { key: Value::Time(key), id: id.into() }
     }
 
-    /// In a list ordered by a text.
+    /// In a list ordered by a text of at most 128 characters.
     pub fn text(key: &str, id: impl Into<Uuid>) -> Self {
-        Cursor { key: Value::Text(key.chars().take(TEXT_PREFIX).collect()), id: id.into() }
+        debug_assert!(key.chars().count() <= TEXT_MAX, "a list is ordered by a text that no page token holds");
+        Cursor { key: Value::Text(key.to_owned()), id: id.into() }
     }
 
     /// In a list ordered by a number.
@@ -128,7 +129,7 @@ impl PageRequest {
 
     /// Adds the place to begin at, ORDER BY and LIMIT to a query that has a WHERE clause and ends with it.
     pub fn push(&self, query: &mut QueryBuilder<Postgres>) {
-        let (key, id) = (self.order.expression(), self.order.id_sql);
+        let (key, id) = (self.order.sql, self.order.id_sql);
         let (sign, direction) = if self.order.descending { ("<", "DESC") } else { (">", "ASC") };
         if let Some(after) = &self.after {
             query.push(format_args!(" AND ({key}, {id}) {sign} ("));
@@ -256,7 +257,7 @@ mod tests {
 
     #[test]
     fn the_longest_text_gives_a_token_of_at_most_1024_characters() {
-        let cursor = Cursor::text(&"\u{10FFFF}".repeat(500), Uuid::nil());
+        let cursor = Cursor::text(&"\u{10FFFF}".repeat(TEXT_MAX), Uuid::nil());
         assert!(token_after(cursor, Order::asc("title", Kind::Text, "item_id")).len() <= 1024);
     }
 }

@@ -34,13 +34,13 @@ pub static COLUMNS: &[Column] = &[
     Column::new("update_time", "w.update_time", Kind::Time),
 ];
 
-/// What a list may be ordered by. Each expression is that of an index, and never NULL.
+/// What a list may be ordered by. Each column has an index, and is never NULL.
 static ORDERS: &[Column] = &[
     Column::new("create_time", "w.create_time", Kind::Time),
     Column::new("update_time", "w.update_time", Kind::Time),
-    Column::new("due_time", "coalesce(w.due_time, timestamptz '9999-12-31 23:59:59.999999+00')", Kind::Time),
+    Column::new("due_time", "w.due_time_order", Kind::Time),
     Column::new("priority", "w.priority", Kind::Int),
-    Column::new("key", r#"(split_part(w.key, '-', 1) || '-' || lpad(w.number::text, 19, '0')) COLLATE "C""#, Kind::Text),
+    Column::new("key", "w.key_order", Kind::Text),
 ];
 
 const TYPES: &[(&str, EnumValue)] = &[

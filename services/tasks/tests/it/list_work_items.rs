@@ -133,3 +133,46 @@ async fn a_list_ends_at_its_workspace() {
     let strange = eve.in_workspace(ana.workspace_id);
     assert_fault!(strange.list_work_items(|_| ()).await, NotFound, "WORKSPACE_NOT_FOUND");
 }
+
+/// Rows of items that calls have made the server look at, by index or one after the other. A connection tells its counts for certain as it ends.
+async fn rows_read(app: &App) -> i64 {
+    let mut sql = app.sql().await;
+    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'tasks_app' AND datname = current_database()";
+    while sqlx::query_scalar::<_, i64>(end).fetch_one(&mut sql).await.unwrap() > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let query = "SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = 'work_item'";
+    sqlx::query_scalar(query).fetch_one(&mut sql).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_page_deep_in_a_list_costs_as_much_as_the_first_in_every_order() {
+    let app = app().await;
+    let ana = app.member("ana").await;
+    let shed = ana.create_product("SHED").await.unwrap();
+    ana.create_work_item(&shed, "one").await.unwrap();
+    let copy = "INSERT INTO tasks.work_item (organization_id, workspace_id, product_id, work_item_id, number, key, type, title, description, state,
+                  priority, effort, assignee_ids, reporter_id, labels, due_time, version, create_time, update_time)
+                SELECT organization_id, workspace_id, product_id, gen_random_uuid(), n, 'SHED-' || n, type, title, description, state, n % 5, effort,
+                  assignee_ids, reporter_id, labels, create_time + n * interval '1 day', version, create_time + n * interval '1 s',
+                  update_time + n * interval '1 s' FROM tasks.work_item, generate_series(2, 5000) AS n";
+    let mut sql = app.sql().await;
+    sqlx::query(copy).execute(&mut sql).await.unwrap();
+    sqlx::query("ANALYZE tasks.work_item").execute(&mut sql).await.unwrap();
+    for order in ["create_time", "update_time desc", "due_time", "priority", "key", "key desc"] {
+        let mut page_token = String::new();
+        for _ in 0..4 {
+            let page = ana.list_work_items(|request| {
+                (request.order_by, request.page_size, request.page_token) = (order.to_owned(), 1_000, page_token);
+            });
+            page_token = page.await.unwrap().next_page_token;
+        }
+        let before = rows_read(&app).await;
+        let deep = ana.list_work_items(|request| {
+            (request.order_by, request.page_size, request.page_token) = (order.to_owned(), 10, page_token);
+        });
+        assert_eq!(deep.await.unwrap().work_items.len(), 10);
+        let read = rows_read(&app).await - before;
+        assert!(read <= 100, "{order}: {read} rows for 10");
+    }
+}

@@ -107,7 +107,7 @@ async fn every_table_carries_the_marks_of_its_class() {
     .fetch_all(&mut pad.admin().await)
     .await
     .unwrap();
-    assert_eq!(tables.len(), 12);
+    assert_eq!(tables.len(), 13);
     for (name, comment, enabled, forced, floors, allows, too_much) in tables {
         let comment = comment.unwrap_or_else(|| panic!("{name} has no class"));
         let (class, why) = comment.split_once(": ").unwrap();
