@@ -14,8 +14,8 @@ use crate::sealed::Sealed;
 use crate::token::access::AccessToken;
 use crate::token::refresh::{RefreshToken, RefreshTokens};
 use crate::user::ops::RESERVE;
-use crate::user::store as users;
 use crate::user::store::Credential;
+use crate::user::{SystemRole, store as users};
 use crate::{organization, workspace};
 
 /// Newest first.
@@ -82,9 +82,11 @@ impl Ops {
                 let mut session = Session::opened(self.db.ids().next_id(), known.user_id, &self.lifetimes, tx.now());
                 session.client_address = caller.client_address().map(str::to_owned);
                 session.user_agent = caller.user_agent().map(str::to_owned);
+                // Sign-ins of one user take turns, so that the bound holds.
+                let system_admin = users::lock(tx, known.user_id).await? == SystemRole::Admin;
                 self.make_room(tx, known.user_id).await?;
                 store::insert(tx, &self.sealed, &session).await?;
-                let held = store::held(tx, Context::NOWHERE).await?;
+                let held = Held { system_admin, ..Held::default() };
                 tx.emit(events::session_created(&session));
                 Ok::<_, Error>((session, held))
             })
@@ -93,9 +95,8 @@ impl Ops {
         Ok((session, tokens))
     }
 
-    /// Ends what the user has beyond the bound once one more session is open. Sign-ins of one user take turns for it.
+    /// Ends what the user, whose account is held, has beyond the bound once one more session is open.
     async fn make_room(&self, tx: &mut Tx, user_id: UserId) -> Result<(), Error> {
-        users::lock(tx, user_id).await?;
         for before in store::beyond(tx, &self.sealed, user_id, self.sessions_max - 1).await? {
             if let Some((after, revocation)) = self.end(tx, &before).await? {
                 events::emit_session_revoked(tx, &before, &after, &revocation);

@@ -160,11 +160,14 @@ pub(super) async fn promote(tx: &mut Tx, user: &User) -> Result<(), Error> {
     Ok(())
 }
 
-/// One change of this kind at a time for an account of the caller's own, to the end of the transaction. It does not hold up rows that refer to
-/// the account (FOR NO KEY UPDATE).
-pub(crate) async fn lock(tx: &mut Tx, id: UserId) -> Result<(), Error> {
-    sqlx::query!("SELECT FROM identity.user_account WHERE user_id = $1 FOR NO KEY UPDATE", id as _).execute(tx.conn()).await?;
-    Ok(())
+/// One change of this kind at a time for an account of the caller's own, to the end of the transaction; gives what the person may do across
+/// organizations. It does not hold up rows that refer to the account (FOR NO KEY UPDATE).
+pub(crate) async fn lock(tx: &mut Tx, id: UserId) -> Result<SystemRole, Error> {
+    let role = sqlx::query_scalar!(
+        r#"SELECT system_role AS "system_role: SystemRole" FROM identity.user_account WHERE user_id = $1 FOR NO KEY UPDATE"#,
+        id as _
+    );
+    role.fetch_optional(tx.conn()).await?.ok_or(Error::SignInRefused)
 }
 
 /// Deletes at most `at_most` registrations that wait since before `time`; says how many. One that is proved at this moment stays.

@@ -6,7 +6,7 @@ use contract::BaseRole;
 use contract::identity::v1::{SessionRevoked, SessionSwitched, SwitchContextResponse};
 use runtime::{OrganizationId, WorkspaceId};
 use serde_json::Value;
-use testkit::assert_fault;
+use testkit::{App, assert_fault};
 
 use crate::verbs::{Acts, Door, address, identity, identity_with, until, with_root};
 
@@ -148,6 +148,39 @@ async fn who_is_removed_between_a_refresh_and_its_repeat_is_led_out_by_the_repea
         assert_eq!(session.organization_id, OrganizationId::SYSTEM.to_string());
     }
     assert_eq!(app.events::<SessionSwitched>().await.len(), told + 1, "it left once");
+}
+
+/// Moves the session to `organization` and commits that only while `call` is under way.
+async fn while_moving<T>(app: &App, session_id: &str, organization: OrganizationId, call: impl Future<Output = T>) -> T {
+    let mut sql = app.sql().await;
+    let mut moving = sqlx::Connection::begin(&mut sql).await.unwrap();
+    let there = "UPDATE identity.session SET organization_id = $1 WHERE session_id = $2::uuid";
+    sqlx::query(there).bind(organization).bind(session_id).execute(&mut *moving).await.unwrap();
+    let commit = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        moving.commit().await.unwrap();
+    };
+    tokio::join!(call, commit).0
+}
+
+#[tokio::test]
+async fn a_refresh_leads_out_of_where_the_session_is_and_not_of_where_it_was() {
+    let app = identity().await;
+    let (ana, bea) = (app.founded(&app.person("ana").await, "acme").await, app.founded(&app.person("bea").await, "bolt").await);
+    let ben = app.person("ben").await;
+    let acts_in = async || ben.list_sessions().await.unwrap()[0].organization_id.clone();
+    ana.add_member(ben.user_id, BaseRole::Member).await.unwrap();
+    ben.entering(ana.organization_id).await;
+    let second = app.refresh_session(&ben.tokens.refresh_token).await.unwrap().refresh_token;
+
+    // The repeat of a refresh, and then a refresh, that begin while somebody leads the session to where its user is a member.
+    for (from, to, token) in [(&ana, &bea, &ben.tokens.refresh_token), (&bea, &ana, &second)] {
+        to.add_member(ben.user_id, BaseRole::Member).await.unwrap();
+        from.remove_member(ben.user_id).await.unwrap();
+        let refreshed = while_moving(&app, &ben.session.session_id, to.organization_id, app.refresh_session(token)).await;
+        refreshed.unwrap();
+        assert_eq!(acts_in().await, to.organization_id.to_string());
+    }
 }
 
 #[tokio::test]
