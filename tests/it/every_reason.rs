@@ -16,7 +16,10 @@ mod operated;
 mod own;
 
 /// Reasons that need more than a caller and an operator, and where they are tested.
-const ELSEWHERE: [(&str, &str); 1] = [("muster/AUTHORIZATION_STALE", "the permission feed must be silent for a minute: shared/rpc")];
+const ELSEWHERE: [(&str, &str); 2] = [
+    ("muster/AUTHORIZATION_STALE", "the permission feed must be silent for a minute: shared/rpc"),
+    ("muster/REVOCATIONS_STALE", "the revocation feed must be silent for a minute: shared/rpc"),
+];
 
 /// The refusals that were seen.
 #[derive(Default)]

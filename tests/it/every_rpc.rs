@@ -34,7 +34,10 @@ async fn every_rpc_serves_whom_it_is_for_and_refuses_everybody_else() {
             stranger_is_refused(&world, entry, policy, &outsider, "nowhere").await;
             stranger_is_refused(&world, entry, policy, &world.eve, "elsewhere").await;
         }
-        let owner = entry.who.of(&world).await;
+        if policy.authn == Authn::ServiceOnly {
+            other_services_are_refused(&world, entry, policy).await;
+        }
+        let owner = entry.who.of(&world, policy).await;
         let answer = owner.call(entry.rpc, entry.request("here")).await;
         answer.unwrap_or_else(|fault| panic!("{} refuses whom it is for: {fault}", entry.rpc));
     }
@@ -52,6 +55,16 @@ async fn nobody_is_refused(world: &World, entry: &Entry, policy: &MethodPolicy) 
     if policy.authn == Authn::ServiceOnly {
         let fault = refused(world.ana.call(entry.rpc, entry.request("here")).await);
         assert_eq!((fault.code, fault.reason.as_str()), (Code::Unauthenticated, reason), "{} with a user's token", entry.rpc);
+    }
+}
+
+/// A peer that is trusted for other methods is nobody for this one.
+async fn other_services_are_refused(world: &World, entry: &Entry, policy: &MethodPolicy) {
+    for name in ["audit", "authorization", "identity", "operator", "tasks"] {
+        if !policy.callers.contains(&name) {
+            let fault = refused(world.suite.service(name).call(entry.rpc, entry.request("here")).await);
+            assert_eq!((fault.code, fault.reason.as_str()), (Code::PermissionDenied, "PERMISSION_DENIED"), "{} by {name}", entry.rpc);
+        }
     }
 }
 
@@ -81,7 +94,7 @@ async fn every_broken_rule_of_a_field_is_told_by_the_field_s_name() {
     let entries = entries(&world).await;
     let before = changes(&world).await;
     for entry in &entries {
-        let owner = entry.who.of(&world).await;
+        let owner = entry.who.of(&world, policy(entry)).await;
         let input = dynamic::method(dynamic::pool(), policy(entry).path).input();
         let all = rules::broken(&input, &entry.request("here"));
         let tells = !all.is_empty();
@@ -104,7 +117,7 @@ async fn every_broken_rule_of_a_field_is_told_by_the_field_s_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_narrowed_to_one_workspace_reaches_no_other() {
+async fn a_token_narrowed_to_one_workspace_reaches_no_other_and_all_that_is_of_the_organization() {
     let world = World::of(Suite::start().await).await;
     let other = json!({"slug": "other", "displayName": "Other"});
     let other = text(&done(world.ana.call("identity.WorkspaceService/CreateWorkspace", other).await), "workspace.workspaceId");
@@ -121,6 +134,11 @@ async fn a_token_narrowed_to_one_workspace_reaches_no_other() {
     }
     assert!(tried > 10, "{tried}");
     done(narrowed.call("tasks.ProductService/ListProducts", json!({"workspaceId": other})).await);
+    // What is of the organization it opens all the same, and Check answers by roles: the token's workspace is left out of account.
+    done(narrowed.call("identity.WorkspaceService/ListWorkspaces", json!({})).await);
+    let elsewhere = json!({"workspaceId": world.workspace_id, "userId": world.ana.user_id, "permission": "tasks.work_item.get"});
+    let answer = done(narrowed.call("authorization.AuthorizationService/Check", json!({"question": elsewhere})).await);
+    assert_eq!(answer["decision"]["allowed"], json!(true), "{answer}");
     tidy(&world, &entries).await;
     world.suite.finish().await;
 }
@@ -139,7 +157,7 @@ async fn changes(world: &World) -> usize {
 /// Drops the dead letter that the table is about.
 async fn tidy(world: &World, entries: &[Entry]) {
     let last = entries.iter().find(|entry| entry.rpc.ends_with("/DropDeadLetter")).expect("an entry");
-    done(last.who.of(world).await.call(last.rpc, last.request("here")).await);
+    done(last.who.of(world, policy(last)).await.call(last.rpc, last.request("here")).await);
 }
 
 /// A request to an RPC with a value put in place.

@@ -108,6 +108,15 @@ impl Suite {
         Actor::service(self.places(), self.operator.clone())
     }
 
+    /// Whoever signs with the key of `name`: a service of the suite, or the operator's tools.
+    ///
+    /// # Panics
+    /// When nobody of that name has a key.
+    pub fn service(&self, name: &str) -> Actor {
+        let keys = muster::keys::of(name, &self.config.suite.key_directory);
+        Actor::service(self.places(), keys.unwrap_or_else(|error| panic!("{name} has no keys: {error}")))
+    }
+
     /// A new session of one of the people: `ana`, or any address.
     ///
     /// # Panics

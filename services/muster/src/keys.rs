@@ -32,6 +32,14 @@ pub fn make(directory: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// There are none in `directory`.
 pub fn operator(directory: &Path) -> anyhow::Result<PeerKeys> {
-    let (key, trust) = (directory.join(format!("{OPERATOR}.key")), directory.join("trust.json"));
-    Ok(PeerKeys::load(OPERATOR, &key, &trust, Clock::system())?)
+    of(OPERATOR, directory)
+}
+
+/// The keys under which `service` calls the others.
+///
+/// # Errors
+/// There are none in `directory`.
+pub fn of(service: &str, directory: &Path) -> anyhow::Result<PeerKeys> {
+    let (key, trust) = (directory.join(format!("{service}.key")), directory.join("trust.json"));
+    Ok(PeerKeys::load(service, &key, &trust, Clock::system())?)
 }

@@ -22,6 +22,7 @@ pub(crate) struct Policy {
     pub(crate) exposure: String,
     pub(crate) reasons: Vec<String>,
     pub(crate) grants: Vec<Grant>,
+    pub(crate) callers: Vec<String>,
 }
 
 /// The lowest base role that holds a permission, and its reach.
@@ -88,6 +89,7 @@ impl Options {
                 .iter()
                 .map(|grant| Grant { role: enum_name(grant, "role"), reach: enum_name(grant, "reach") })
                 .collect(),
+            callers: texts(&option, "callers"),
         })
     }
 

@@ -72,6 +72,12 @@ fn check(method: &Method, options: &Options, refusals: &mut Refusals) {
     if policy.authn == "SERVICE_ONLY" && policy.exposure != "INTERNAL" {
         refuse("a SERVICE_ONLY method is INTERNAL");
     }
+    if (policy.authn == "SERVICE_ONLY") == policy.callers.is_empty() {
+        refuse("callers are stated exactly when authn is SERVICE_ONLY");
+    }
+    if !policy.callers.is_sorted_by(|one, next| one < next) || policy.callers.iter().any(|caller| !is_word(caller)) {
+        refuse("callers are names of services in snake_case, each once, in alphabetical order");
+    }
     let tenant = matches!(policy.scope.as_str(), "ORGANIZATION" | "WORKSPACE");
     if tenant && policy.grants.is_empty() {
         refuse("a permission of an ORGANIZATION or a WORKSPACE is granted to a role");
@@ -166,7 +172,11 @@ pub(crate) fn sensitive_path(message: &MessageDescriptor, options: &Options, at_
 /// Whether `name` is `owner` and two more words.
 fn is_dotted(name: &str, owner: &str) -> bool {
     let words: Vec<_> = name.split('.').collect();
-    words.len() == 3 && words[0] == owner && words.iter().all(|word| !word.is_empty() && *word == word.to_snake_case())
+    words.len() == 3 && words[0] == owner && words.iter().all(|word| is_word(word))
+}
+
+fn is_word(word: &str) -> bool {
+    !word.is_empty() && word == word.to_snake_case()
 }
 
 pub(crate) fn render(methods: &[Method]) -> String {
@@ -184,6 +194,7 @@ pub(crate) fn render(methods: &[Method]) -> String {
         name: "{name}",
         owner: "{owner}",
         authn: Authn::{authn},
+        callers: &{callers:?},
         permission: {permission},
         scope: Scope::{scope},
         scope_field: {scope_field},
@@ -201,6 +212,7 @@ pub(crate) fn render(methods: &[Method]) -> String {
             name = descriptor.name(),
             owner = names::owner(service.package_name()),
             authn = names::variant(&policy.authn),
+            callers = policy.callers,
             permission = permission.map_or("None".to_owned(), |permission| format!("Some({permission})")),
             scope = names::variant(&policy.scope),
             scope_field = optional(&policy.scope_field),

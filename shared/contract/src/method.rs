@@ -19,6 +19,8 @@ pub struct MethodPolicy {
     pub owner: &'static str,
     /// Who may call at all.
     pub authn: Authn,
+    /// Which peers may call, by the names in their peer tokens; there exactly when `authn` is SERVICE_ONLY.
+    pub callers: &'static [&'static str],
     /// What the caller must hold at `scope`; there exactly when the scope is SYSTEM, ORGANIZATION or WORKSPACE.
     pub permission: Option<Permission>,
     /// Where the permission must be held.

@@ -23,6 +23,7 @@ pub(crate) static BACKGROUND: MethodPolicy = MethodPolicy {
     name: "background",
     owner: "",
     authn: Authn::ServiceOnly,
+    callers: &[],
     permission: None,
     scope: Scope::None,
     scope_field: None,

@@ -1,5 +1,6 @@
 //! A request for each RPC that its caller may send, in an order in which all of them can be sent.
 
+use contract::MethodPolicy;
 use muster::seed;
 use muster_tests::{
     Actor, text,
@@ -14,7 +15,7 @@ use super::with;
 pub(super) enum Who {
     /// Anybody, without credentials.
     Nobody,
-    /// Another service.
+    /// A service that the method names as its caller.
     Service,
     /// The system admin.
     Admin,
@@ -23,10 +24,10 @@ pub(super) enum Who {
 }
 
 impl Who {
-    pub(super) async fn of(self, world: &World) -> Actor {
+    pub(super) async fn of(self, world: &World, policy: &MethodPolicy) -> Actor {
         match self {
             Who::Nobody => world.suite.nobody(),
-            Who::Service => world.suite.operator(),
+            Who::Service => world.suite.service(policy.callers[0]),
             Who::Admin => world.suite.sign_in(seed::ADMIN).await,
             Who::Ana => world.ana.clone(),
         }

@@ -206,7 +206,7 @@ async fn the_login_that_deletes_registrations_reaches_no_account_and_reads_no_ha
 }
 
 #[tokio::test]
-async fn only_a_service_gets_verification_tokens() {
+async fn only_the_service_that_sends_verification_tokens_gets_them() {
     let app = identity().await;
     let (ana, eve) = (app.pending("ana").await, app.person("eve").await);
     for channel in [app.anonymous().channel(), eve.channel()] {
@@ -214,6 +214,9 @@ async fn only_a_service_gets_verification_tokens() {
         let call = AccountServiceClient::new(channel).issue_verification_token(request).await;
         assert_fault!(call, Unauthenticated, "PEER_TOKEN_INVALID");
     }
+    let request = IssueVerificationTokenRequest { user_id: ana.to_string() };
+    let call = AccountServiceClient::new(app.service("tasks").channel()).issue_verification_token(request).await;
+    assert_fault!(call, PermissionDenied, "PERMISSION_DENIED");
     let nobody = uuid::Uuid::from_u128(1).to_string();
     assert_fault!(app.issue_verification_token(&nobody).await, NotFound, "USER_NOT_FOUND");
 }

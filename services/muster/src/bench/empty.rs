@@ -17,7 +17,7 @@ use contract::{
     identity::v1::{GetJsonWebKeySetRequest, key_service_client::KeyServiceClient},
 };
 use rpc::{
-    authn::{KeySet, Revocations, Verifier},
+    authn::{KeySet, Revocations, Verifier, replicate_revocations},
     health::HealthHandle,
     server::{Limits, Server},
 };
@@ -79,7 +79,8 @@ pub(crate) async fn serve(arguments: Arguments, config: &Config, shutdown: Shutd
 }
 
 async fn on_the_stack(address: SocketAddr, config: &Config, shutdown: Shutdown) -> anyhow::Result<()> {
-    let peers = keys::operator(&config.suite.key_directory)?;
+    // It serves the contract of audit, and is told what audit is.
+    let peers = keys::of("audit", &config.suite.key_directory)?;
     let channel = |service: &'static str| {
         let address = config.suite.peers.get(service).with_context(|| format!("suite.peers has no {service}"))?;
         anyhow::Ok(rpc::client::channel(service, address, &peers)?)
@@ -88,12 +89,14 @@ async fn on_the_stack(address: SocketAddr, config: &Config, shutdown: Shutdown) 
     let mut authority = KeyServiceClient::new(channel("identity")?);
     keys.install(&authority.get_json_web_key_set(GetJsonWebKeySetRequest {}).await?.into_inner().json_web_key_set)?;
     let revocations = Revocations::new(Clock::system());
-    revocations.install(&[]);
     let (authorizer, tasks) = (Authorizer::new(), Tasks::new("bench", shutdown.clone()));
+    let feed = Feed::new("bench", "revocations", Options::default());
+    tasks.spawn("revocations", replicate_revocations(feed, revocations.clone(), channel("identity")?, shutdown.clone()));
     let replication = ReplicationServiceClient::new(channel("authorization")?);
     let feed = Feed::new("bench", "authorization", Options::default());
     tasks.spawn("permissions", authz::replicate(feed, authorizer.clone(), replication, shutdown.clone()));
     authorizer.ready().await;
+    revocations.ready().await;
     let health = HealthHandle::new();
     health.set_serving(true);
     let server = Server {

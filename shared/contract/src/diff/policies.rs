@@ -46,6 +46,10 @@ fn compare(released: &Policy, today: &Policy) -> Vec<String> {
     if rank(&AUTHN, &today.authn) < rank(&AUTHN, &released.authn) {
         found.push(format!("its authn {} became {}", released.authn, today.authn));
     }
+    let more = today.callers.iter().filter(|caller| !released.callers.contains(caller));
+    for caller in more.filter(|_| released.authn == "SERVICE_ONLY") {
+        found.push(format!("the peer {caller} may call it too"));
+    }
     if released.exposure == "INTERNAL" && today.exposure != "INTERNAL" {
         found.push(format!("its exposure INTERNAL became {}", today.exposure));
     }

@@ -157,6 +157,16 @@ fn a_method_for_services_that_the_edge_could_reach() {
 }
 
 #[test]
+fn callers_of_a_method_that_is_not_for_services_and_a_method_for_services_without_callers() {
+    let callers = "callers: [\"operator\", \"shed\"]";
+    refused(callers, "", WATER, "callers are stated exactly when");
+    refused("authn: AUTHN_REQUIRED", "authn: AUTHN_REQUIRED callers: \"shed\"", PLANT, "callers are stated exactly when");
+    for wrong in ["callers: [\"shed\", \"operator\"]", "callers: [\"shed\", \"shed\"]", "callers: [\"Shed\"]", "callers: [\"\"]"] {
+        refused(callers, wrong, WATER, "callers are names of services");
+    }
+}
+
+#[test]
 fn a_reason_that_no_enum_names() {
     refused("\"BED_FULL\"", "\"BED_EMPTY\"", PLANT, "`BED_EMPTY`");
     refused("GARDEN_REASON_BED_FULL = 1", "BED_FULL = 1", " BED_FULL = 1", "begins with GARDEN_REASON_");

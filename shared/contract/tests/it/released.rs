@@ -6,6 +6,7 @@ use prost_reflect::DescriptorPool;
 use crate::protos::Sources;
 
 const RELEASED: &str = "released/v1";
+const ACCOUNTS: &str = "muster/identity/v1/account_service.proto";
 const WORK_ITEMS: &str = "muster/tasks/v1/work_item_service.proto";
 const PRODUCTS: &str = "muster/tasks/v1/product_service.proto";
 const MEMBERS: &str = "muster/identity/v1/organization_member_service.proto";
@@ -68,6 +69,14 @@ fn authn_lowered_and_exposure_widened() {
     found(REVOCATIONS, "AUTHN_SERVICE_ONLY", "AUTHN_REQUIRED", &format!("{method}: its authn SERVICE_ONLY became REQUIRED"));
     found(REVOCATIONS, "EXPOSURE_INTERNAL", "EXPOSURE_EDGE", &format!("{method}: its exposure INTERNAL became EDGE"));
     taken(PRODUCTS, "EXPOSURE_EDGE", "EXPOSURE_INTERNAL");
+}
+
+#[test]
+fn a_peer_that_may_call_too_and_not_one_that_no_longer_may() {
+    let method = "muster.identity.v1.AccountService.IssueVerificationToken";
+    let operator = "callers: [\"operator\"]";
+    found(ACCOUNTS, operator, "callers: [\"operator\", \"tasks\"]", &format!("{method}: the peer tasks may call it too"));
+    taken(REVOCATIONS, "        \"audit\",\n", "");
 }
 
 #[test]

@@ -73,6 +73,9 @@ pub enum Error {
     /// `AUTHORIZATION_STALE`.
     #[error("permissions can't be decided: what is known is too old")]
     AuthorizationStale,
+    /// `REVOCATIONS_STALE`.
+    #[error("tokens can't be taken: what is known of revoked ones is too old")]
+    RevocationsStale,
     /// `RESUME_TOKEN_EXPIRED`.
     #[error("the resume token is older than the log")]
     ResumeTokenExpired,
@@ -119,6 +122,7 @@ impl Fault for Error {
             Self::Unavailable { .. } => (Code::Unavailable, Common::DependencyUnavailable),
             Self::NotReady => (Code::Unavailable, Common::NotReady),
             Self::AuthorizationStale => (Code::Unavailable, Common::AuthorizationStale),
+            Self::RevocationsStale => (Code::Unavailable, Common::RevocationsStale),
             Self::ResumeTokenExpired => (Code::OutOfRange, Common::ResumeTokenExpired),
             Self::ResumeTokenInvalid => (Code::InvalidArgument, Common::ResumeTokenInvalid),
             Self::MethodUnknown => (Code::Unimplemented, Common::MethodUnknown),
@@ -134,7 +138,7 @@ impl Fault for Error {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Overloaded { retry_after } => Some(*retry_after),
-            Self::Unavailable { .. } | Self::NotReady | Self::AuthorizationStale => Some(Duration::from_secs(1)),
+            Self::Unavailable { .. } | Self::NotReady | Self::AuthorizationStale | Self::RevocationsStale => Some(Duration::from_secs(1)),
             _ => None,
         }
     }

@@ -135,6 +135,9 @@ impl Stack {
             Authn::Public | Authn::Unspecified => {}
             Authn::ServiceOnly => {
                 let peer = context.peer.as_deref().ok_or(Error::PeerTokenInvalid)?;
+                if !context.policy.callers.contains(&peer) {
+                    return Err(Error::Denied);
+                }
                 context.subject = Subject::Service(Cow::Owned(peer.to_owned()));
             }
             Authn::Required => {

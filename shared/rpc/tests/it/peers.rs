@@ -40,6 +40,14 @@ async fn a_method_for_services_refuses_everybody_else() {
 }
 
 #[tokio::test]
+async fn a_trusted_peer_that_the_method_does_not_name_is_denied() {
+    let app = App::start().await;
+    assert_eq!(says(&app, Some(&peer_token(&app.peers["gateway"], "tasks"))).await, is(Code::PermissionDenied, "PERMISSION_DENIED"));
+    assert_eq!(app.ran(), 0);
+    assert_eq!(says(&app, Some(&peer_token(&app.peers["identity"], "tasks"))).await, is(Code::Ok, "OK"));
+}
+
+#[tokio::test]
 async fn a_token_for_another_service_can_t_be_replayed_here() {
     let app = App::start().await;
     assert_eq!(says(&app, Some(&peer_token(&app.peers["identity"], "audit"))).await, invalid());

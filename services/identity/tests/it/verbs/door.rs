@@ -55,7 +55,7 @@ impl Door for App {
 
     async fn issue_verification_token(&self, user: &str) -> Result<String, Status> {
         let request = IssueVerificationTokenRequest { user_id: user.to_owned() };
-        let mut client = AccountServiceClient::new(self.service("tasks").channel());
+        let mut client = AccountServiceClient::new(self.service("operator").channel());
         Ok(client.issue_verification_token(request).await?.into_inner().verification_token)
     }
 
