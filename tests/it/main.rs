@@ -4,6 +4,7 @@
 
 mod canaries;
 mod docs_paths;
+mod drain;
 mod every_event;
 mod every_reason;
 mod every_rpc;

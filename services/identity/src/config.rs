@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::hashing::Cost;
 use crate::key::Algorithm;
 
+/// The longest that an access token may be good for, in seconds. Tokens that were issued under an earlier setting may live so long, so what is
+/// kept for as long as a token could live (revocations, retired keys) is kept by this and not by the setting of today.
+pub const ACCESS_TOKEN_SECONDS_MAX: u32 = 15 * 60;
+
 /// The `identity` section. Every default works.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
@@ -138,7 +142,7 @@ impl ServiceConfig for Config {
     }
 
     fn validate(&self, faults: &mut Faults) {
-        faults.range("access_token_seconds", self.access_token_seconds, 60..=900);
+        faults.range("access_token_seconds", self.access_token_seconds, 60..=ACCESS_TOKEN_SECONDS_MAX);
         faults.range("refresh_token_seconds", self.refresh_token_seconds, 3_600..=2_592_000);
         faults.range("session_seconds", self.session_seconds, 3_600..=31_536_000);
         faults.range("sessions_per_user", self.sessions_per_user, 1..=1_000);

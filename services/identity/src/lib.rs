@@ -63,7 +63,8 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
     let lifetimes = lifetimes(config);
     let sealed = Sealed::new(db.sealer().clone());
     let hashing = start_hashing(config).await?;
-    let start_keys = async || key::ops::Ops::start(db.clone(), config.signing_algorithm, lifetimes.access_token).await;
+    let longest = Span::seconds(config::ACCESS_TOKEN_SECONDS_MAX.into());
+    let start_keys = async || key::ops::Ops::start(db.clone(), config.signing_algorithm, longest).await;
     let keys = startup::beside_others("signing keys", start_keys).await?;
     let tokens = VerificationTokens::new(db.sealer());
     let token_ttl = Span::seconds(config.verification_token_seconds.into());

@@ -8,8 +8,7 @@
 
 use std::fmt;
 use std::fs::OpenOptions;
-use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -81,18 +80,7 @@ impl Sealer {
     fn make_file(path: &Path) -> std::io::Result<()> {
         let mut key = [0; KEY_BYTES];
         rand::fill(&mut key).map_err(|_| std::io::Error::other("no randomness"))?;
-        let mut suffix = [0; 8];
-        rand::fill(&mut suffix).map_err(|_| std::io::Error::other("no randomness"))?;
-        let draft = path.with_extension(format!("draft-{:016x}", u64::from_ne_bytes(suffix)));
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-        file.write_all(&key)?;
-        file.sync_all()?;
-        let linked = std::fs::hard_link(&draft, path);
-        std::fs::remove_file(&draft)?;
-        match linked {
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-            other => other,
-        }
+        runtime::file::create_once(path, &key, 0o600)
     }
 
     /// A key of its own for the use that `label` names, such as `identity refresh token`.

@@ -2,7 +2,7 @@
 //!
 //! Order of a start: ports, keys, database, bus, replicas of keys, revocations and permissions, the service itself, then the gate: health
 //! says SERVING once all three replicas are there, and never takes that back for a dependency that goes away later.
-//! Order of a stop: health says NOT_SERVING, calls are drained, background tasks end, connections close.
+//! Order of a stop: health says NOT_SERVING, a delay in which whoever sends calls hears of it, calls are drained, background tasks end, connections close.
 //!
 //! Deliberately absent: what any service does, and the process around it (telemetry, signals), which is `services/muster`'s.
 

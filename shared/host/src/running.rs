@@ -53,7 +53,9 @@ pub struct Running {
     health: HealthHandle,
     gate: Gate,
     tasks: Tasks,
+    stopping: Shutdown,
     serving: Shutdown,
+    drain_delay: Duration,
     server: tokio::sync::watch::Receiver<bool>,
     db: Db,
 }
@@ -112,13 +114,17 @@ where
     }
     tasks.spawn("dependencies", dependencies::watch(health.clone(), db.clone(), bus, tasks.shutdown().clone()));
     let gate = Gate { verifier: verifier.clone(), authorizer: authorizer.clone() };
-    let serving = Shutdown::new();
-    let opening = (gate.clone(), health.clone(), serving.clone());
+    let (stopping, serving) = (Shutdown::new(), Shutdown::new());
+    let opening = (gate.clone(), health.clone(), stopping.clone());
     tasks.spawn_once("gate", async move {
-        let (gate, health, serving) = opening;
-        if serving.or(gate.opens()).await.is_some() {
+        let (gate, health, stopping) = opening;
+        if stopping.or(gate.opens()).await.is_some() {
             health.set_serving(true);
             tracing::info!(service = name, "ready");
+        }
+        if stopping.is_requested() {
+            // The stop came in between, and what it said stands.
+            health.set_serving(false);
         }
     });
 
@@ -146,7 +152,8 @@ where
         served.send_replace(true);
     });
     tracing::info!(service = name, %address, %admin_address, "listening");
-    Ok(Running { name, address, admin_address, health, gate, tasks, serving, server: server_ended, db })
+    let drain_delay = Duration::from_millis(suite.limits.drain_delay_ms);
+    Ok(Running { name, address, admin_address, health, gate, tasks, stopping, serving, drain_delay, server: server_ended, db })
 }
 
 async fn require_migrated(db: &Db, schema: &str, migrations: &'static sqlx::migrate::Migrator) -> anyhow::Result<()> {
@@ -219,9 +226,12 @@ impl Running {
         self.tasks.failed().await
     }
 
-    /// Drains calls, ends background tasks, closes connections. Bounded by the drain time and a few seconds.
+    /// Says NOT_SERVING and serves on for the drain delay, then drains calls, ends background tasks, closes connections. Bounded by
+    /// `drain_delay_ms`, `drain_ms` and 10 seconds together.
     pub async fn stop(mut self) {
+        self.stopping.request();
         self.health.set_serving(false);
+        tokio::time::sleep(self.drain_delay).await;
         self.serving.request();
         // The sender lives in the server's task: an error says that it is gone, which is what is waited for.
         let _ = self.server.wait_for(|ended| *ended).await;

@@ -9,6 +9,7 @@ pub mod config;
 pub mod crash;
 mod crypto;
 pub mod feed;
+pub mod file;
 pub mod ids;
 pub mod shutdown;
 pub mod tasks;

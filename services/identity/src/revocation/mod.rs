@@ -9,6 +9,8 @@ use runtime::SessionId;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use crate::config::ACCESS_TOKEN_SECONDS_MAX;
+
 /// Clocks of verifiers may be behind ours by so much.
 const SKEW: Duration = Duration::MINUTE;
 
@@ -38,9 +40,9 @@ pub struct Revocation {
 }
 
 impl Revocation {
-    /// Of a session, at `now`. Its tokens live `token_ttl` at most; a session that is over gets no new ones.
-    pub fn of_session(id: SessionId, now: OffsetDateTime, token_ttl: Duration) -> Self {
-        let expire_time = now + token_ttl + SKEW;
+    /// Of a session, at `now`. A session that is over gets no new tokens, and those it has live no longer than any setting allows.
+    pub fn of_session(id: SessionId, now: OffsetDateTime) -> Self {
+        let expire_time = now + Duration::seconds(ACCESS_TOKEN_SECONDS_MAX.into()) + SKEW;
         Revocation { kind: RevocationKind::Session, subject_id: id.uuid(), not_before: now, expire_time }
     }
 }

@@ -31,8 +31,8 @@ impl Ops {
     /// committed in between is in the list and comes again in the watch, which does no harm.
     ///
     /// # Errors
-    /// `OVERLOADED` when they are more than one message carries: a verifier goes on with the set it has, and a new one waits until enough of them
-    /// lapsed. `DEPENDENCY_UNAVAILABLE`.
+    /// `OVERLOADED` when they are more than one message carries: a verifier that misses no message goes on with the set it has, any other takes no
+    /// token until enough of them lapsed. `DEPENDENCY_UNAVAILABLE`.
     pub async fn list(&self, caller: &Caller) -> Result<(Vec<Revocation>, i64), Error> {
         let (position, _) = self.log.positions().await?;
         let revocations = self.db.read(caller, async |tx: &mut Tx| store::list(tx, SNAPSHOT_MAX as i64 + 1).await).await?;

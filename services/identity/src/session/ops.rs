@@ -179,7 +179,7 @@ impl Ops {
         if !store::revoke(tx, before.id).await? {
             return Ok(None);
         }
-        let revocation = Revocation::of_session(before.id, tx.now(), self.lifetimes.access_token);
+        let revocation = Revocation::of_session(before.id, tx.now());
         revocations::insert(tx, &revocation).await?;
         Ok(Some((Session { revoked: true, ..before.clone() }, revocation)))
     }

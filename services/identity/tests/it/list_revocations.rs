@@ -2,10 +2,11 @@ use std::time::Duration;
 
 use contract::identity::v1::revocation_service_client::RevocationServiceClient;
 use contract::identity::v1::{ListRevocationsRequest, WatchRevocationsRequest, WatchRevocationsResponse};
+use identity::config::Config;
 use testkit::assert_fault;
 use tonic::Streaming;
 
-use crate::verbs::{Acts, Door, Watches, address, identity};
+use crate::verbs::{Acts, Door, Watches, address, identity, identity_with, quick};
 
 /// The next message that tells of something, and that each message on the way joins on to the one before.
 async fn next_news(stream: &mut Streaming<WatchRevocationsResponse>, position: &mut i64) -> WatchRevocationsResponse {
@@ -82,6 +83,14 @@ async fn a_revocation_is_forgotten_when_no_token_it_could_match_lives() {
     app.retention_round().await;
     let left: i64 = sqlx::query_scalar("SELECT count(*) FROM identity.revocation").fetch_one(&mut app.sql().await).await.unwrap();
     assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn a_revocation_outlives_tokens_that_were_issued_under_a_longer_setting() {
+    let app = identity_with(Config { access_token_seconds: 60, ..quick() }).await;
+    app.person("ana").await.revoke_session("").await.unwrap();
+    app.clock().advance(Duration::from_mins(15));
+    assert_eq!(app.revocations().list().await.unwrap().revocations.len(), 1);
 }
 
 #[tokio::test]

@@ -6,20 +6,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use authz::STALENESS_MAX;
 use contract::identity::v1::GetJsonWebKeySetRequest;
 use contract::identity::v1::key_service_client::KeyServiceClient;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use runtime::{Backoff, Shutdown};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
+use super::lease::Lease;
+use crate::Error;
 use crate::client::Channel;
+use crate::limit::overloaded;
 
 /// How often a token with an unknown key may make the set be fetched again.
 const REFETCH_MIN: Duration = Duration::from_secs(5);
 /// How long a call waits for the set that its token asks for.
 const REFETCH_WAIT: Duration = Duration::from_secs(1);
+/// Calls that wait for it at once: more are told to come again.
+const REFETCH_WAITS_MAX: usize = 64;
 /// How long a set is kept, whatever its publisher says.
 const AGE: std::ops::RangeInclusive<u64> = 5..=3600;
 
@@ -46,6 +52,9 @@ struct Inner {
     wanted: Notify,
     /// Whether there is somebody to ask, and when that was done last.
     refetch: Mutex<Refetch>,
+    waits: Semaphore,
+    /// Runs out when the set is overdue for longer than [`STALENESS_MAX`].
+    lease: Lease,
 }
 
 #[derive(Default)]
@@ -87,6 +96,8 @@ impl KeySet {
             installed: watch::Sender::new(0),
             wanted: Notify::new(),
             refetch: Mutex::default(),
+            waits: Semaphore::new(REFETCH_WAITS_MAX),
+            lease: Lease::new(),
         }))
     }
 
@@ -128,15 +139,25 @@ impl KeySet {
 
     /// The key named `key_id`. A name that is not known makes the set be fetched again, at most once in five seconds, and the call wait for
     /// it, at most one: a key that was just rotated in is found, and tokens of made-up keys cost next to nothing.
-    pub(super) async fn find(&self, key_id: &str) -> Option<Key> {
+    ///
+    /// # Errors
+    /// `OVERLOADED` when too many calls wait already.
+    pub(super) async fn find(&self, key_id: &str) -> Result<Option<Key>, Error> {
         if let Some(key) = self.0.keys.load().get(key_id) {
-            return Some(key.clone());
+            return Ok(Some(key.clone()));
         }
         let mut installed = self.0.installed.subscribe();
-        let wait = self.ask_for_refetch()?;
+        let Some(wait) = self.ask_for_refetch() else { return Ok(None) };
+        let _place = self.0.waits.try_acquire().map_err(|_| overloaded())?;
         // Time running out and a set arriving end alike: with a look at what is there.
         let _ = tokio::time::timeout(wait, installed.changed()).await;
-        self.0.keys.load().get(key_id).cloned()
+        Ok(self.0.keys.load().get(key_id).cloned())
+    }
+
+    /// Whether the set was fetched when it was due, or is overdue for no longer than [`STALENESS_MAX`]. A set that nobody keeps current never
+    /// is due.
+    pub(super) fn is_current(&self) -> bool {
+        self.0.lease.holds()
     }
 
     /// How long to wait for a set that was asked for, by this call or by one shortly before; `None` when it is not worth it.
@@ -193,6 +214,7 @@ async fn fetch_forever(keys: &KeySet, mut client: KeyServiceClient<Channel>) {
         let pause = match pause {
             Ok(pause) => {
                 backoff.reset();
+                keys.0.lease.renew(pause + STALENESS_MAX);
                 pause
             }
             Err(error) => {
@@ -205,5 +227,36 @@ async fn fetch_forever(keys: &KeySet, mut client: KeyServiceClient<Channel>) {
             () = tokio::time::sleep(pause) => {}
             () = keys.0.wanted.notified() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_wait_for_a_key_are_bounded_and_one_too_many_is_told_to_come_again() {
+        let keys = KeySet::new();
+        keys.set_refetch_possible(true);
+        let waiting = futures::future::join_all((0..REFETCH_WAITS_MAX).map(|_| keys.find("made up")));
+        let one_more = async {
+            tokio::task::yield_now().await;
+            keys.find("made up").await
+        };
+        let (waited, one_more) = tokio::join!(waiting, one_more);
+        assert!(waited.iter().all(|found| matches!(found, Ok(None))));
+        assert!(matches!(one_more, Err(Error::Overloaded { .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_set_that_is_overdue_for_a_minute_is_not_current() {
+        let keys = KeySet::new();
+        tokio::time::advance(Duration::from_secs(86_400)).await;
+        assert!(keys.is_current(), "nobody keeps it current");
+        keys.0.lease.renew(Duration::from_secs(300) + STALENESS_MAX);
+        tokio::time::advance(Duration::from_secs(360)).await;
+        assert!(keys.is_current());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(!keys.is_current());
     }
 }

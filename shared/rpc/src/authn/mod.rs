@@ -1,7 +1,8 @@
 //! Who calls: a subject by an access token, a service by a peer token.
 //!
 //! An access token is a JWT of identity's (`at+jwt`, Ed25519 or RSA), forwarded unchanged through the suite. It is verified once per process and
-//! then known by its SHA-256; on every call its time and the revocation set are looked at first. A peer token is a JWT of 60 seconds that a
+//! then known by its SHA-256; on every call its time and the revocation set are looked at first. Keys and revocations that identity has not
+//! confirmed for a minute let no token pass: a service that is cut off from it fails closed, identity among them, which follows itself. A peer token is a JWT of 60 seconds that a
 //! service signs for one peer.
 //!
 //! Deliberately absent: roles, permissions, and any call to identity in a request path but the one that fetches a key just rotated in.
@@ -9,6 +10,7 @@
 mod cache;
 mod jwt;
 mod keys;
+mod lease;
 mod peer;
 mod peer_files;
 mod revocations;

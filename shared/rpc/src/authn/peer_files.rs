@@ -4,13 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use runtime::Clock;
+use runtime::{Clock, file};
 
 use super::peer::{PeerKeys, new_key, public_half};
 
@@ -54,7 +53,7 @@ impl PeerKeys {
 }
 
 /// Makes `<dir>/<service>.key` for each of `services` that has none yet, and `<dir>/trust.json` for all of them. Calling it again changes
-/// nothing.
+/// nothing, and of two processes that call it at once both have the keys of whoever was first.
 ///
 /// # Errors
 /// A file can't be written, or a key file that is there can't be used.
@@ -64,14 +63,18 @@ pub fn generate_keys(dir: &Path, services: &[&str]) -> Result<(), PeerKeyError> 
     for service in services {
         let path = dir.join(format!("{service}.key"));
         if !path.exists() {
-            write(&path, &pem(&new_key()?), 0o600)?;
+            file::create_once(&path, pem(&new_key()?).as_bytes(), 0o600)
+                .map_err(|source| PeerKeyError::File { path: path.clone(), source })?;
         }
         trust.insert((*service).to_owned(), public_half(service, &read_key(&path)?)?);
     }
     let path = dir.join("trust.json");
     let text =
         serde_json::to_string_pretty(&trust).map_err(|error| PeerKeyError::Malformed { path: path.clone(), cause: error.to_string() })?;
-    if fs::read_to_string(&path).is_ok_and(|held| held == text) { Ok(()) } else { write(&path, &text, 0o644) }
+    if fs::read_to_string(&path).is_ok_and(|held| held == text) {
+        return Ok(());
+    }
+    file::replace(&path, text.as_bytes(), 0o644).map_err(|source| PeerKeyError::File { path, source })
 }
 
 fn read(path: &Path) -> Result<String, PeerKeyError> {
@@ -89,13 +92,4 @@ fn pem(pkcs8: &[u8]) -> String {
     // 48 bytes are 64 characters of base64 and make one line; an Ed25519 key has at most 83.
     let lines: Vec<String> = pkcs8.chunks(48).map(|chunk| STANDARD.encode(chunk)).collect();
     format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
-}
-
-/// Writes a file at once: a reader sees all of it or what was there before.
-fn write(path: &Path, text: &str, mode: u32) -> Result<(), PeerKeyError> {
-    let failed = |source| PeerKeyError::File { path: path.to_owned(), source };
-    let new = path.with_extension("new");
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new).map_err(failed)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-    fs::rename(&new, path).map_err(failed)
 }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use authz::STALENESS_MAX;
 use contract::identity::v1::revocation_service_client::RevocationServiceClient;
 use contract::identity::v1::{ListRevocationsRequest, Revocation, RevocationKind, WatchRevocationsRequest};
 use contract::time::datetime;
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 use tonic::{Code, Status};
 
 use super::AccessToken;
+use super::lease::Lease;
 use crate::client::Channel;
 
 /// The revocation set of a process. Cheap to clone; clones share one state.
@@ -29,6 +31,7 @@ struct Inner {
     clock: Clock,
     set: RwLock<Set>,
     ready: watch::Sender<bool>,
+    lease: Lease,
 }
 
 #[derive(Debug, Default)]
@@ -53,7 +56,7 @@ const SWEEP_MIN: usize = 1024;
 impl Revocations {
     /// A set that knows of nothing yet; `clock` says what has lapsed.
     pub fn new(clock: Clock) -> Self {
-        Self(Arc::new(Inner { clock, set: RwLock::default(), ready: watch::Sender::new(false) }))
+        Self(Arc::new(Inner { clock, set: RwLock::default(), ready: watch::Sender::new(false), lease: Lease::new() }))
     }
 
     /// Replaces the set. From the first one on it is ready.
@@ -62,6 +65,7 @@ impl Revocations {
         revocations.iter().for_each(|revocation| set.add(revocation));
         set.sweep(self.0.clock.now());
         *self.0.set.write().unwrap_or_else(PoisonError::into_inner) = set;
+        self.heard();
         self.0.ready.send_replace(true);
     }
 
@@ -81,6 +85,16 @@ impl Revocations {
     pub async fn ready(&self) {
         // An error would say that the sender is gone, and it is held here.
         let _ = self.0.ready.subscribe().wait_for(|ready| *ready).await;
+    }
+
+    /// Notes that identity lives and the set is current.
+    pub fn heard(&self) {
+        self.0.lease.renew(STALENESS_MAX);
+    }
+
+    /// Whether identity was heard within [`STALENESS_MAX`], so that a token that is not in the set was not revoked since.
+    pub fn is_current(&self) -> bool {
+        self.0.lease.holds()
     }
 
     /// How many revocations are held.
@@ -187,5 +201,34 @@ impl Replica for Copy {
 
     fn apply(&mut self, _: i64, body: Vec<Revocation>) {
         self.revocations.apply(&body);
+    }
+
+    fn current(&mut self) {
+        self.revocations.heard();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::authn::PeerKeys;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_heartbeat_is_enough_to_stay_current_and_silence_is_not() {
+        let (clock, _) = Clock::fixed(datetime!(2026-03-01 12:00 UTC));
+        let peers = PeerKeys::generate(&["tasks"], &clock).unwrap();
+        let channel = crate::client::channel("identity", "http://127.0.0.1:1", &peers["tasks"]).unwrap();
+        let revocations = Revocations::new(clock);
+        let mut copy = Copy { revocations: revocations.clone(), client: RevocationServiceClient::new(channel) };
+        copy.install(1, vec![]);
+        tokio::time::advance(STALENESS_MAX).await;
+        assert!(revocations.is_current());
+        copy.current();
+        tokio::time::advance(STALENESS_MAX).await;
+        assert!(revocations.is_current());
+        tokio::time::advance(std::time::Duration::from_millis(1)).await;
+        assert!(!revocations.is_current());
     }
 }

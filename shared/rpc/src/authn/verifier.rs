@@ -62,7 +62,8 @@ impl Verifier {
     /// What the access token in an `authorization` header says.
     ///
     /// # Errors
-    /// `CREDENTIALS_MISSING` for another scheme than Bearer, `TOKEN_INVALID`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`, `NOT_READY`.
+    /// `CREDENTIALS_MISSING` for another scheme than Bearer, `TOKEN_INVALID`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`, `NOT_READY`,
+    /// `REVOCATIONS_STALE` when identity was not heard for too long, `OVERLOADED` when too many wait for a key.
     pub async fn subject(&self, authorization: &HeaderValue) -> Result<Arc<AccessToken>, Error> {
         if !self.is_ready() {
             return Err(Error::NotReady);
@@ -75,7 +76,7 @@ impl Verifier {
             Some(verified) => verified.token,
             None => {
                 let token = std::str::from_utf8(text).map_err(|_| Error::TokenInvalid)?;
-                let token = Arc::new(self.verified(token).await.ok_or(Error::TokenInvalid)?);
+                let token = Arc::new(self.verified(token).await?.ok_or(Error::TokenInvalid)?);
                 self.0.verified.insert(name, Verified { token: token.clone(), generation });
                 token
             }
@@ -93,13 +94,17 @@ impl Verifier {
         if token.issue_time > now + LEEWAY {
             return Err(Error::TokenInvalid);
         }
-        if self.0.revocations.refuses(token) { Err(Error::TokenRevoked) } else { Ok(()) }
+        if self.0.revocations.refuses(token) {
+            return Err(Error::TokenRevoked);
+        }
+        if self.0.revocations.is_current() && self.0.keys.is_current() { Ok(()) } else { Err(Error::RevocationsStale) }
     }
 
-    async fn verified(&self, text: &str) -> Option<AccessToken> {
-        let head = jwt::head(text, TYPE)?;
-        let key = self.0.keys.find(&head.key_id).await.filter(|key| key.algorithm == head.algorithm)?;
-        jwt::claims::<token::Claims>(text, &key.key, key.algorithm)?.accept()
+    async fn verified(&self, text: &str) -> Result<Option<AccessToken>, Error> {
+        let Some(head) = jwt::head(text, TYPE) else { return Ok(None) };
+        let key = self.0.keys.find(&head.key_id).await?.filter(|key| key.algorithm == head.algorithm);
+        let claims = key.and_then(|key| jwt::claims::<token::Claims>(text, &key.key, key.algorithm));
+        Ok(claims.and_then(token::Claims::accept))
     }
 
     /// The service that signed a `muster-peer` header for this one.
@@ -115,4 +120,45 @@ impl Verifier {
 fn bearer(header: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = header.split_at_checked(7)?;
     (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::identity::v1::{Revocation, RevocationKind};
+    use runtime::{Ids, OrganizationId, SessionId};
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::Fault;
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_word_from_identity_for_a_minute_no_token_passes() {
+        let (clock, _) = Clock::fixed(datetime!(2026-03-01 12:00 UTC));
+        let (session_id, now) = (Ids::system().next_id::<SessionId>(), clock.now());
+        let token = |session_id| AccessToken {
+            user_id: Ids::system().next_id(),
+            session_id,
+            organization_id: OrganizationId::SYSTEM,
+            workspace_id: None,
+            issue_time: now,
+            expire_time: now + Duration::from_secs(60),
+        };
+        let peers = PeerKeys::generate(&["tasks"], &clock).unwrap().remove("tasks").unwrap();
+        let revocations = Revocations::new(clock.clone());
+        let verifier = Verifier::new(KeySet::new(), revocations.clone(), peers, clock);
+        let says = |session| verifier.recheck(&token(session)).map_or_else(|error| error.status().1.wire, |()| "OK");
+        let other = Ids::system().next_id::<SessionId>();
+        revocations.install(&[Revocation {
+            kind: RevocationKind::Session.into(),
+            subject_id: session_id.to_string(),
+            ..Revocation::default()
+        }]);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!([says(other), says(session_id)], ["OK", "TOKEN_REVOKED"]);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!([says(other), says(session_id)], ["REVOCATIONS_STALE", "TOKEN_REVOKED"]);
+        assert!(Error::RevocationsStale.retry_after().is_some());
+        revocations.heard();
+        assert_eq!(says(other), "OK");
+    }
 }

@@ -1,4 +1,4 @@
-//! The two bodies of a call: the request's, counted, and the answer's, watched to its end.
+//! The two bodies of a call: the request's, where it is read as it comes, counted; and the answer's, watched to its end.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -11,21 +11,20 @@ use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use runtime::Shutdown;
-use tokio::sync::OwnedSemaphorePermit;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
 use super::bare::{self, Sizes};
 use super::record::Record;
 use crate::authn::{AccessToken, Verifier};
+use crate::limit::Place;
+use crate::limit::message::PREFIX_BYTES;
 use crate::{CallContext, Error};
 
 /// How often the token of an open stream is looked at. A revoked one is refused within a second: half of that leaves time for the news.
 const RECHECK: Duration = Duration::from_millis(500);
-/// What gRPC puts before a message, in bytes.
-const PREFIX_BYTES: usize = 5;
 
-/// A request's body of at most so many bytes. More is answered with `MESSAGE_TOO_LARGE` before it is held in memory.
+/// A request's body that is read as it comes, of at most so many bytes. More is answered with `MESSAGE_TOO_LARGE` before it is held in memory.
 #[derive(Debug)]
 pub(super) struct RequestBody {
     inner: Incoming,
@@ -79,7 +78,7 @@ pub(super) struct AnswerBody {
 pub(super) struct OpenCall {
     pub(super) context: Arc<CallContext>,
     pub(super) record: Record,
-    pub(super) place: Option<OwnedSemaphorePermit>,
+    pub(super) place: Option<Place>,
     pub(super) sizes: Sizes,
     pub(super) shutdown: Shutdown,
     pub(super) verifier: Verifier,
@@ -91,7 +90,7 @@ impl OpenCall {
     pub(super) fn new(
         context: Arc<CallContext>,
         record: Record,
-        place: Option<OwnedSemaphorePermit>,
+        place: Option<Place>,
         sizes: Sizes,
         shutdown: Shutdown,
         verifier: Verifier,

@@ -13,8 +13,16 @@ pub struct Limits {
     pub queue_max: usize,
     /// How long one waits.
     pub queue_wait_ms: u64,
-    /// Streams that are open at once.
+    /// Streams of users that are open at once.
     pub streams_max: usize,
+    /// Streams that one user, or one peer, has open at once.
+    pub caller_streams_max: usize,
+    /// Streams that anybody may open (reflection, Watch of health) that are open at once.
+    pub public_streams_max: usize,
+    /// Calls of services on their own behalf that run at once: places that nobody else can take.
+    pub service_calls_max: usize,
+    /// Streams of services on their own behalf, such as feeds, that are open at once: places that nobody else can take.
+    pub service_streams_max: usize,
     /// Connections that are open at once.
     pub connections_max: usize,
     /// Streams on one connection at once.
@@ -27,11 +35,18 @@ pub struct Limits {
     pub keepalive_ms: u64,
     /// Within which it must answer.
     pub keepalive_timeout_ms: u64,
+    /// Within which the message of a request must arrive in full.
+    pub request_read_ms: u64,
+    /// Bytes of messages that have not arrived in full, of all callers together; the first 4 KiB of each are not counted.
+    pub unread_bytes_max: usize,
     /// The largest request, unless a method is granted more.
     pub request_bytes_max: usize,
     /// The largest answer.
     pub response_bytes_max: usize,
-    /// How long calls may go on after a stop was asked for.
+    /// How long a server that says NOT_SERVING goes on taking connections and calls, before it drains: the time that load balancers need to
+    /// hear of it.
+    pub drain_delay_ms: u64,
+    /// How long calls may go on after that.
     pub drain_ms: u64,
 }
 
@@ -42,14 +57,21 @@ impl Default for Limits {
             queue_max: 1024,
             queue_wait_ms: 50,
             streams_max: 1024,
+            caller_streams_max: 100,
+            public_streams_max: 64,
+            service_calls_max: 64,
+            service_streams_max: 256,
             connections_max: 1024,
             connection_streams_max: 100,
             connection_age_ms: 1_800_000,
             handshake_ms: 10_000,
             keepalive_ms: 30_000,
             keepalive_timeout_ms: 10_000,
+            request_read_ms: 10_000,
+            unread_bytes_max: 64 * 1024 * 1024,
             request_bytes_max: 1024 * 1024,
             response_bytes_max: 4 * 1024 * 1024,
+            drain_delay_ms: 0,
             drain_ms: 15_000,
         }
     }
@@ -61,16 +83,33 @@ impl Section for Limits {
             ("calls_max", "Calls that run at once, without streams, 1..=100000."),
             ("queue_max", "Calls that wait for a place, 0..=100000."),
             ("queue_wait_ms", "How long a call waits for a place, 0..=5000 ms."),
-            ("streams_max", "Streams that are open at once, 1..=100000."),
+            ("streams_max", "Streams of users that are open at once, 1..=100000."),
+            ("caller_streams_max", "Streams that one user, or one peer, has open at once, 1..=100000."),
+            ("public_streams_max", "Streams that anybody may open (reflection, Watch of health) that are open at once, 1..=100000."),
+            ("service_calls_max", "Calls of services on their own behalf that run at once: places that nobody else takes, 1..=100000."),
+            (
+                "service_streams_max",
+                "Streams of services, such as feeds, that are open at once: places that nobody else takes, 1..=100000.",
+            ),
             ("connections_max", "Connections that are open at once, 1..=100000; keep it below the limit of file descriptors."),
             ("connection_streams_max", "Streams on one connection at once, 1..=1000."),
             ("connection_age_ms", "After which a connection is asked to end, plus or minus a tenth, 1000..=86400000 ms."),
             ("handshake_ms", "Within which a new connection must say something, 100..=60000 ms."),
             ("keepalive_ms", "Silence after which a connection is pinged, 1000..=3600000 ms."),
             ("keepalive_timeout_ms", "Within which it must answer, 100..=60000 ms."),
+            ("request_read_ms", "Within which the message of a request must arrive in full, 100..=60000 ms."),
+            (
+                "unread_bytes_max",
+                "Messages that have not arrived in full, all together, without 4 KiB of each, 16777216..=1073741824 bytes.",
+            ),
             ("request_bytes_max", "The largest request, unless a method is granted more, 1024..=16777216 bytes."),
             ("response_bytes_max", "The largest answer, 1024..=16777216 bytes."),
-            ("drain_ms", "How long calls may go on after a stop was asked for, 0..=60000 ms."),
+            (
+                "drain_delay_ms",
+                "How long a service that says NOT_SERVING goes on taking calls before it drains, 0..=60000 ms; under Kubernetes 5000, and \
+                 terminationGracePeriodSeconds no less than drain_delay_ms, drain_ms and 10 s together.",
+            ),
+            ("drain_ms", "How long calls may go on after a stop was asked for and the delay is over, 0..=60000 ms."),
         ]
     }
 
@@ -79,14 +118,21 @@ impl Section for Limits {
         faults.range("queue_max", self.queue_max, 0..=100_000);
         faults.range("queue_wait_ms", self.queue_wait_ms, 0..=5_000);
         faults.range("streams_max", self.streams_max, 1..=100_000);
+        faults.range("caller_streams_max", self.caller_streams_max, 1..=100_000);
+        faults.range("public_streams_max", self.public_streams_max, 1..=100_000);
+        faults.range("service_calls_max", self.service_calls_max, 1..=100_000);
+        faults.range("service_streams_max", self.service_streams_max, 1..=100_000);
         faults.range("connections_max", self.connections_max, 1..=100_000);
         faults.range("connection_streams_max", self.connection_streams_max, 1..=1_000);
         faults.range("connection_age_ms", self.connection_age_ms, 1_000..=86_400_000);
         faults.range("handshake_ms", self.handshake_ms, 100..=60_000);
         faults.range("keepalive_ms", self.keepalive_ms, 1_000..=3_600_000);
         faults.range("keepalive_timeout_ms", self.keepalive_timeout_ms, 100..=60_000);
+        faults.range("request_read_ms", self.request_read_ms, 100..=60_000);
+        faults.range("unread_bytes_max", self.unread_bytes_max, 16_777_216..=1_073_741_824);
         faults.range("request_bytes_max", self.request_bytes_max, 1_024..=16_777_216);
         faults.range("response_bytes_max", self.response_bytes_max, 1_024..=16_777_216);
+        faults.range("drain_delay_ms", self.drain_delay_ms, 0..=60_000);
         faults.range("drain_ms", self.drain_ms, 0..=60_000);
     }
 }

@@ -43,6 +43,8 @@ pub(super) struct Listen {
     /// Whether HTTP/1.1 is spoken too.
     pub(super) http1: bool,
     pub(super) connections_max: usize,
+    /// How long calls may go on once that was asked for.
+    pub(super) drain: Duration,
     /// Asks connections to end.
     pub(super) shutdown: Shutdown,
 }
@@ -59,9 +61,9 @@ struct Connections {
 }
 
 impl Listen {
-    /// Serves until shutdown, then gives calls `drain_ms`, then ends what is left. Answers how many connections and calls were left.
+    /// Serves until shutdown, then gives calls `drain`, then ends what is left. Answers how many connections and calls were left.
     pub(super) async fn run(self) -> usize {
-        let Self { listener, stack, limits, http1, connections_max, shutdown } = self;
+        let Self { listener, stack, limits, http1, connections_max, drain, shutdown } = self;
         let connections = Arc::new(Connections {
             stack,
             limits,
@@ -72,7 +74,6 @@ impl Listen {
         });
         shutdown.or(accept(listener, &connections, connections_max)).await;
         connections.tasks.close();
-        let drain = Duration::from_millis(connections.limits.drain_ms);
         if tokio::time::timeout(drain, connections.tasks.wait()).await.is_ok() {
             return 0;
         }

@@ -16,6 +16,7 @@ mod route;
 mod stack;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use authz::Authorizer;
 use runtime::telemetry::Metrics;
@@ -36,6 +37,8 @@ use stack::Stack;
 
 /// Connections to the admin port: probes, scrapers and a few operators, apart from the callers so that these can't lock them out.
 const ADMIN_CONNECTIONS_MAX: usize = 64;
+/// How long its calls may go on once the main port has drained: long enough for an answer, short enough not to count.
+const ADMIN_DRAIN: Duration = Duration::from_secs(1);
 
 /// What a server serves and by which means.
 pub struct Server {
@@ -75,8 +78,9 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// Serves until shutdown. Then the listener closes, streams end with `NOT_READY`, calls have [`Limits::drain_ms`] to end, and what is left is cut
-/// off; when this returns nothing of the server runs any more. A client that is silent, or reads nothing, can't make it wait longer.
+/// Serves until shutdown. Then the listener closes, streams end with `NOT_READY`, calls have [`Limits::drain_ms`] to end, those of the admin port
+/// a second more, and what is left is cut off; when this returns nothing of the server runs any more. A client that is silent, or reads
+/// nothing, can't make it wait longer.
 ///
 /// Set health to NOT_SERVING and let it be seen before shutdown is asked for.
 pub async fn serve(server: Server, shutdown: Shutdown) {
@@ -104,6 +108,7 @@ pub async fn serve(server: Server, shutdown: Shutdown) {
         limits: limits.clone(),
         http1: false,
         connections_max: limits.connections_max,
+        drain: Duration::from_millis(limits.drain_ms),
         shutdown: shutdown.clone(),
     };
     let admin_shutdown = Shutdown::new();
@@ -118,6 +123,7 @@ pub async fn serve(server: Server, shutdown: Shutdown) {
         limits: limits.clone(),
         http1: true,
         connections_max: ADMIN_CONNECTIONS_MAX,
+        drain: ADMIN_DRAIN,
         shutdown: admin_shutdown.clone(),
     });
     let main = async {

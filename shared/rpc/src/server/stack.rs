@@ -1,5 +1,5 @@
-//! What every call passes through, from its headers to its answer, in one place and in this order: time, request id and trace, a place, who
-//! calls, the handler. Refused on the way, it is told and answered like any other.
+//! What every call passes through, from its headers to its answer, in one place and in this order: time, request id and trace, who calls, its
+//! message, a place, the handler. Refused on the way, it is told and answered like any other.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -14,7 +14,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use hyper::body::Incoming;
 use metrics::Gauge;
 use runtime::{Ids, Shutdown};
-use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -27,7 +26,8 @@ use super::body::{AnswerBody, OpenCall, RequestBody, panic_text};
 use super::record::Record;
 use super::route::{Class, Route, Table};
 use crate::authn::{GATEWAY, MUSTER_PEER, Verifier};
-use crate::limit::Limiter;
+use crate::limit::message::Message;
+use crate::limit::{Lane, Limiter, Place};
 use crate::request_id::{self, REQUEST_ID};
 use crate::trace::{TRACEPARENT, Trace};
 use crate::{CallContext, Deadline, Error, Subject};
@@ -71,7 +71,7 @@ impl Stack {
         let admitted = match Deadline::of_call(headers, route.policy.deadline_default, route.policy.deadline_max) {
             Ok(deadline) => {
                 context.deadline = deadline;
-                deadline.limit(self.admit(&route, headers, remote, &mut context)).await.flatten()
+                deadline.limit(self.admit(&route, headers, body, remote, &mut context)).await.flatten()
             }
             Err(error) => Err(error),
         };
@@ -79,7 +79,7 @@ impl Stack {
         record.attach(context.clone());
         let request_id = HeaderValue::try_from(context.request_id()).ok();
         let mut answer = match admitted {
-            Ok(place) => self.call(route, Request::from_parts(parts, body), context, record, place).instrument(span).await,
+            Ok((body, place)) => self.call(route, Request::from_parts(parts, body), context, record, place).instrument(span).await,
             Err(error) => refuse(&context, record, error),
         };
         if let Some(request_id) = request_id {
@@ -98,25 +98,31 @@ impl Stack {
         CallContext::new(policy, request_id, trace, Deadline::after(policy.deadline_default), self.authorizer.clone())
     }
 
-    /// Finds a place and who calls.
+    /// Finds out who calls, reads the message, and finds a place: in this order, so that only a call that can begin at once holds one.
     async fn admit(
         &self,
         route: &Route,
         headers: &HeaderMap,
+        body: Incoming,
         remote: SocketAddr,
         context: &mut CallContext,
-    ) -> Result<Option<OwnedSemaphorePermit>, Error> {
+    ) -> Result<(Sent, Option<Place>), Error> {
         if route.class == Class::Unknown {
             return Err(Error::MethodUnknown);
         }
-        if route.class == Class::Health {
-            return Ok(None);
-        }
-        let place = self.limiter.admit(route.policy.server_streaming, context.deadline).await?;
+        self.limiter.in_time(context.deadline)?;
         if route.class == Class::Suite {
             self.identify(headers, remote, context).await?;
         }
-        Ok(Some(place))
+        let sent = match route.class {
+            Class::Reflection => Sent::Coming(body),
+            _ => Sent::Whole(self.limiter.read(body, route.request_bytes_max, context.deadline).await?),
+        };
+        if route.class == Class::Health && !route.policy.server_streaming {
+            return Ok((sent, None));
+        }
+        let lane = Lane::of(route.policy, context.peer.as_deref());
+        Ok((sent, Some(self.limiter.admit(lane, &context.subject, context.deadline).await?)))
     }
 
     async fn identify(&self, headers: &HeaderMap, remote: SocketAddr, context: &mut CallContext) -> Result<(), Error> {
@@ -155,12 +161,15 @@ impl Stack {
     async fn call(
         &self,
         route: Arc<Route>,
-        request: Request<Incoming>,
+        request: Request<Sent>,
         context: Arc<CallContext>,
         mut record: Record,
-        place: Option<OwnedSemaphorePermit>,
+        place: Option<Place>,
     ) -> Response<AnswerBody> {
-        let mut request = request.map(|body| RequestBody::new(body, route.request_bytes_max, context.clone()));
+        let mut request = request.map(|sent| match sent {
+            Sent::Whole(message) => Body::new(message),
+            Sent::Coming(body) => Body::new(RequestBody::new(body, route.request_bytes_max, context.clone())),
+        });
         request.extensions_mut().insert(context.clone());
         let mut routes = self.routes.clone();
         let handler = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind();
@@ -186,6 +195,14 @@ impl Stack {
             }
         }
     }
+}
+
+/// What the client sends.
+enum Sent {
+    /// One message, which is there.
+    Whole(Message),
+    /// Messages that are read as they come.
+    Coming(Incoming),
 }
 
 /// Whether the request is a gRPC call at all. Source: gRPC over HTTP/2, "Requests".

@@ -6,6 +6,7 @@ mod app;
 mod calls;
 mod client;
 mod connections;
+mod crowds;
 mod deadlines;
 mod handlers;
 mod health;

@@ -106,6 +106,25 @@ async fn address_and_agent_are_the_gateway_s_word_and_nobody_else_s() {
     assert_eq!(seen(), ("203.0.113.9".to_owned(), "curl/8".to_owned()));
 }
 
+#[test]
+fn processes_that_make_the_keys_at_once_have_the_same_ones() {
+    for _ in 0..10 {
+        let dir = tempfile::tempdir().unwrap();
+        let names = ["audit", "identity", "tasks"];
+        let read = |file: &str| std::fs::read(dir.path().join(file)).unwrap();
+        let make = || {
+            generate_keys(dir.path(), &names).unwrap();
+            [read("audit.key"), read("identity.key"), read("tasks.key"), read("trust.json")]
+        };
+        let made: Vec<_> = std::thread::scope(|scope| {
+            let makers: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+            makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+        });
+        assert!(made.iter().all(|keys| *keys == made[0]));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 4, "no draft is left");
+    }
+}
+
 #[tokio::test]
 async fn keys_are_made_once_read_back_and_private() {
     use std::os::unix::fs::PermissionsExt;

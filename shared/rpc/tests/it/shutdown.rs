@@ -36,6 +36,16 @@ async fn a_client_that_falls_silent_after_the_handshake_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_silent_client_of_the_admin_port_does_not_have_a_drain_of_its_own() {
+    let app = App::with(Limits { drain_ms: 60_000, ..Limits::default() }).await;
+    let mut silent = TcpStream::connect(app.admin_address).await.unwrap();
+    silent.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    assert!(silent.read(&mut [0; 64]).await.unwrap() > 0, "the server's settings");
+    app.shutdown.request();
+    app.stopped().await;
+}
+
+#[tokio::test]
 async fn an_open_stream_is_ended_with_a_reason() {
     let app = App::with(Limits { drain_ms: 60_000, ..Limits::default() }).await;
     let peer = peer_token(&app.peers["identity"], "tasks");

@@ -1,0 +1,125 @@
+//! Those who would take all the room: half-sent messages, open streams, calls that never end. Others are served meanwhile.
+
+use std::time::Duration;
+
+use contract::identity::v1::{ListRevocationsRequest, WatchRevocationsRequest, WatchRevocationsResponse};
+use futures::{StreamExt, stream};
+use http::{Method, Request as HttpRequest, Response};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use hyper::body::Incoming;
+use rpc::server::Limits;
+use tokio::task::JoinSet;
+use tonic::body::Body;
+use tonic::{Code, Request, Status, Streaming};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_types::StatusExt;
+
+use crate::app::{App, GET_PRODUCT, With, is, outcome, peer_token, plain, reason};
+
+const KEY_SET: &str = "/muster.identity.v1.KeyService/GetJsonWebKeySet";
+
+/// Few places, so that a test can take them all.
+fn narrow() -> Limits {
+    Limits { calls_max: 2, queue_max: 2, streams_max: 2, public_streams_max: 1, caller_streams_max: 2, ..Limits::default() }
+}
+
+/// A call whose message is announced with `bytes` and of which 3 arrive.
+async fn half(app: &App, path: &str, bytes: u8, authorization: Option<String>) -> Response<Incoming> {
+    let first = stream::iter([Ok::<_, Status>(Frame::data(vec![0, 0, 0, 0, bytes, 1, 2, 3].into()))]);
+    let body = Body::new(StreamBody::new(first.chain(stream::pending())));
+    let uri = format!("http://{}{path}", app.address);
+    let mut request = HttpRequest::builder().method(Method::POST).uri(uri).header("content-type", "application/grpc");
+    if let Some(authorization) = authorization {
+        request = request.header("authorization", authorization);
+    }
+    plain().request(request.body(body).unwrap()).await.unwrap()
+}
+
+async fn watch(app: &App, peer: &str) -> Result<Streaming<WatchRevocationsResponse>, Status> {
+    let request = Request::new(WatchRevocationsRequest::default()).with("muster-peer", &peer_token(&app.peers[peer], "tasks"));
+    Ok(app.revocation_service().watch_revocations(request).await?.into_inner())
+}
+
+async fn reflect(app: &App) -> Result<Streaming<tonic_reflection::pb::v1::ServerReflectionResponse>, Status> {
+    let open = Request::new(stream::pending::<ServerReflectionRequest>());
+    Ok(ServerReflectionClient::with_origin(plain(), app.uri()).server_reflection_info(open).await?.into_inner())
+}
+
+fn overloaded<T>(answer: Result<T, Status>) {
+    let status = answer.err().expect("one too many is refused");
+    assert_eq!((status.code(), reason(&status)), is(Code::ResourceExhausted, "OVERLOADED"));
+    assert!(status.get_error_details().retry_info().is_some());
+}
+
+#[tokio::test]
+async fn half_sent_messages_hold_no_place_whoever_sends_them() {
+    let app = std::sync::Arc::new(App::with(narrow()).await);
+    let (mut crowd, bearer) = (JoinSet::new(), format!("Bearer {}", app.token(app.viewer)));
+    for n in 0..64 {
+        let (app, bearer) = (app.clone(), bearer.clone());
+        let by_a_user = n % 2 == 0;
+        crowd.spawn(async move {
+            let (path, authorization) = if by_a_user { (GET_PRODUCT, Some(bearer)) } else { (KEY_SET, None) };
+            half(&app, path, 200, authorization).await
+        });
+    }
+    for _ in 0..50 {
+        assert_eq!(app.outcome(app.get()).await, is(Code::Ok, "OK"), "an honest caller goes on");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert!(crowd.try_join_next().is_none(), "they all wait still");
+}
+
+#[tokio::test]
+async fn a_message_that_does_not_arrive_is_not_waited_for_until_the_deadline() {
+    let app = App::with(Limits { request_read_ms: 100, ..Limits::default() }).await;
+    let answer = half(&app, KEY_SET, 200, None).await;
+    assert_eq!(answer.headers()["grpc-status"], (Code::DeadlineExceeded as i32).to_string().as_str());
+    assert_eq!(app.ran(), 0);
+}
+
+#[tokio::test]
+async fn what_services_ask_goes_on_while_users_fill_the_server() {
+    let app = App::with(narrow()).await;
+    let (mut first, mut second) = (app.products(), app.products());
+    let stuck = || app.get().with("does", "sleep").with("grpc-timeout", "2S");
+    let filled = async {
+        while app.ran() < 2 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(app.outcome(app.get()).await, is(Code::ResourceExhausted, "OVERLOADED"));
+        let request = Request::new(ListRevocationsRequest {}).with("muster-peer", &peer_token(&app.peers["identity"], "tasks"));
+        assert_eq!(outcome(&app.revocation_service().list_revocations(request).await), is(Code::Ok, "OK"));
+        watch(&app, "identity").await.unwrap();
+    };
+    let (_, _, ()) = tokio::join!(first.get_product(stuck()), second.get_product(stuck()), filled);
+}
+
+#[tokio::test]
+async fn strangers_with_open_streams_take_no_place_of_a_feed() {
+    let app = App::with(narrow()).await;
+    let health = || HealthClient::with_origin(plain(), app.uri());
+    let open = health().watch(HealthCheckRequest { service: String::new() }).await.unwrap();
+    overloaded(reflect(&app).await);
+    overloaded(health().watch(HealthCheckRequest { service: String::new() }).await);
+    assert!(health().check(HealthCheckRequest { service: "liveness".to_owned() }).await.is_ok(), "a probe is asked for no place");
+    let mut feed = watch(&app, "identity").await.unwrap();
+    assert!(feed.message().await.unwrap().is_some());
+    drop(open);
+}
+
+#[tokio::test]
+async fn one_peer_can_not_take_the_streams_of_another() {
+    let app = App::with(narrow()).await;
+    let (first, _second) = (watch(&app, "identity").await.unwrap(), watch(&app, "identity").await.unwrap());
+    overloaded(watch(&app, "identity").await);
+    assert!(watch(&app, "tasks").await.is_ok());
+    drop(first);
+    while watch(&app, "identity").await.is_err() {
+        tokio::task::yield_now().await;
+    }
+}
