@@ -63,6 +63,8 @@ impl Table {
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
+/// How long one reflection stream lives: a tool asks a few questions and goes, and whoever leaves one open takes a place.
+const REFLECTION_TIME: Duration = Duration::from_secs(60);
 
 static HEALTH: [MethodPolicy; 3] = [
     standard("/grpc.health.v1.Health/Check", "grpc.health.v1.Health", "Check", Duration::from_secs(5), false),
@@ -75,21 +77,21 @@ static REFLECTION: [MethodPolicy; 2] = [
         "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
         "grpc.reflection.v1.ServerReflection",
         "ServerReflectionInfo",
-        HOUR,
+        REFLECTION_TIME,
         true,
     ),
     standard(
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
         "grpc.reflection.v1alpha.ServerReflection",
         "ServerReflectionInfo",
-        HOUR,
+        REFLECTION_TIME,
         true,
     ),
 ];
 
 static UNKNOWN: MethodPolicy = standard("unknown", "", "unknown", Duration::from_secs(5), false);
 
-/// The policy of a method that carries none: anybody may call, nothing is written.
+/// The policy of a method that carries none: anybody may call, for `time` at most, nothing is written.
 const fn standard(path: &'static str, service: &'static str, name: &'static str, time: Duration, server_streaming: bool) -> MethodPolicy {
     MethodPolicy {
         path,
@@ -104,7 +106,7 @@ const fn standard(path: &'static str, service: &'static str, name: &'static str,
         audit_action: None,
         idempotency: Idempotency::NoSideEffects,
         deadline_default: time,
-        deadline_max: HOUR,
+        deadline_max: time,
         exposure: Exposure::Internal,
         reasons: &[],
         server_streaming,
