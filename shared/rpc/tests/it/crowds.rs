@@ -18,7 +18,7 @@ use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_types::StatusExt;
 
-use crate::app::{App, GET_PRODUCT, With, is, outcome, peer_token, plain, reason};
+use crate::app::{App, GET_PRODUCT, SOON, With, is, outcome, peer_token, plain, reason};
 
 const KEY_SET: &str = "/muster.identity.v1.KeyService/GetJsonWebKeySet";
 
@@ -47,6 +47,16 @@ async fn watch(app: &App, peer: &str) -> Result<Streaming<WatchRevocationsRespon
 async fn reflect(app: &App) -> Result<Streaming<tonic_reflection::pb::v1::ServerReflectionResponse>, Status> {
     let open = Request::new(stream::pending::<ServerReflectionRequest>());
     Ok(ServerReflectionClient::with_origin(plain(), app.uri()).server_reflection_info(open).await?.into_inner())
+}
+
+/// Waits until it is so.
+async fn soon(is_so: impl AsyncFn() -> bool) {
+    let waited = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(SOON, waited).await.expect("it becomes so");
 }
 
 fn overloaded<T>(answer: Result<T, Status>) {
@@ -88,9 +98,7 @@ async fn what_services_ask_goes_on_while_users_fill_the_server() {
     let (mut first, mut second) = (app.products(), app.products());
     let stuck = || app.get().with("does", "sleep").with("grpc-timeout", "2S");
     let filled = async {
-        while app.ran() < 2 {
-            tokio::task::yield_now().await;
-        }
+        soon(async || app.ran() == 2).await;
         assert_eq!(app.outcome(app.get()).await, is(Code::ResourceExhausted, "OVERLOADED"));
         let request = Request::new(ListRevocationsRequest {}).with("muster-peer", &peer_token(&app.peers["identity"], "tasks"));
         assert_eq!(outcome(&app.revocation_service().list_revocations(request).await), is(Code::Ok, "OK"));
@@ -119,7 +127,5 @@ async fn one_peer_can_not_take_the_streams_of_another() {
     overloaded(watch(&app, "identity").await);
     assert!(watch(&app, "tasks").await.is_ok());
     drop(first);
-    while watch(&app, "identity").await.is_err() {
-        tokio::task::yield_now().await;
-    }
+    soon(async || watch(&app, "identity").await.is_ok()).await;
 }
