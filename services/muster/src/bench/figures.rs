@@ -17,17 +17,17 @@ use contract::{
         work_item_service_client::WorkItemServiceClient,
     },
 };
-use sqlx::{Connection, PgConnection};
 use tokio::net::TcpStream;
+use tonic::transport::Channel;
 
 use super::{
     actor::{Actor, sign_in, signed},
-    empty, engine, floors, load,
+    empty, engine, floors, isolation, load,
     process::Process,
     report::Figure,
     suite::{self, Suite},
 };
-use crate::{seed, serve::SERVICES};
+use crate::seed;
 
 /// Calls in flight where throughput is measured.
 const IN_FLIGHT: usize = 64;
@@ -37,8 +37,6 @@ const CONNECTIONS: usize = 4;
 const SIGN_INS_IN_FLIGHT: usize = 16;
 /// Who signs in, one after the other: so many that nobody has as many sessions as may be open, where each sign-in ends another session.
 const CROWD: usize = 50;
-/// How long a process has nothing to do before its memory is read.
-const REST: Duration = Duration::from_secs(5);
 /// Sessions that are revoked to see how soon they are refused.
 const REVOCATIONS: usize = 40;
 
@@ -49,6 +47,8 @@ pub(super) struct Run<'a> {
     pub(super) suite: &'a Suite,
     pub(super) services: BTreeMap<&'static str, Process>,
     pub(super) actor: Actor,
+    /// The way to tasks.
+    pub(super) tasks: Channel,
     pub(super) connections: u32,
     pub(super) hashing: (u32, u32),
 }
@@ -61,7 +61,8 @@ impl Run<'_> {
         figures.extend(empty_figures);
         figures.push(self.create(64).await.context("creating work items")?);
         figures.push(self.create(1).await.context("creating work items of one product")?);
-        figures.extend(self.told().await.context("events")?);
+        figures.push(isolation::page(&self.suite.database_url(), &self.actor).await.context("row security")?);
+        figures.extend(self.events().await.context("events")?);
         figures.extend(self.sign_in().await.context("sign-in")?);
         figures.push(self.check(empty_rate).await.context("remote Check")?);
         figures.push(engine::embedded());
@@ -87,7 +88,7 @@ impl Run<'_> {
         let (bare, bare_address) = self.empty_server("bare").await?;
         let channels = |address| (0..CONNECTIONS).map(|_| suite::channel(address)).collect::<anyhow::Result<Vec<_>>>();
         let (to_stack, to_bare) = (channels(stack_address)?, channels(bare_address)?);
-        let call = async |channels: &Vec<tonic::transport::Channel>, place: usize| {
+        let call = async |channels: &Vec<Channel>, place: usize| {
             empty::call(AuditServiceClient::new(channels[place % CONNECTIONS].clone()), &self.actor.authorization).await
         };
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -141,7 +142,7 @@ impl Run<'_> {
         let statements =
             floors::Statements::new(&self.suite.database_url(), self.connections, organization, workspace, user, parse(chosen)?).await?;
         let ids = runtime::Ids::system();
-        let client = WorkItemServiceClient::new(self.suite.channel(tasks::NAME)?);
+        let client = WorkItemServiceClient::new(self.tasks.clone());
         let in_flight = usize::try_from(self.connections)? * 2;
         let (mut ours, mut floor) = (Vec::new(), Vec::new());
         for _ in 0..self.rounds {
@@ -170,65 +171,6 @@ impl Run<'_> {
             goal,
             products == 1 || ratio >= 0.6,
         ))
-    }
-
-    /// What the load before told the others: how fast the log moved, and how long an event took to be recorded by audit.
-    async fn told(&self) -> anyhow::Result<Vec<Figure>> {
-        let mut conn = PgConnection::connect(&self.suite.database_url()).await?;
-        let began = Instant::now();
-        let (before,): (i64,) = sqlx::query_as("SELECT count(*) FROM audit.record").fetch_one(&mut conn).await?;
-        let recorded = loop {
-            let (left,): (i64,) = sqlx::query_as(
-                "SELECT (SELECT count(*) FROM tasks.outbox) + (SELECT position FROM tasks.event_head)
-                      - (SELECT count(*) FROM audit.record WHERE service = 'tasks')",
-            )
-            .fetch_one(&mut conn)
-            .await?;
-            let (recorded,): (i64,) = sqlx::query_as("SELECT count(*) FROM audit.record").fetch_one(&mut conn).await?;
-            if left == 0 || began.elapsed() > Duration::from_secs(120) {
-                break recorded;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        };
-        let drained = (recorded - before) as f64 / began.elapsed().as_secs_f64().max(0.001);
-        let client = WorkItemServiceClient::new(self.suite.channel(tasks::NAME)?);
-        let (mark,): (i64,) = sqlx::query_as("SELECT position FROM tasks.event_head").fetch_one(&mut conn).await?;
-        for place in 0..200_usize {
-            let request = CreateWorkItemRequest {
-                workspace_id: self.actor.workspace_id.clone(),
-                product_id: self.actor.products[place % self.actor.products.len()].clone(),
-                title: "paint the shed".into(),
-                ..Default::default()
-            };
-            client.clone().create_work_item(signed(request, &self.actor.authorization)?).await?;
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        let (p50, p99): (f64, f64) = sqlx::query_as(
-            "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY took), percentile_cont(0.99) WITHIN GROUP (ORDER BY took) FROM
-             (SELECT extract(epoch FROM record_time - create_time)::float8 * 1000 AS took FROM audit.record
-              WHERE service = 'tasks' AND source_position > $1) AS t",
-        )
-        .bind(mark)
-        .fetch_one(&mut conn)
-        .await?;
-        conn.close().await?;
-        Ok(vec![
-            figure(
-                "sequencer, relay and audit together, draining a backlog",
-                format!("{drained:.0} events/s"),
-                "recorded with before and after".into(),
-                "stated",
-                true,
-            ),
-            figure(
-                "change to audit record, 100 changes/s, relay in another process",
-                format!("p50 {p50:.0} ms, p99 {p99:.0} ms"),
-                "through JetStream".into(),
-                "p99 ≤ 100 ms",
-                p99 <= 100.0,
-            ),
-        ])
     }
 
     /// Sign-in against H: with everybody who hears of it at work on the same cores, and with them at rest.
@@ -291,7 +233,7 @@ impl Run<'_> {
     async fn revoked(&self) -> anyhow::Result<Figure> {
         let identity = self.suite.channel(identity::NAME)?;
         let mut sessions = SessionServiceClient::new(identity.clone());
-        let mut products = ProductServiceClient::new(self.suite.channel(tasks::NAME)?);
+        let mut products = ProductServiceClient::new(self.tasks.clone());
         let mut times = Vec::new();
         for _ in 0..REVOCATIONS {
             let (session_id, _, outside) = sign_in(&identity, seed::PEOPLE[0].0).await?;
@@ -322,33 +264,4 @@ impl Run<'_> {
 
 pub(super) fn figure(name: &'static str, value: String, against: String, goal: &'static str, met: bool) -> Figure {
     Figure { name, value, against, goal, met }
-}
-
-/// All services in one process, from its start until each takes calls, and what it holds when it has nothing to do.
-pub(super) async fn at_rest(suite: &Suite) -> anyhow::Result<Vec<Figure>> {
-    let began = Instant::now();
-    let process = suite.start(&["serve", "all"])?;
-    for service in SERVICES {
-        suite.ready(service).await?;
-    }
-    let ready = began.elapsed().as_secs_f64();
-    suite.seed().await?;
-    tokio::time::sleep(REST).await;
-    let memory = process.resident_mib()?;
-    Ok(vec![
-        figure(
-            "memory at rest, all services in one process",
-            format!("{memory:.0} MiB"),
-            format!("resident set, {} s after the last call", REST.as_secs()),
-            "≤ 150 MiB",
-            memory <= 150.0,
-        ),
-        figure(
-            "start of the process to ready, all services",
-            format!("{ready:.2} s"),
-            "PostgreSQL and NATS running, schemas migrated".into(),
-            "≤ 5 s",
-            ready <= 5.0,
-        ),
-    ])
 }

@@ -6,11 +6,15 @@ use std::{
 };
 
 use argon2::{Algorithm, Argon2, Params, Version};
+use contract::tasks::v1::WorkItemCreated;
+use prost::Message;
 use sqlx::{
     PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use uuid::Uuid;
+
+use super::events;
 
 /// H: argon2id verifications a second on every core, with `memory_kib` and `passes`, each core with its own memory.
 pub(super) fn hashes(memory_kib: u32, passes: u32, duration: Duration) -> anyhow::Result<f64> {
@@ -43,6 +47,7 @@ pub(super) struct Statements {
     workspace: Uuid,
     user: Uuid,
     products: Vec<Uuid>,
+    body: Vec<u8>,
 }
 
 impl Statements {
@@ -57,7 +62,9 @@ impl Statements {
     ) -> anyhow::Result<Self> {
         let options = PgConnectOptions::from_str(url)?.username("tasks_app");
         let pool = PgPoolOptions::new().max_connections(connections).min_connections(connections).test_before_acquire(false);
-        Ok(Statements { pool: pool.connect_with(options).await?, organization, workspace, user, products })
+        let item = events::item(organization, workspace);
+        let body = WorkItemCreated { work_item_id: item.work_item_id.clone(), after: Some(item) }.encode_to_vec();
+        Ok(Statements { pool: pool.connect_with(options).await?, organization, workspace, user, products, body })
     }
 
     /// One transaction.
@@ -91,14 +98,16 @@ impl Statements {
             "INSERT INTO tasks.outbox (event_id, organization_id, type, aggregate, aggregate_id, create_time, audit_action, actor_kind,
                  actor_id, session_id, request_id, traceparent, causation_id, origin, redacted_paths, body)
              VALUES ($1, $2, 'muster.tasks.v1.WorkItemCreated', 'work_item', $3, now(), 'tasks.work_item.create', 'USER', $4, NULL, $5,
-                 '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', NULL, NULL, '{}', $6)",
+                 '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', NULL, $7, '{}', $6)",
         )
         .bind(ids.next())
         .bind(self.organization)
         .bind(ids.next().to_string())
         .bind(self.user.to_string())
         .bind(ids.next().to_string())
-        .bind(vec![7_u8; 400])
+        .bind(&self.body)
+        // As long as a sealed address and agent.
+        .bind(vec![7_u8; 96])
         .execute(&mut *conn)
         .await?;
         sqlx::raw_sql("COMMIT").execute(&mut *conn).await?;

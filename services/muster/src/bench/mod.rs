@@ -6,11 +6,14 @@
 mod actor;
 mod empty;
 mod engine;
+mod events;
 mod figures;
 mod floors;
+mod isolation;
 mod load;
 mod process;
 mod report;
+mod start;
 mod suite;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -39,9 +42,9 @@ pub(crate) struct Arguments {
     /// Also write the figures into this README, between its markers.
     #[arg(long, value_name = "FILE")]
     readme: Option<PathBuf>,
-    /// The machine, for the README.
-    #[arg(long, default_value = "2 vCPU")]
-    machine: String,
+    /// The machine, for the README; what the kernel says of it when none is given.
+    #[arg(long)]
+    machine: Option<String>,
 }
 
 /// Runs every figure and prints them.
@@ -59,13 +62,18 @@ pub(crate) async fn run(arguments: Arguments, config: &Config) -> anyhow::Result
         say(report::text(&figures).trim_end());
     }
     if let Some(path) = &arguments.readme {
-        report::readme(path, &figures, &arguments.machine, &runtime::Clock::system().now().date().to_string())?;
+        let machine = arguments.machine.clone().unwrap_or_else(report::machine);
+        report::readme(
+            path,
+            &figures,
+            &report::Heading { machine, date: runtime::Clock::system().now().date(), rounds: arguments.rounds.max(1) },
+        )?;
     }
     Ok(())
 }
 
 async fn measure(arguments: &Arguments, config: &Config, suite: &Suite) -> anyhow::Result<Vec<report::Figure>> {
-    let at_rest = figures::at_rest(suite).await?;
+    let at_rest = start::at_rest(suite).await?;
     let mut services = BTreeMap::new();
     for service in SERVICES {
         services.insert(service, suite.start(&["serve", service])?);
@@ -77,6 +85,7 @@ async fn measure(arguments: &Arguments, config: &Config, suite: &Suite) -> anyho
         duration: Duration::from_secs(arguments.seconds),
         rounds: arguments.rounds.max(1),
         actor: Actor::prepare(&suite.channel(identity::NAME)?, &suite.channel(tasks::NAME)?, 64).await?,
+        tasks: suite.channel(tasks::NAME)?,
         suite,
         services,
         connections: config.database.app_connections,

@@ -111,6 +111,11 @@ impl Suite {
         self.stack.postgres_url("postgres", "muster")
     }
 
+    /// A folder beside the data, gone with it.
+    pub(super) fn folder(&self, name: &str) -> PathBuf {
+        self.stack.dir().join(name)
+    }
+
     /// Ends the servers.
     pub(super) async fn stop(self) {
         self.stack.stop().await;
