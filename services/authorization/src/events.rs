@@ -4,6 +4,7 @@ use contract::authorization::v1::{AssignmentChanged, WorkspaceAdded};
 use contract::identity::v1 as identity;
 use events::{Filter, Handler, Outcome, Received};
 
+use crate::assignment::rebuild::Rebuild;
 use crate::assignment::{self, convert};
 use crate::workspace;
 
@@ -30,22 +31,34 @@ pub fn replicated() -> Filter {
     Filter::all().of_type::<AssignmentChanged>().of_type::<WorkspaceAdded>()
 }
 
-/// Takes in what identity tells of roles and workspaces; every other event passes by.
-pub struct Membership;
+/// Takes in what identity tells of roles and workspaces; every other event passes by. Where events no longer tell, identity's list does.
+pub struct Membership(pub Rebuild);
 
 impl Handler for Membership {
     async fn handle(&self, tx: &mut db::Tx, event: &Received) -> Result<(), Outcome> {
-        if let Some(workspace) = workspace(event)? {
-            return workspace::ops::take(tx, workspace).await;
-        }
-        match assignment(event)? {
-            Some(news) => assignment::ops::take(tx, news).await,
-            None => Ok(()),
-        }
+        take(tx, event).await
+    }
+
+    async fn rebuild(&self, _source: &'static str) -> Result<(), Outcome> {
+        self.0.run().await
     }
 
     fn wants(&self, type_name: &str) -> bool {
         WANTED.contains(&type_name)
+    }
+}
+
+/// Takes in one event.
+///
+/// # Errors
+/// [`Outcome::Poison`] when it can't be read; those of the database.
+pub async fn take(tx: &mut db::Tx, event: &Received) -> Result<(), Outcome> {
+    if let Some(workspace) = workspace(event)? {
+        return workspace::ops::take(tx, workspace).await;
+    }
+    match assignment(event)? {
+        Some(news) => assignment::ops::take(tx, news).await,
+        None => Ok(()),
     }
 }
 

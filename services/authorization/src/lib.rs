@@ -23,6 +23,9 @@ pub use error::Error;
 /// The service's name.
 pub const NAME: &str = "authorization";
 
+/// Whose events and lists it takes in.
+const IDENTITY: &str = "identity";
+
 /// Its schema: the word `authorization` is reserved in SQL.
 pub const SCHEMA: &str = "authz";
 
@@ -35,12 +38,13 @@ const REQUEST_LIMITS: &[(&str, usize)] = &[("/muster.authorization.v1.Authorizat
 /// Wires the service: decisions and replication to serve, identity's events to take in, its own authorizer to feed from its tables.
 ///
 /// # Errors
-/// None of its own today.
+/// `suite.peers` does not say where identity is.
 pub async fn build(deps: &host::Deps, config: &Config) -> anyhow::Result<host::Service> {
     let shutdown = deps.tasks.shutdown().clone();
     let mut inbox = deps.log.inbox(events::CONSUMER, events::SOURCES);
     let freshness = inbox.freshness();
-    deps.tasks.spawn("authorization inbox", inbox.run(events::Membership, shutdown.clone()));
+    let rebuild = assignment::rebuild::Rebuild::new(deps.db.clone(), deps.peers.channel(IDENTITY)?);
+    deps.tasks.spawn("authorization inbox", inbox.run(events::Membership(rebuild), shutdown.clone()));
 
     let own = replication::own::Own {
         db: deps.db.clone(),

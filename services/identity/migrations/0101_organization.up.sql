@@ -121,3 +121,9 @@ SELECT :schema.mark_tenant('workspace', 'a workspace is part of its organization
 SELECT :schema.mark_tenant('workspace_member', 'who belongs to a workspace is its organization''s matter');
 SELECT :schema.allow_definer('workspace_member');
 SELECT :schema.mark_tenant('removed_member', 'who was a member is the organization''s own matter', verbs => 'SELECT, INSERT, UPDATE');
+-- Authorization is given the whole of it when events no longer tell (MembershipService).
+SELECT :schema.grant_worker('organization_member', 'SELECT');
+SELECT :schema.grant_worker('workspace_member', 'SELECT');
+SELECT :schema.grant_worker('workspace', 'SELECT');
+GRANT SELECT (system_role) ON :schema.user_account TO :schema_worker;
+CREATE POLICY admins ON :schema.user_account AS PERMISSIVE FOR SELECT TO :schema_worker USING (system_role = 2);

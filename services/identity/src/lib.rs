@@ -11,6 +11,7 @@ mod events;
 pub mod hashing;
 pub mod key;
 pub mod member;
+pub mod membership;
 pub mod organization;
 pub mod password;
 pub mod retention;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 use contract::identity::v1::account_service_server::AccountServiceServer;
 use contract::identity::v1::key_service_server::KeyServiceServer;
+use contract::identity::v1::membership_service_server::MembershipServiceServer;
 use contract::identity::v1::organization_member_service_server::OrganizationMemberServiceServer;
 use contract::identity::v1::organization_service_server::OrganizationServiceServer;
 use contract::identity::v1::revocation_service_server::RevocationServiceServer;
@@ -87,6 +89,7 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
     let members = member::ops::Ops { db: db.clone(), sealed, propagation_wait };
     let revocations = revocation::ops::Ops { db: db.clone(), log: deps.log.clone() };
 
+    let lists = membership::Lists::new(db.clone());
     let poll = Duration::from_secs(config.key_poll_seconds.into());
     deps.tasks.spawn("signing key", keys.clone().keep(poll, deps.tasks.shutdown().clone()));
     let retention = Retention { db, pending_kept: Span::days(config.pending_account_days.into()) };
@@ -98,6 +101,7 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
         .add(SessionServiceServer::new(session::grpc::Grpc { ops: sessions }))
         .add(KeyServiceServer::new(key::grpc::Grpc { ops: keys }))
         .add(RevocationServiceServer::new(revocation::grpc::Grpc { ops: revocations }))
+        .add(MembershipServiceServer::new(membership::grpc::Grpc { lists }))
         .add(OrganizationServiceServer::new(organization::grpc::Grpc { ops: organizations }))
         .add(WorkspaceServiceServer::new(workspace::grpc::Grpc { ops: workspaces }))
         .add(OrganizationMemberServiceServer::new(member::organization_grpc::Grpc { ops: members.clone() }))

@@ -15,6 +15,9 @@ pub enum Error {
     /// There is no such dead letter.
     #[error("no such dead letter")]
     DeadLetterNotFound,
+    /// What a consumer makes of events could not be made anew from their source.
+    #[error("can't rebuild: {0}")]
+    NotRebuilt(Outcome),
     /// A request that can't be taken as it is.
     #[error(transparent)]
     Rpc(#[from] rpc::Error),
@@ -33,7 +36,7 @@ impl rpc::Fault for Error {
             Error::DeadLetterNotFound => (Code::NotFound, EventAdminReason::DeadLetterNotFound.into()),
             Error::Rpc(error) => error.status(),
             Error::Db(error) => error.status(),
-            Error::Bus(_) => (Code::Unavailable, Common::DependencyUnavailable.into()),
+            Error::Bus(_) | Error::NotRebuilt(_) => (Code::Unavailable, Common::DependencyUnavailable.into()),
         }
     }
 
@@ -41,7 +44,7 @@ impl rpc::Fault for Error {
         match self {
             Error::Rpc(error) => error.violations(),
             Error::Db(error) => error.violations(),
-            Error::ResumeTokenExpired | Error::DeadLetterNotFound | Error::Bus(_) => Vec::new(),
+            Error::ResumeTokenExpired | Error::DeadLetterNotFound | Error::NotRebuilt(_) | Error::Bus(_) => Vec::new(),
         }
     }
 
@@ -49,7 +52,7 @@ impl rpc::Fault for Error {
         match self {
             Error::Rpc(error) => error.retry_after(),
             Error::Db(error) => error.retry_after(),
-            Error::Bus(_) => Some(Duration::from_secs(1)),
+            Error::Bus(_) | Error::NotRebuilt(_) => Some(Duration::from_secs(1)),
             Error::ResumeTokenExpired | Error::DeadLetterNotFound => None,
         }
     }

@@ -9,11 +9,13 @@
 mod bound;
 mod config;
 mod dependencies;
+mod peers;
 mod replicas;
 mod running;
 mod service;
 
 pub use bound::Bound;
 pub use config::{Hosted, ServiceConfig, SuiteConfig};
+pub use peers::Peers;
 pub use running::{Running, Suite, start};
 pub use service::{Deps, Service};

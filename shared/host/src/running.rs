@@ -13,7 +13,7 @@ use rpc::{
 use runtime::{Clock, Ids, Shutdown, TaskFailure, Tasks, feed::FeedFaults, telemetry::Metrics};
 use tonic::service::Routes;
 
-use crate::{Bound, Deps, Service, SuiteConfig, dependencies, replicas::Replicas};
+use crate::{Bound, Deps, Peers, Service, SuiteConfig, dependencies, replicas::Replicas};
 
 /// How long background tasks may take to end once calls are drained.
 const TASKS_AT_MOST: Duration = Duration::from_secs(5);
@@ -94,9 +94,11 @@ where
     let tasks = Tasks::new(name, Shutdown::new());
     let log = Log::open(db.clone(), bus.clone(), name, suite.clock.clone(), suite.ids.clone(), suite.events.clone());
     let authorizer = Authorizer::new();
+    let others = Peers::new(&bound, &suite.suite, &peers);
     let deps = Deps {
         db: db.clone(),
         log: log.clone(),
+        peers: others.clone(),
         authorizer: authorizer.clone(),
         tasks: tasks.clone(),
         clock: suite.clock.clone(),
@@ -104,7 +106,7 @@ where
     };
     let service = build(&deps).await?;
     anyhow::ensure!(service.name == name, "{} was built where {name} is hosted", service.name);
-    let replicas = Replicas::new(suite, &bound, &peers);
+    let replicas = Replicas::new(suite, &bound, &others, &peers);
     let verifier = replicas.start(&tasks, (!service.feeds_authorizer).then_some(&authorizer))?;
     tasks.spawn("event log", log.clone().run(tasks.shutdown().child()));
 

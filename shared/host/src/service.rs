@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 
+use crate::Peers;
 use authz::Authorizer;
 use db::Db;
 use events::Log;
@@ -23,6 +24,8 @@ pub struct Deps {
     pub db: Db,
     /// The service's event log: `tail` for Watch RPCs, `inbox` for consumers.
     pub log: Log,
+    /// The way to the other services.
+    pub peers: Peers,
     /// The embedded decision engine, kept current by the host unless the service says [`Service::feeds_authorizer`].
     pub authorizer: Authorizer,
     /// Background tasks; their shutdown flag is the service's.

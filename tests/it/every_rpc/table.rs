@@ -69,6 +69,7 @@ pub(super) async fn entries(world: &World) -> Vec<Entry> {
     add(Who::Nobody, own, "identity.KeyService/GetJsonWebKeySet", json!({}));
     add(Who::Admin, own, "identity.KeyService/ListSigningKeys", json!({}));
     add(Who::Admin, own, "identity.KeyService/RotateSigningKey", json!({"emergency": true}));
+    add(Who::Service, own, "identity.MembershipService/ListMemberships", json!({}));
     add(Who::Service, own, "identity.RevocationService/ListRevocations", json!({}));
     add(Who::Service, own, "identity.RevocationService/WatchRevocations", json!({}));
     let password = json!({"email": "ana@muster.example", "password": seed::PASSWORD});

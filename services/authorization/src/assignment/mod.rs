@@ -7,6 +7,7 @@
 
 pub mod convert;
 pub mod ops;
+pub mod rebuild;
 pub mod store;
 
 use authz::RoleScope;

@@ -2,8 +2,8 @@
 
 use authz::RoleScope;
 use contract::BaseRole;
-use db::Tx;
-use runtime::UserId;
+use db::{Tx, WorkTx};
+use runtime::{OrganizationId, UserId, WorkspaceId};
 
 use super::Assignment;
 
@@ -25,6 +25,23 @@ pub async fn lock(tx: &mut Tx, user_id: UserId, scope: RoleScope) -> db::Result<
         source_position: row.source_position,
         ..sought
     }))
+}
+
+/// Every row there is. Runs as the worker role: it spans organizations.
+pub(super) async fn all(tx: &mut WorkTx) -> db::Result<Vec<Assignment>> {
+    let rows = sqlx::query!(
+        r#"SELECT organization_id AS "organization_id: OrganizationId", user_id AS "user_id: UserId", workspace_id AS "workspace_id: WorkspaceId",
+                  role, source_version, source_position
+           FROM authz.assignment"#
+    );
+    let row = rows.map(|row| Assignment {
+        user_id: row.user_id,
+        scope: scope(row.organization_id, row.workspace_id),
+        role: role(row.role),
+        source_version: row.source_version,
+        source_position: row.source_position,
+    });
+    Ok(row.fetch_all(tx.conn()).await?)
 }
 
 /// Writes the first row of a user at a scope; false when another transaction was first.
@@ -63,6 +80,17 @@ pub async fn update(tx: &mut Tx, assignment: &Assignment) -> db::Result<()> {
     .execute(tx.conn())
     .await?;
     Ok(())
+}
+
+/// Where a row's role is held: nil ids stand for the wider scopes.
+pub fn scope(organization: OrganizationId, workspace: WorkspaceId) -> RoleScope {
+    if organization.is_nil() {
+        RoleScope::System
+    } else if workspace.is_nil() {
+        RoleScope::Organization(organization)
+    } else {
+        RoleScope::Workspace(organization, workspace)
+    }
 }
 
 /// The role that a row's number stands for; none for a number that this version doesn't know.

@@ -1,6 +1,6 @@
 //! SQL of the snapshot.
 
-use authz::{Assignment, RoleScope, Workspace};
+use authz::{Assignment, Workspace};
 use contract::authorization::v1::GetSnapshotResponse;
 use db::WorkTx;
 use futures::TryStreamExt;
@@ -8,7 +8,7 @@ use runtime::{OrganizationId, UserId, WorkspaceId};
 use tokio::sync::mpsc::Sender;
 
 use crate::Error;
-use crate::assignment::store::role;
+use crate::assignment::store::{role, scope};
 
 /// Sends everything to `chunks`, `chunk_size` entries each, the last one marked. Runs as the worker role: a snapshot spans organizations.
 ///
@@ -49,14 +49,4 @@ pub async fn snapshot(tx: &mut WorkTx, chunk_size: usize, chunks: &Sender<GetSna
     // A reader that has gone needs no last chunk.
     let _ = chunks.send(chunk).await;
     Ok(())
-}
-
-fn scope(organization: OrganizationId, workspace: WorkspaceId) -> RoleScope {
-    if organization.is_nil() {
-        RoleScope::System
-    } else if workspace.is_nil() {
-        RoleScope::Organization(organization)
-    } else {
-        RoleScope::Workspace(organization, workspace)
-    }
 }

@@ -5,5 +5,6 @@ mod decisions;
 mod freshness;
 mod memberships;
 mod projection;
+mod rebuild;
 mod replication;
 mod verbs;

@@ -1,8 +1,8 @@
-use authorization::events::Membership;
+use authorization::events::take;
 use contract::common::v1::EventEnvelope;
 use contract::{BaseRole, Event};
 use db::Tx;
-use events::{Handler, Outcome, Received};
+use events::{Outcome, Received};
 use rpc::Caller;
 use runtime::{OrganizationId, UserId};
 use testkit::App;
@@ -16,7 +16,7 @@ fn at<E: Event>(position: i64, body: &E) -> Received {
 /// Delivers an event as the inbox would, in a transaction that stands in `organization`.
 async fn deliver(app: &App, organization: OrganizationId, event: &Received) -> Result<(), Outcome> {
     let caller = Caller::background("authorization", organization, None);
-    app.deps().db.write_unrecorded(&caller, async |tx: &mut Tx| Membership.handle(tx, event).await).await
+    app.deps().db.write_unrecorded(&caller, async |tx: &mut Tx| take(tx, event).await).await
 }
 
 const EMITTED: &str = "SELECT (SELECT count(*) FROM authz.outbox) + (SELECT count(*) FROM authz.event)";

@@ -1,6 +1,7 @@
 //! Tests of the identity service: real server, real Postgres, real NATS, tokens of its own making.
 #![expect(clippy::unwrap_used, reason = "a test may fail by unwrap")]
 
+mod list_memberships;
 mod list_revocations;
 mod manage_members;
 mod manage_sessions;

@@ -46,6 +46,13 @@ pub trait Handler: Send + Sync + 'static {
     /// again until this was committed once, so nothing outside `tx` may be changed here. It is given 10 s.
     fn handle(&self, tx: &mut Tx, event: &Received) -> impl Future<Output = Result<(), Outcome>> + Send;
 
+    /// Brings the effects to what `source` says now, when events no longer can: before the first event of a consumer that the server does not know,
+    /// and when the stream begins after what was taken. Nothing is taken, and nothing counts as caught up, before it went well; it is tried again
+    /// until it does, so it may find its own work done. It is given 2 min.
+    fn rebuild(&self, _source: &'static str) -> impl Future<Output = Result<(), Outcome>> + Send {
+        std::future::ready(Ok(()))
+    }
+
     /// Whether events of this type (full message name) matter. Others are acknowledged without a transaction.
     fn wants(&self, _type_name: &str) -> bool {
         true

@@ -24,7 +24,7 @@ use super::fresh::Backlog;
 use super::{Consumer, Handler};
 use crate::bus::{BROKEN, stream_name};
 use crate::sequencer::chain;
-use crate::{BusError, Error, Log};
+use crate::{BusError, Error, Log, Outcome};
 
 /// When the server takes a message for lost and delivers it again.
 const ACK_WAIT: Duration = Duration::from_secs(30);
@@ -34,6 +34,8 @@ const ACK_PENDING_MAX: i64 = 1_024;
 const BATCH: usize = 32;
 /// How long a pull stays open on the server.
 const EXPIRES: Duration = Duration::from_secs(2);
+/// How long a handler may take to rebuild.
+const REBUILD_MAX: Duration = Duration::from_secs(120);
 /// How long before the client gives up a pull that the server did not end.
 const SILENCE_MAX: Duration = Duration::from_secs(4);
 
@@ -75,7 +77,7 @@ impl<H: Handler> Consumer<H> {
         let started = Instant::now();
         let (mut consumer, known_until) = match self.restart(source).await {
             Ok(restarted) => restarted,
-            Err(error) => return Stop::Failed(error.into()),
+            Err(error) => return Stop::Failed(error),
         };
         let mut backlog = Backlog::default();
         if consumer.cached_info().num_pending == 0 {
@@ -114,18 +116,25 @@ impl<H: Handler> Consumer<H> {
 
     /// Makes the consumer anew after what it has acknowledged without a gap; at the start of the stream when the server has none. Also returns
     /// the newest message of the stream: up to there, events may have been taken already.
-    async fn restart(&self, source: &str) -> Result<(PullConsumer, u64), BusError> {
-        let refused = |error: &dyn std::fmt::Display| BusError::Refused(error.to_string());
+    ///
+    /// Where events may be missing between what was taken and what the stream holds, the handler rebuilds first: a consumer that stands is the
+    /// sign that this was done.
+    async fn restart(&self, source: &'static str) -> Result<(PullConsumer, u64), Error> {
+        let refused = |error: &dyn std::fmt::Display| Error::from(BusError::Refused(error.to_string()));
         let stream = self.log.bus().ensure_stream(source).await?;
-        let known_until = stream.get_info().await.map_err(|error| refused(&error))?.state.last_sequence;
-        let acknowledged = match stream.consumer_info(self.name).await {
-            Ok(info) => {
-                stream.delete_consumer(self.name).await.map_err(|error| refused(&error))?;
-                info.ack_floor.stream_sequence
-            }
-            Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => 0,
+        let state = stream.get_info().await.map_err(|error| refused(&error))?.state;
+        let known_until = state.last_sequence;
+        let (stands, acknowledged) = match stream.consumer_info(self.name).await {
+            Ok(info) => (true, info.ack_floor.stream_sequence),
+            Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => (false, 0),
             Err(error) => return Err(refused(&error)),
         };
+        if acknowledged == 0 || acknowledged + 1 < state.first_sequence {
+            self.rebuild(source, acknowledged, state.first_sequence).await?;
+        }
+        if stands {
+            stream.delete_consumer(self.name).await.map_err(|error| refused(&error))?;
+        }
         let deliver_policy =
             if acknowledged == 0 { DeliverPolicy::All } else { DeliverPolicy::ByStartSequence { start_sequence: acknowledged + 1 } };
         let config = Config {
@@ -139,6 +148,16 @@ impl<H: Handler> Consumer<H> {
         };
         let consumer = stream.create_consumer(config).await.map_err(|error| refused(&error))?;
         Ok((consumer, known_until))
+    }
+
+    async fn rebuild(&self, source: &'static str, acknowledged: u64, first_sequence: u64) -> Result<(), Error> {
+        if acknowledged > 0 {
+            let service = self.log.service();
+            tracing::error!(service, consumer = self.name, source, acknowledged, first_sequence, "the stream begins after what was taken");
+            self.count("muster_inbox_gaps_total", source);
+        }
+        let late = || Outcome::Retry(format!("it took longer than {} s", REBUILD_MAX.as_secs()));
+        timeout(REBUILD_MAX, self.handler.rebuild(source)).await.unwrap_or_else(|_| Err(late())).map_err(Error::NotRebuilt)
     }
 
     /// Waits until Postgres answers, and learns anew which aggregates wait.

@@ -2,7 +2,7 @@ use std::sync::atomic::Ordering;
 
 use async_nats::jetstream;
 use events::Filter;
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, sleep, timeout};
 
 use crate::faults::await_acknowledged;
 use crate::verbs::{Notes, acme, change};
@@ -175,4 +175,66 @@ async fn set_login(world: &World, role: &str, allowed: bool) {
             format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '{role}' AND datname = '{database}'");
         world.count(&end).await;
     }
+}
+
+/// Five events on the bus, and a consumer of `audit` there that has acknowledged the first.
+async fn world_with_a_consumer() -> (World, jetstream::stream::Stream) {
+    let world = World::new().await;
+    let (_log, _) = world.running("tasks").await;
+    for _ in 0..5 {
+        change(&world.db("tasks").await, "thing").await;
+    }
+    world.await_count("SELECT published_position FROM tasks.event_head", 5).await;
+    let stream = jetstream::new(world.client().await).get_stream("MUSTER_TASKS").await.unwrap();
+    let config = jetstream::consumer::pull::Config {
+        durable_name: Some("audit".to_owned()),
+        deliver_policy: jetstream::consumer::DeliverPolicy::ByStartSequence { start_sequence: 2 },
+        ..Default::default()
+    };
+    stream.create_consumer(config).await.unwrap();
+    (world, stream)
+}
+
+/// Lets the stream forget what it holds, as it does with what is old.
+async fn forget(world: &World, stream: &mut jetstream::stream::Stream) {
+    let bus = jetstream::new(world.client().await);
+    let kept = stream.cached_info().config.clone();
+    let short = Duration::from_secs(1);
+    let forgetful = jetstream::stream::Config { max_age: short, duplicate_window: short, ..kept.clone() };
+    bus.update_stream(forgetful).await.unwrap();
+    while stream.info().await.unwrap().state.messages > 0 {
+        sleep(Duration::from_millis(50)).await;
+    }
+    bus.update_stream(kept).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_that_forgot_what_was_not_taken_is_made_up_for_before_anything_is_taken() {
+    let (world, mut stream) = world_with_a_consumer().await;
+    forget(&world, &mut stream).await;
+    for _ in 0..2 {
+        change(&world.db("tasks").await, "thing").await;
+    }
+    let notes = Notes::default();
+    notes.stuck.store(true, Ordering::SeqCst);
+    world.audit_takes_with(notes.clone()).await;
+    let asked = async {
+        while notes.rebuilds.load(Ordering::SeqCst) < 3 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), asked).await.expect("it is asked to rebuild, again and again");
+    assert_eq!(world.count("SELECT count(*) FROM audit.inbox").await, 0, "nothing is taken before");
+    assert_eq!(stream.consumer_info("audit").await.unwrap().ack_floor.stream_sequence, 1, "the next process would see it too");
+    notes.stuck.store(false, Ordering::SeqCst);
+    world.await_count("SELECT count(*) FROM audit.inbox", 2).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_holds_all_that_was_not_taken_needs_no_making_up() {
+    let (world, _stream) = world_with_a_consumer().await;
+    let notes = Notes::default();
+    world.audit_takes_with(notes.clone()).await;
+    world.await_count("SELECT count(*) FROM audit.inbox", 4).await;
+    assert_eq!(notes.rebuilds.load(Ordering::SeqCst), 0);
 }

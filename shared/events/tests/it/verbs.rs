@@ -1,7 +1,7 @@
 //! What `tasks` does and how `audit` takes it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use contract::tasks::v1::{WorkItem, WorkItemUpdated};
 use db::{Db, Tx};
@@ -55,9 +55,18 @@ pub(crate) struct Notes {
     pub(crate) broken: Arc<AtomicBool>,
     /// Things whose first event panics the handler, once.
     pub(crate) panics: Arc<AtomicBool>,
+    /// How often it was asked to rebuild, and whether it can't.
+    pub(crate) rebuilds: Arc<AtomicU32>,
+    pub(crate) stuck: Arc<AtomicBool>,
 }
 
 impl Handler for Notes {
+    async fn rebuild(&self, source: &'static str) -> Result<(), Outcome> {
+        assert_eq!(source, "tasks");
+        self.rebuilds.fetch_add(1, Ordering::SeqCst);
+        if self.stuck.load(Ordering::SeqCst) { Err(Outcome::Retry("the source is away".to_owned())) } else { Ok(()) }
+    }
+
     async fn handle(&self, tx: &mut Tx, event: &Received) -> Result<(), Outcome> {
         let Some(updated) = event.of::<WorkItemUpdated>()? else { return Ok(()) };
         let version: i64 = updated.after.unwrap_or_default().etag.parse().map_err(|_| Outcome::Poison("no version".to_owned()))?;

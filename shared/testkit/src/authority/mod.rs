@@ -8,12 +8,16 @@ mod log;
 mod services;
 mod tokens;
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use contract::{
     annotations::v1::BaseRole,
     authorization::v1::{Assignment, RoleScope, WorkspaceRef},
-    identity::v1::{Revocation, RevocationKind},
+    identity::v1::{ListMembershipsResponse, Revocation, RevocationKind},
     time::timestamp,
 };
 use runtime::{OrganizationId, SessionId, UserId, WorkspaceId};
@@ -37,6 +41,7 @@ struct State {
     permissions: Log<Change>,
     revocations: Log<Revocation>,
     json_web_key_set: String,
+    memberships: Arc<Mutex<ListMembershipsResponse>>,
 }
 
 #[derive(Debug, Clone)]
@@ -52,7 +57,12 @@ impl Authority {
     /// When no port can be had.
     pub async fn start() -> Authority {
         let signer = TokenSigner::generate("fixture");
-        let state = State { permissions: Log::new(), revocations: Log::new(), json_web_key_set: signer.json_web_key_set() };
+        let state = State {
+            permissions: Log::new(),
+            revocations: Log::new(),
+            json_web_key_set: signer.json_web_key_set(),
+            memberships: Arc::default(),
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free loopback port");
         let address = listener.local_addr().expect("a bound address");
         let server = services::serve(listener, state.clone());
@@ -87,6 +97,11 @@ impl Authority {
     /// Makes `user` a system admin.
     pub fn make_system_admin(&self, user: UserId) {
         self.state.assign(user, RoleScope::default(), BaseRole::Owner, true);
+    }
+
+    /// What identity's list of all memberships says from now on; before, it is empty at position 0.
+    pub fn list_memberships(&self, list: ListMembershipsResponse) {
+        *self.state.memberships.lock().unwrap_or_else(PoisonError::into_inner) = list;
     }
 
     /// Tells the services to refuse tokens.

@@ -1,6 +1,6 @@
 //! The RPCs of the fixture authority. It asks for no peer token: what a service sends is tested where the real ones answer.
 
-use std::pin::Pin;
+use std::{pin::Pin, sync::PoisonError};
 
 use contract::{
     authorization::v1::{
@@ -8,9 +8,11 @@ use contract::{
         replication_service_server::{ReplicationService, ReplicationServiceServer},
     },
     identity::v1::{
-        GetJsonWebKeySetRequest, GetJsonWebKeySetResponse, ListRevocationsRequest, ListRevocationsResponse, ListSigningKeysRequest,
-        ListSigningKeysResponse, RotateSigningKeyRequest, RotateSigningKeyResponse, WatchRevocationsRequest, WatchRevocationsResponse,
+        GetJsonWebKeySetRequest, GetJsonWebKeySetResponse, ListMembershipsRequest, ListMembershipsResponse, ListRevocationsRequest,
+        ListRevocationsResponse, ListSigningKeysRequest, ListSigningKeysResponse, RotateSigningKeyRequest, RotateSigningKeyResponse,
+        WatchRevocationsRequest, WatchRevocationsResponse,
         key_service_server::{KeyService, KeyServiceServer},
+        membership_service_server::{MembershipService, MembershipServiceServer},
         revocation_service_server::{RevocationService, RevocationServiceServer},
     },
 };
@@ -31,6 +33,7 @@ pub(super) fn serve(listener: TcpListener, state: State) -> JoinHandle<()> {
     let server = tonic::transport::Server::builder()
         .add_service(KeyServiceServer::new(services.clone()))
         .add_service(RevocationServiceServer::new(services.clone()))
+        .add_service(MembershipServiceServer::new(services.clone()))
         .add_service(ReplicationServiceServer::new(services));
     tokio::spawn(async move {
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
@@ -67,6 +70,16 @@ impl RevocationService for Services {
         let news = news
             .map(|(previous_position, position, revocations)| Ok(WatchRevocationsResponse { previous_position, position, revocations }));
         Ok(Response::new(Box::pin(news)))
+    }
+}
+
+#[tonic::async_trait]
+impl MembershipService for Services {
+    type ListMembershipsStream = Streamed<ListMembershipsResponse>;
+
+    async fn list_memberships(&self, _: Request<ListMembershipsRequest>) -> Result<Response<Self::ListMembershipsStream>, Status> {
+        let list = self.0.memberships.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(Response::new(Box::pin(stream::iter([Ok(ListMembershipsResponse { last: true, ..list })]))))
     }
 }
 
