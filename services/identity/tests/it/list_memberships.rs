@@ -24,8 +24,9 @@ async fn the_list_is_who_belongs_where_in_every_organization_at_a_position_of_th
         ana.add_member(user, BaseRole::Member).await.unwrap();
     }
     ana.remove_member(cid).await.unwrap();
-    let attic = ana.create_workspace("attic", "").await.unwrap();
-    ana.add_to_workspace(attic.workspace_id.parse().unwrap(), ben, BaseRole::Admin).await.unwrap();
+    let attic = app.with_workspace(&ana, "attic").await;
+    ana.add_to_workspace(attic, ben, BaseRole::Admin).await.unwrap();
+    let attic = attic.to_string();
     app.settled().await;
     let listed = list(&app).await;
     let acme = ana.organization_id.to_string();
@@ -40,7 +41,7 @@ async fn the_list_is_who_belongs_where_in_every_organization_at_a_position_of_th
         of(root.user_id.into(), "", "", BaseRole::Owner, 0),
         of(ana.user_id.into(), &acme, "", BaseRole::Owner, 1),
         of(ben.into(), &acme, "", BaseRole::Member, 1),
-        of(ben.into(), &acme, &attic.workspace_id, BaseRole::Admin, 1),
+        of(ben.into(), &acme, &attic, BaseRole::Admin, 1),
         of(eve.user_id.into(), &eve.organization_id.to_string(), "", BaseRole::Owner, 1),
     ];
     let mut found = listed.memberships.clone();
@@ -48,7 +49,7 @@ async fn the_list_is_who_belongs_where_in_every_organization_at_a_position_of_th
         list.sort_by_key(|one| (one.organization_id.clone(), one.workspace_id.clone(), one.user_id.clone()));
     }
     assert_eq!(found, expected);
-    assert_eq!(listed.workspaces.iter().map(|place| &place.workspace_id).collect::<Vec<_>>(), [&attic.workspace_id]);
+    assert_eq!(listed.workspaces.iter().map(|place| &place.workspace_id).collect::<Vec<_>>(), [&attic]);
     let head: i64 = sqlx::query_scalar("SELECT position FROM identity.event_head").fetch_one(&mut app.sql().await).await.unwrap();
     assert_eq!(listed.position, head);
 }
