@@ -60,7 +60,7 @@ fn requests() -> BTreeMap<&'static str, Validate> {
         common: DropDeadLetterRequest GetEventStatusRequest ListDeadLettersRequest ListLoggedEventsRequest ReplayDeadLetterRequest;
         identity: CreateOrganizationMemberRequest CreateOrganizationRequest CreateSessionRequest CreateWorkspaceMemberRequest
             CreateWorkspaceRequest DeleteOrganizationMemberRequest DeleteWorkspaceMemberRequest GetJsonWebKeySetRequest
-            GetOrganizationRequest GetUserRequest GetWorkspaceRequest IssueVerificationTokenRequest ListOrganizationMembersRequest
+            GetOrganizationRequest GetUserRequest GetWorkspaceRequest IssueVerificationTokenRequest ListMembershipsRequest ListOrganizationMembersRequest
             ListOrganizationsRequest ListRevocationsRequest ListSessionsRequest ListSigningKeysRequest ListUsersRequest
             ListWorkspaceMembersRequest ListWorkspacesRequest RefreshSessionRequest RegisterUserRequest RevokeSessionRequest
             RotateSigningKeyRequest SwitchContextRequest UpdateOrganizationMemberRequest UpdateWorkspaceMemberRequest VerifyEmailRequest
