@@ -9,10 +9,11 @@ up: tools          ## build and run the whole suite on this machine; Ctrl-C stop
 test: tools        ## every test
 	cargo test --workspace --no-fail-fast
 
-check: tools       ## format, lints, contract checks
+check: tools       ## format, lints, contract checks, manifests
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	proto/check.sh
+	deploy/check.sh
 
 fmt:               ## format Rust and protobuf
 	cargo fmt --all

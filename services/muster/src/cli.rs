@@ -10,7 +10,7 @@ use runtime::{
     telemetry,
 };
 
-use crate::{bench, config::Config, events, migrate, serve::Serving, table, up};
+use crate::{bench, config::Config, events, keys, migrate, serve::Serving, table, up};
 
 /// The multi-tenant back office: identity, authorization, tasks and audit.
 #[derive(Debug, Parser)]
@@ -43,6 +43,11 @@ enum Command {
     /// Make, bring up, roll back or show the schemas.
     #[command(subcommand)]
     Migrate(Migrate),
+    /// Make the keys that a suite needs and a folder lacks: one to sign and one to seal with for each service, and whom each one trusts.
+    Keys {
+        /// The folder; `suite.key_directory` of each service holds its part of it.
+        folder: PathBuf,
+    },
     /// Check, show or exemplify the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -123,6 +128,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
                 serve(&config, &services, telemetry.metrics(), background(&telemetry)?).await
             }
             Command::Migrate(command) => migrate(&config, command).await,
+            Command::Keys { folder } => keys::make(&folder),
             Command::Config(ConfigCommand::Check) => {
                 warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
                 say("the configuration is in order");

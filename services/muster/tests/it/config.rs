@@ -65,3 +65,15 @@ fn a_secret_is_never_shown() {
     let shown = text(&command.output().unwrap().stdout);
     assert!(shown.contains("[redacted]") && !shown.contains("hunter2"), "{shown}");
 }
+
+#[test]
+fn keys_are_made_once_and_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let make = || assert!(muster(&["keys", folder.path().to_str().unwrap()]).status.success());
+    make();
+    let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    let names = ["tasks.key", "tasks.seal", "trust.json", "operator.key"];
+    let first = names.map(read);
+    make();
+    assert_eq!(names.map(read), first);
+}
