@@ -131,7 +131,8 @@ impl Run<'_> {
         ))
     }
 
-    async fn change(&self) -> anyhow::Result<()> {
+    /// Creates a work item.
+    pub(super) async fn change(&self) -> anyhow::Result<()> {
         let request = CreateWorkItemRequest {
             workspace_id: self.actor.workspace_id.clone(),
             product_id: self.actor.products[0].clone(),

@@ -10,6 +10,8 @@ use uuid::Uuid;
 
 use super::{actor::Actor, figures::figure, load::percentile, report::Figure};
 
+/// Rows that a page of 50 reads: one more tells whether there is another.
+pub(super) const PAGE: usize = 51;
 /// Pages that each login reads, in turns.
 const PAGES: usize = 2_000;
 
@@ -62,7 +64,7 @@ async fn read(conn: &mut PgConnection, organization: Uuid, workspace: Uuid, user
     .fetch_all(&mut *tx)
     .await?;
     let took = began.elapsed();
-    anyhow::ensure!(rows.len() == 51, "a page is full");
+    anyhow::ensure!(rows.len() == PAGE, "a page is full");
     tx.commit().await?;
     Ok(took)
 }

@@ -18,7 +18,7 @@ mod suite;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::{cli::say, config::Config, serve::SERVICES};
 use actor::Actor;
@@ -26,6 +26,27 @@ use figures::Run;
 use suite::Suite;
 
 pub(crate) use empty::{Arguments as EmptyArguments, serve as serve_empty};
+
+/// Figures that are measured together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Group {
+    /// The empty RPC, and remote Check against it.
+    Calls,
+    /// Creating work items.
+    Create,
+    /// What row security costs.
+    Isolation,
+    /// Relay, consumer, and the way of one event.
+    Events,
+    /// Sign-in.
+    SignIn,
+    /// The embedded engine.
+    Engine,
+    /// Revocation.
+    Revocation,
+    /// Start and memory at rest.
+    Start,
+}
 
 /// How a run is made.
 #[derive(Debug, Clone, Args)]
@@ -36,6 +57,9 @@ pub(crate) struct Arguments {
     /// Rounds of each comparison.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Measure these alone.
+    #[arg(long, value_name = "GROUP", conflicts_with = "readme")]
+    only: Vec<Group>,
     /// Print JSON in place of a table.
     #[arg(long)]
     json: bool,
@@ -73,7 +97,8 @@ pub(crate) async fn run(arguments: Arguments, config: &Config) -> anyhow::Result
 }
 
 async fn measure(arguments: &Arguments, config: &Config, suite: &Suite) -> anyhow::Result<Vec<report::Figure>> {
-    let at_rest = start::at_rest(suite).await?;
+    let wants = |group| arguments.only.is_empty() || arguments.only.contains(&group);
+    let at_rest = if wants(Group::Start) { start::at_rest(suite).await? } else { seed_alone(suite).await? };
     let mut services = BTreeMap::new();
     for service in SERVICES {
         services.insert(service, suite.start(&["serve", service])?);
@@ -91,7 +116,17 @@ async fn measure(arguments: &Arguments, config: &Config, suite: &Suite) -> anyho
         connections: config.database.app_connections,
         hashing: (config.identity.own.hashing.memory_kib, config.identity.own.hashing.passes),
     };
-    let mut figures = run.all().await?;
+    let mut figures = run.all(wants).await?;
     figures.extend(at_rest);
     Ok(figures)
+}
+
+/// What [`start::at_rest`] leaves behind, without its figures.
+async fn seed_alone(suite: &Suite) -> anyhow::Result<Vec<report::Figure>> {
+    let _process = suite.start(&["serve", "all"])?;
+    for service in SERVICES {
+        suite.ready(service).await?;
+    }
+    suite.seed().await?;
+    Ok(Vec::new())
 }
