@@ -10,7 +10,7 @@ use runtime::{
     telemetry,
 };
 
-use crate::{bench, config::Config, events, keys, migrate, serve::Serving, table, up};
+use crate::{bench, config::Config, events, keys, levels, migrate, serve::Serving, table, up};
 
 /// The multi-tenant back office: identity, authorization, tasks and audit.
 #[derive(Debug, Parser)]
@@ -107,7 +107,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         say(config::example::<Config>().trim_end());
         return Ok(());
     }
-    let Loaded { config, warnings } = config::load::<Config>(&Sources::of_process(arguments.config, arguments.set))?;
+    let sources = Sources::of_process(arguments.config, arguments.set);
+    let Loaded { config, warnings } = config::load::<Config>(&sources)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match arguments.command {
@@ -117,7 +118,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
                 // Who types `up` wants to read what it says; a call refused while services start is told to its caller.
                 settings.levels = format!("warn,rpc::error=error,{}", settings.levels.split_once(',').map_or("", |(_, rest)| rest));
                 let telemetry = telemetry::init(&settings, "muster")?;
-                up::run(std::path::absolute(folder)?, config, telemetry.metrics(), background(&telemetry)?).await
+                up::run(std::path::absolute(folder)?, config, telemetry.metrics(), background(&telemetry, None)?).await
             }
             Command::Serve { services } => {
                 let telemetry = telemetry::init(&config.telemetry, "muster")?;
@@ -125,7 +126,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
                     tracing::warn!(%warning, "configuration");
                 }
                 let services = if services == ["all"] { Vec::new() } else { services };
-                serve(&config, &services, telemetry.metrics(), background(&telemetry)?).await
+                serve(&config, &services, telemetry.metrics(), background(&telemetry, Some(sources))?).await
             }
             Command::Migrate(command) => migrate(&config, command).await,
             Command::Keys { folder } => keys::make(&folder),
@@ -141,7 +142,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             Command::Bench(arguments) => bench::run(arguments, &config).await,
             Command::BenchServer(arguments) => {
                 let telemetry = telemetry::init(&config.telemetry, "bench")?;
-                bench::serve_empty(arguments, &config, background(&telemetry)?).await
+                bench::serve_empty(arguments, &config, background(&telemetry, Some(sources))?).await
             }
             Command::Events { target, command } => events::run(&config, target, command).await,
         }
@@ -189,12 +190,15 @@ async fn migrate(config: &Config, command: Migrate) -> anyhow::Result<()> {
 }
 
 /// Starts what the process itself does beside its services, and answers the flag that SIGTERM and Ctrl-C raise. A second signal ends the
-/// process at once.
-fn background(telemetry: &telemetry::Guard) -> anyhow::Result<Shutdown> {
+/// process at once. With `sources`, SIGHUP reads the log levels anew; without, it ends the process, as it does when a terminal is closed.
+fn background(telemetry: &telemetry::Guard, sources: Option<Sources>) -> anyhow::Result<Shutdown> {
     let shutdown = Shutdown::new();
     let tasks = Tasks::new("muster", Shutdown::new());
     tasks.spawn_once("signals", shutdown.on_signals()?);
     tasks.spawn_once("metrics", telemetry.metrics().keep(shutdown.clone()));
+    if let Some(sources) = sources {
+        tasks.spawn_once("levels", levels::follow(sources, telemetry.levels())?);
+    }
     Ok(shutdown)
 }
 

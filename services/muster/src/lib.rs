@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 mod events;
 pub mod keys;
+mod levels;
 pub mod migrate;
 pub mod seed;
 pub mod serve;

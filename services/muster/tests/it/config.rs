@@ -77,3 +77,30 @@ fn keys_are_made_once_and_stay() {
     make();
     assert_eq!(names.map(read), first);
 }
+
+#[test]
+fn log_levels_are_read_anew_when_the_process_is_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, log) = (folder.path().join("muster.toml"), folder.path().join("log"));
+    std::fs::write(&file, "[telemetry]\nlevels = \"off\"\n").unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("127.0.0.1:{port}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
+    command.arg("--config").arg(&file).args(["bench-server", "bare", &address]).stdout(std::fs::File::create(&log).unwrap());
+    let mut process = command.spawn().unwrap();
+    until("it listens", || std::net::TcpStream::connect(&address).is_ok());
+    std::fs::write(&file, "[telemetry]\nlevels = \"muster=info\"\n").unwrap();
+    let pid = rustix::process::Pid::from_child(&process);
+    rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    until("it says so", || std::fs::read_to_string(&log).unwrap().contains("log levels are read anew"));
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
+
+fn until(what: &str, is: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
+    while !is() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(20), "{what}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}

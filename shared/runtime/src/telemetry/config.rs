@@ -40,7 +40,7 @@ impl Section for Config {
     fn docs() -> &'static [(&'static str, &'static str)] {
         &[
             ("format", "How a log line looks: json or pretty."),
-            ("levels", "Which log lines are written: a level, then exceptions by module, e.g. info,tasks=debug. Changeable at run time."),
+            ("levels", "Which log lines are written: a level, then exceptions by module, e.g. info,tasks=debug. Read anew on SIGHUP."),
             ("otlp_endpoint", "Where traces go, by OTLP over gRPC, e.g. http://127.0.0.1:4317. Not set: nowhere."),
             ("trace_ratio", "The share of new traces that is exported, 0.0..=1.0. A caller's decision is followed."),
         ]
