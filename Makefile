@@ -10,6 +10,7 @@ test: tools        ## every test
 	cargo test --workspace --no-fail-fast
 
 check: tools       ## format, lints, contract checks, manifests
+	@deploy/bare-machine.sh check
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	proto/check.sh

@@ -2,12 +2,14 @@
 # Brings a bare Debian machine to the point where Muster builds and runs: installs what is missing, starts no system service.
 #
 # Needs: root or sudo, and a Rust toolchain. Safe to repeat; does nothing and prints nothing when all is there.
+# `bare-machine.sh check` also brings what `make check` needs: npm, which brings buf, and venv, for the Kubernetes schemas.
 set -eu
 cd "$(dirname "$0")/.."
 tools=.muster/tools
 nats_version=2.15.1
 
 have() { command -v "$1" >/dev/null 2>&1; }
+have_venv() { have python3 && python3 -c 'import ensurepip' 2>/dev/null; }
 have_postgres() { have postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; }
 
 have cargo || {
@@ -20,7 +22,11 @@ have_postgres || packages="$packages postgresql"
 have redis-server || packages="$packages redis-server"
 have cc || packages="$packages gcc libc6-dev"
 have setpriv || packages="$packages util-linux"
-[ -x "$tools/nats-server" ] || { have python3 && python3 -c 'import ensurepip' 2>/dev/null; } || packages="$packages python3-venv"
+[ -x "$tools/nats-server" ] || have_venv || packages="$packages python3-venv"
+if [ "${1:-}" = check ]; then
+    have npm || packages="$packages nodejs npm"
+    have_venv || packages="$packages python3-venv"
+fi
 
 if [ -n "$packages" ]; then
     have apt-get || {
