@@ -12,7 +12,7 @@ mod killer;
 mod plan;
 mod writers;
 
-use std::cell::Cell;
+use std::{cell::Cell, collections::BTreeSet, fs, io::Write, path::Path};
 
 use futures::future::{join, join_all};
 use muster::serve::SERVICES;
@@ -28,7 +28,7 @@ fn what_was_acknowledged_survives_every_kill_exactly_once() {
     runtime.block_on(async {
         let size = plan::Size::of_run();
         let seed = plan::seed();
-        println!("MUSTER_SEED={seed}: {} random kills, {} at each crash point", size.random, size.each_point);
+        say(&format!("MUSTER_SEED={seed}: {} random kills, {} at each crash point", size.random, size.each_point));
         let suite = Suite::new().await;
         let mut processes = Vec::new();
         for service in SERVICES {
@@ -50,7 +50,7 @@ fn what_was_acknowledged_survives_every_kill_exactly_once() {
         let (written, healed) = join(writers::write(&world, seed, &over), killing).await;
 
         let hits = killer::hits(&suite);
-        println!("{} writes acknowledged; hits: {hits:?}", written.len());
+        say(&format!("{} writes acknowledged; hits: {hits:?}", written.len()));
         for (point, _) in plan::POINTS {
             assert!(hits.get(point).is_some_and(|hits| *hits >= size.each_point), "{point} was hit too seldom: {hits:?}");
         }
@@ -58,4 +58,29 @@ fn what_was_acknowledged_survives_every_kill_exactly_once() {
         drop(healed);
         suite.stop().await;
     });
+}
+
+/// Prints also when the test passes: libtest keeps what `println!` prints to itself.
+fn say(line: &str) {
+    std::io::stdout().write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
+#[test]
+fn every_crash_point_of_the_sources_is_planned() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut folders = vec![root.join("shared"), root.join("services")];
+    let mut found = BTreeSet::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("tests") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let source = fs::read_to_string(path).unwrap();
+                let points = source.lines().filter_map(|line| line.trim().strip_prefix("crash_point!(\"")?.split('"').next());
+                found.extend(points.map(str::to_owned));
+            }
+        }
+    }
+    assert_eq!(found, plan::POINTS.map(|(point, _)| point.to_owned()).into());
 }

@@ -7,7 +7,7 @@ use std::{
     fs::{self, File},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     time::Duration,
 };
 
@@ -64,6 +64,17 @@ impl Suite {
         command.env("PATH", std::env::var_os("PATH").unwrap());
         command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
         Process { child: command.spawn().unwrap(), name: services.join(", "), log }
+    }
+
+    /// Runs `muster` with `arguments` and the suite's settings, as an operator does, to its end.
+    pub(crate) fn muster(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
+        command.args(arguments).env_clear().envs(self.environment.iter().cloned()).output().unwrap()
+    }
+
+    /// Where the bus is.
+    pub(crate) fn nats_url(&self) -> String {
+        self.stack.nats_url()
     }
 
     /// Waits until `service`, which runs in `process`, takes calls.

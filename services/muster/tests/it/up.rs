@@ -1,6 +1,7 @@
 //! `muster up`: the same data again, one at a time, and nothing left behind however it ends.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{BufRead, BufReader},
     path::Path,
@@ -10,7 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use contract::identity::v1::{
+    CreateOrganizationRequest, CreateSessionRequest, ListOrganizationsRequest, organization_service_client::OrganizationServiceClient,
+    session_service_client::SessionServiceClient,
+};
 use rustix::process::{Pid, Signal, kill_process};
+use tonic::{Request, transport::Channel};
 
 /// One suite at a time: two cores are all there are.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -64,6 +70,12 @@ impl Up {
         self.child.wait().unwrap().success()
     }
 
+    /// Where `service` answers, by the table that it printed.
+    fn address(&self, service: &str) -> String {
+        let row = self.welcome.lines().find(|line| line.starts_with(service)).unwrap();
+        row.split_whitespace().nth(1).unwrap().to_owned()
+    }
+
     /// Its children and theirs, by pid.
     fn descendants(&self) -> Vec<u32> {
         let mut found = vec![self.child.id()];
@@ -92,6 +104,11 @@ fn signal(pid: u32, signal: Signal) {
     kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal).unwrap();
 }
 
+/// The name of a process.
+fn comm(pid: u32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned()
+}
+
 /// Whether a process lives; a zombie counts as gone.
 fn lives(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat"))
@@ -115,7 +132,10 @@ fn it_says_where_everything_is_and_ctrl_c_leaves_nothing() {
         assert!(up.welcome.contains(word), "{word} is missing in: {}", up.welcome);
     }
     let children = up.descendants();
-    assert!(children.len() >= 3, "PostgreSQL, NATS and Redis run: {children:?}");
+    let names: BTreeSet<String> = children.iter().map(|pid| comm(*pid)).collect();
+    for server in ["postgres", "nats-server", "redis-server"] {
+        assert!(names.contains(server), "{server} does not run: {names:?}");
+    }
     assert!(up.end(Signal::INT), "Ctrl-C is no failure");
     assert_gone(&children);
 }
@@ -126,12 +146,47 @@ fn a_kill_leaves_no_child_and_the_next_start_finds_the_same_data() {
     let folder = tempfile::tempdir().unwrap();
     let mut first = Up::start(folder.path());
     let children = first.descendants();
+    let made = runtime().block_on(create_organization(&first.address("identity")));
     first.end(Signal::KILL);
     assert_gone(&children);
     let mut again = Up::start(folder.path());
     let children = again.descendants();
+    let found = runtime().block_on(organizations(&again.address("identity")));
+    assert_eq!(found, [made], "what was answered before the kill is there");
     assert!(again.end(Signal::TERM), "SIGTERM is no failure");
     assert_gone(&children);
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// A channel to identity, and the header of somebody signed in there.
+async fn signed_in(identity: &str) -> (Channel, String) {
+    let channel = Channel::from_shared(format!("http://{identity}")).unwrap().connect().await.unwrap();
+    let request = CreateSessionRequest { email: muster::seed::PEOPLE[0].0.into(), password: muster::seed::PASSWORD.into() };
+    let session = SessionServiceClient::new(channel.clone()).create_session(request).await.unwrap().into_inner();
+    (channel, format!("Bearer {}", session.tokens.unwrap().access_token))
+}
+
+fn signed<M>(message: M, authorization: &str) -> Request<M> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("authorization", authorization.parse().unwrap());
+    request
+}
+
+async fn create_organization(identity: &str) -> String {
+    let (channel, authorization) = signed_in(identity).await;
+    let request = CreateOrganizationRequest { slug: "acme".into(), display_name: "Acme".into(), ..Default::default() };
+    let made = OrganizationServiceClient::new(channel).create_organization(signed(request, &authorization)).await.unwrap();
+    made.into_inner().organization.unwrap().organization_id
+}
+
+async fn organizations(identity: &str) -> Vec<String> {
+    let (channel, authorization) = signed_in(identity).await;
+    let request = signed(ListOrganizationsRequest::default(), &authorization);
+    let listed = OrganizationServiceClient::new(channel).list_organizations(request).await.unwrap().into_inner();
+    listed.organizations.into_iter().map(|organization| organization.organization_id).collect()
 }
 
 #[test]
@@ -152,8 +207,7 @@ fn a_server_that_dies_under_it_ends_it_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let mut up = Up::start(folder.path());
     let children = up.descendants();
-    let comm = |pid: &&u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    let nats = children.iter().find(|pid| comm(pid).starts_with("nats-server")).unwrap();
+    let nats = children.iter().find(|pid| comm(**pid) == "nats-server").unwrap();
     signal(*nats, Signal::KILL);
     assert!(!up.child.wait().unwrap().success());
     assert!(up.told().contains("nats-server failed: it ended by itself"), "{}", up.told());
