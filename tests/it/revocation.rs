@@ -12,6 +12,9 @@ use tonic::Code;
 /// The promise is a second; a machine under load is given more.
 const AT_MOST: Duration = Duration::from_secs(15);
 
+/// No feed is quiet for longer (`events.bookmark_ms`, and a poll).
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
 /// A call of each service that any member may make.
 const CALLS: [&str; 4] = [
     "identity.WorkspaceService/ListWorkspaces",
@@ -67,15 +70,31 @@ async fn a_revoked_session_is_refused_by_all_four() {
     world.suite.finish().await;
 }
 
+/// How often a feed of revocations found that a message was lost.
+fn gaps() -> f64 {
+    let metrics = muster_tests::telemetry::metrics().render();
+    let counts = metrics.lines().filter(|line| line.starts_with("muster_feed_gaps_total{") && line.contains("feed=\"revocations\""));
+    counts.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+}
+
+/// Waits until every feed has heard what the session's own making told, so that the next message is its end.
+async fn heard(world: &World) {
+    world.suite.settle().await;
+    tokio::time::sleep(HEARTBEAT).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revocation_whose_message_is_lost_is_found_by_the_gap() {
     let world = World::of(Suite::start().await).await;
     for lost in 1..=4 {
         let session = warm_session(&world).await;
+        heard(&world).await;
+        let before = gaps();
         // The feeds of all four share the count: each time another one of them loses its message.
         world.suite.revocation_faults().lose_message(lost);
         done(session.call("identity.SessionService/RevokeSession", json!({})).await);
         println!("message {lost} lost: refused by all four after {:?}", is_refused_everywhere(&world, &session).await);
+        assert!(gaps() > before, "the message that was lost is the revocation: its gap is found");
     }
     world.suite.finish().await;
 }
