@@ -12,6 +12,7 @@ use muster_tests::{
 use serde_json::{Value, json};
 use tonic::Code;
 
+mod repeats;
 mod table;
 
 use table::{Entry, entries};
@@ -143,11 +144,11 @@ async fn a_token_narrowed_to_one_workspace_reaches_no_other_and_all_that_is_of_t
     world.suite.finish().await;
 }
 
-/// How many things were changed so far, but for the sessions that this guard opens.
+/// How many things were changed so far, in all four services, but for the sessions that this guard opens.
 async fn changes(world: &World) -> usize {
     world.suite.settle().await;
     let mut count = 0;
-    for service in ["identity", "authorization", "tasks"] {
+    for service in ["identity", "authorization", "tasks", "audit"] {
         let events = world.suite.events(service).await.into_iter().filter_map(|event| event.envelope);
         count += events.filter(|envelope| !envelope.r#type.ends_with(".SessionCreated")).count();
     }
