@@ -14,6 +14,7 @@ use tonic::Code;
 
 mod repeats;
 mod table;
+mod wire;
 
 use table::{Entry, entries};
 

@@ -6,6 +6,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use prost::Message;
 use prost_reflect::DynamicMessage;
 use rpc::authn::PeerKeys;
 use serde_json::{Value, json};
@@ -168,6 +169,17 @@ impl Actor {
     /// # Panics
     /// When there is no such service or RPC.
     pub async fn send_at(&self, place: &str, rpc: &str, message: DynamicMessage) -> Result<Streaming<DynamicMessage>, Fault> {
+        self.send_bytes_at(place, rpc, message.encode_to_vec()).await
+    }
+
+    /// Sends `message`, whether it can be decoded or not, to an RPC of the service `place`.
+    ///
+    /// # Errors
+    /// What the call was refused with, when it is refused before the first message.
+    ///
+    /// # Panics
+    /// When there is no such service or RPC.
+    pub async fn send_bytes_at(&self, place: &str, rpc: &str, message: Vec<u8>) -> Result<Streaming<DynamicMessage>, Fault> {
         let method = dynamic::method(dynamic::pool(), &long(rpc));
         let mut metadata = MetadataMap::new();
         if !self.token.is_empty() {

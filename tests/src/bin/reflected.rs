@@ -89,7 +89,7 @@ async fn call(arguments: &Arguments) -> Result<(), (Status, DescriptorPool)> {
         metadata.insert(name, value.trim().parse().map_err(|_| invalid(&"a header's value"))?);
     }
     let refused = |status| (status, with_details.clone());
-    let mut answers = dynamic::call(channel.clone(), endpoint.uri(), &method, metadata, message).await.map_err(refused)?;
+    let mut answers = dynamic::call(channel.clone(), endpoint.uri(), &method, metadata, message.encode_to_vec()).await.map_err(refused)?;
     while let Some(answer) = answers.message().await.map_err(refused)? {
         let answer = reflect::with_packed_types(channel.clone(), answer).await.map_err(refused)?;
         let text = serde_json::to_string_pretty(&dynamic::to_json(&answer)).map_err(|error| invalid(&error))?;
