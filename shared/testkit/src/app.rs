@@ -1,5 +1,6 @@
 //! The service under test, and the end of the test.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use host::Deps;
@@ -133,6 +134,11 @@ impl App {
     /// When PostgreSQL is away.
     pub async fn sql(&self) -> PgConnection {
         self.world.database.superuser().await
+    }
+
+    /// Where the service answers now, for a client of the test's own; the actors' channels follow a restart, this does not.
+    pub fn address(&self) -> SocketAddr {
+        self.up.address
     }
 
     /// The URL of the test's database for `user`: `<schema>_app`, `<schema>_owner`, `postgres`.

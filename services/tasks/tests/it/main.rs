@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop")]
 
 mod create_work_item;
+mod deadlines;
 mod delete_work_item;
 mod import_plan;
 mod list_work_items;
