@@ -53,7 +53,8 @@ fn die(name: &str) {
     if let Ok(path) = std::env::var("MUSTER_CRASH_LOG")
         && let Ok(mut file) = OpenOptions::new().append(true).create(true).open(path)
     {
-        let _ = writeln!(file, "{name}");
+        // One write: processes that die at the same moment must not mix their lines.
+        let _ = file.write_all(format!("{name}\n").as_bytes());
     }
     let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     std::process::abort();
