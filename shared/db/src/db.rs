@@ -7,8 +7,8 @@ use rpc::Caller;
 use runtime::{Clock, Ids};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, SqlSafeStr};
 use time::OffsetDateTime;
 
 use crate::begin::{Access, for_caller, for_worker};
@@ -16,7 +16,7 @@ use crate::connect::{Login, options};
 use crate::deadline::{TRANSACTION_MAX, limit, within};
 use crate::once::{Claimed, claim};
 use crate::page::PageRequest;
-use crate::pool::{Labels, Pool, Size};
+use crate::pool::{Labels, Pool, Reading, Row, Size};
 use crate::statements::Statements;
 use crate::{DbConfig, Error, Order, Sealer, StartupError, Tx, WorkTx};
 
@@ -137,6 +137,45 @@ impl Db {
         .await
     }
 
+    /// Runs one statement that reads, as the app role and outside every transaction: one round trip, where [`Db::read`] takes three. It
+    /// stands in no organization, so the floors show it nothing: it is for the functions that are asked before there is a principal.
+    ///
+    /// # Errors
+    /// The statement's; `DEADLINE_EXCEEDED`, `DEPENDENCY_UNAVAILABLE`.
+    pub async fn look_up<'q, T: Row>(
+        &self,
+        caller: &Caller,
+        sql: impl SqlSafeStr,
+        bind: impl Fn(Reading<'q, T>) -> Reading<'q, T>,
+    ) -> Result<Vec<T>, Error> {
+        within(limit(caller.deadline().remaining())?, self.0.app.read(sql.into_sql_str(), bind)).await
+    }
+
+    /// Runs one statement that reads, as the worker role and outside every transaction: one round trip, where [`Db::work`] takes four.
+    ///
+    /// # Errors
+    /// The statement's; `DEPENDENCY_UNAVAILABLE`.
+    pub async fn work_read<'q, T: Row>(
+        &self,
+        sql: impl SqlSafeStr,
+        bind: impl Fn(Reading<'q, T>) -> Reading<'q, T>,
+    ) -> Result<Vec<T>, Error> {
+        within(TRANSACTION_MAX, self.0.worker.read(sql.into_sql_str(), bind)).await
+    }
+
+    /// The same for a statement that gives one row.
+    ///
+    /// # Errors
+    /// The statement's, also that it gives none; `DEPENDENCY_UNAVAILABLE`.
+    pub async fn work_read_one<'q, T: Row>(
+        &self,
+        sql: impl SqlSafeStr,
+        bind: impl Fn(Reading<'q, T>) -> Reading<'q, T>,
+    ) -> Result<T, Error> {
+        let rows = self.work_read(sql, bind).await?;
+        Ok(rows.into_iter().next().ok_or(sqlx::Error::RowNotFound)?)
+    }
+
     /// Runs `f` as the worker role: in no organization, on the tables that grant it (`grant_worker`), for 30 s at most. For relay,
     /// snapshots and retention; a call never runs here.
     ///
@@ -201,7 +240,8 @@ impl Db {
     /// # Errors
     /// `DEPENDENCY_UNAVAILABLE`.
     pub async fn migrated_to(&self) -> Result<Option<i64>, Error> {
-        self.work(async |tx: &mut WorkTx| Ok(sqlx::query_scalar(&self.0.statements.newest_migration).fetch_one(tx.conn()).await?)).await
+        let (newest,) = self.work_read_one(&self.0.statements.newest_migration, |query| query).await?;
+        Ok(newest)
     }
 
     /// Closes both pools: refuses new transactions, and waits 5 s at most for those that run.

@@ -88,6 +88,7 @@ pub use order::Order;
 pub use origin::Origin;
 pub use outbox::{EVENT_BYTES_MAX, EVENTS_BYTES_MAX, EVENTS_MAX};
 pub use page::{Cursor, PAGE_SIZE, PAGE_SIZE_MAX, Page, PageRequest};
+pub use pool::{Reading, Row};
 pub use seal::{DoesNotOpen, KeyFileError, Sealer};
 pub use startup::StartupError;
 pub use tx::{Tx, WorkTx};

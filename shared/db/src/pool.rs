@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgTransactionManager};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool, Postgres, SqlSafeStr};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow, PgTransactionManager};
+use sqlx::query::QueryAs;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, FromRow, PgConnection, PgPool, Postgres, SqlSafeStr, SqlStr};
 use sqlx_core::transaction::TransactionManager;
 use tokio::time::Instant;
 
@@ -20,6 +21,14 @@ use crate::{Error, StartupError};
 const RELEASE_MAX: Duration = Duration::from_secs(2);
 /// How long a ROLLBACK may take before its connection is closed instead.
 const ROLLBACK_MAX: Duration = Duration::from_secs(1);
+
+/// A statement that reads rows, for its values to be bound to.
+pub type Reading<'q, T> = QueryAs<'q, Postgres, T, PgArguments>;
+
+/// What a row is read into.
+pub trait Row: for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+
+impl<T: for<'r> FromRow<'r, PgRow> + Send + Unpin> Row for T {}
 
 /// What the metrics of one pool are labelled with.
 #[derive(Clone, Copy, Debug)]
@@ -84,24 +93,43 @@ impl Pool {
     /// # Errors
     /// [`Error::Unavailable`]; [`Error::Fatal`] when the settings don't parse.
     pub(crate) async fn begin(&self, begin: &str) -> Result<Lease, Error> {
-        let started = Instant::now();
-        let until = started + self.acquire_max;
+        let until = Instant::now() + self.acquire_max;
         loop {
-            let connection = match tokio::time::timeout_at(until, self.pool.acquire()).await {
-                Ok(acquired) => acquired?,
-                Err(_) => return Err(Error::Unavailable(sqlx::Error::PoolTimedOut)),
-            };
-            histogram!("muster_db_pool_wait_seconds", "service" => self.labels.service, "role" => self.labels.role)
-                .record(started.elapsed());
-            let mut lease = Lease::new(connection, self.labels);
+            let mut lease = self.lease(until).await?;
             match PgTransactionManager::begin(lease.conn(), Some(AssertSqlSafe(begin).into_sql_str())).await {
                 Ok(()) => return Ok(lease),
-                Err(error) => match Error::from(error) {
-                    Error::Unavailable(_) if Instant::now() < until => lease.outcome = Outcome::Stale,
-                    error => return Err(error),
-                },
+                Err(error) => lease.died_in_the_pool(error, until)?,
             }
         }
+    }
+
+    /// Runs one statement without a transaction around it, in one round trip. It only reads, so a connection that died in the pool is
+    /// treated as one whose BEGIN failed.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; the statement's.
+    pub(crate) async fn read<'q, T: Row>(&self, sql: SqlStr, bind: impl Fn(Reading<'q, T>) -> Reading<'q, T>) -> Result<Vec<T>, Error> {
+        let until = Instant::now() + self.acquire_max;
+        loop {
+            let mut lease = self.lease(until).await?;
+            match bind(sqlx::query_as(sql.clone())).fetch_all(lease.conn()).await {
+                Ok(rows) => {
+                    lease.outcome = Outcome::Commit;
+                    return Ok(rows);
+                }
+                Err(error) => lease.died_in_the_pool(error, until)?,
+            }
+        }
+    }
+
+    async fn lease(&self, until: Instant) -> Result<Lease, Error> {
+        let started = Instant::now();
+        let connection = match tokio::time::timeout_at(until, self.pool.acquire()).await {
+            Ok(acquired) => acquired?,
+            Err(_) => return Err(Error::Unavailable(sqlx::Error::PoolTimedOut)),
+        };
+        histogram!("muster_db_pool_wait_seconds", "service" => self.labels.service, "role" => self.labels.role).record(started.elapsed());
+        Ok(Lease::new(connection, self.labels))
     }
 
     pub(crate) async fn close(&self) {
@@ -158,6 +186,17 @@ impl Lease {
 
     pub(crate) fn conn(&mut self) -> &mut PgConnection {
         self.connection.as_deref_mut().expect("a lease holds its connection until it is dropped")
+    }
+
+    /// After its first statement failed: fine when the connection was dead before and there is time to try another one.
+    fn died_in_the_pool(mut self, error: sqlx::Error, until: Instant) -> Result<(), Error> {
+        match Error::from(error) {
+            Error::Unavailable(_) if Instant::now() < until => {
+                self.outcome = Outcome::Stale;
+                Ok(())
+            }
+            error => Err(error),
+        }
     }
 
     /// # Errors

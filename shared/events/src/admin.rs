@@ -35,11 +35,8 @@ impl EventAdmin {
     }
 
     async fn event_status(&self) -> Result<pb::GetEventStatusResponse, Error> {
-        let sql = &self.log.sql().outbox;
-        let read = async |tx: &mut db::WorkTx| {
-            Ok::<_, Error>(sqlx::query_as(AssertSqlSafe(sql.as_str())).fetch_one(tx.conn()).await.map_err(db::Error::from)?)
-        };
-        let (outbox_rows, _): (i64, Option<time::OffsetDateTime>) = self.log.db().work(read).await?;
+        let outbox = self.log.db().work_read_one(AssertSqlSafe(self.log.sql().outbox.as_str()), |query| query);
+        let (outbox_rows, _): (i64, Option<time::OffsetDateTime>) = outbox.await?;
         let (head_position, published_position) = self.log.positions().await?;
         let leader = self.log.is_leader();
         Ok(pb::GetEventStatusResponse { outbox_rows, head_position, published_position, leader, consumers: self.consumers().await? })

@@ -66,6 +66,7 @@ impl Bus {
             .retry_on_initial_connect()
             .connection_timeout(CONNECT_TIMEOUT)
             .ping_interval(PING_INTERVAL)
+            .no_echo()
             .reconnect_delay_callback(move |attempt| reconnect_delay(attempt, jitter.fetch_add(7, Ordering::Relaxed)))
             .event_callback(move |event| {
                 let count = count.clone();
@@ -176,7 +177,7 @@ impl Bus {
         }
     }
 
-    /// Hears the hints of all processes of `service`, this one's included.
+    /// Hears the hints of the other processes of `service`: a connection does not hear itself.
     pub(crate) async fn pokes(&self, service: &str) -> Result<Subscriber, BusError> {
         self.0.client.subscribe(format!("muster.poke.{service}")).await.map_err(|error| BusError::Refused(error.to_string()))
     }

@@ -93,21 +93,13 @@ impl Log {
     /// # Errors
     /// Those of Postgres.
     pub async fn positions(&self) -> Result<(i64, i64), Error> {
-        let sql = &self.sql().head;
-        let read = async |tx: &mut db::WorkTx| {
-            Ok(sqlx::query_as(AssertSqlSafe(sql.as_str())).fetch_one(tx.conn()).await.map_err(db::Error::from)?)
-        };
-        self.db().work(read).await
+        Ok(self.db().work_read_one(AssertSqlSafe(self.sql().head.as_str()), |query| query).await?)
     }
 
     /// Up to `limit` events after `position`, by position.
     pub(crate) async fn read(&self, position: i64, limit: i64) -> Result<Vec<Logged>, Error> {
-        let sql = &self.sql().read;
-        let read = async |tx: &mut db::WorkTx| {
-            let rows = sqlx::query_as::<_, Row>(AssertSqlSafe(sql.as_str())).bind(position).bind(limit).fetch_all(tx.conn()).await;
-            Ok::<_, Error>(rows.map_err(db::Error::from)?)
-        };
-        Ok(self.db().work(read).await?.into_iter().map(|row| row.into_logged(self.service(), self.db().sealer())).collect())
+        let rows: Vec<Row> = self.db().work_read(AssertSqlSafe(self.sql().read.as_str()), |query| query.bind(position).bind(limit)).await?;
+        Ok(rows.into_iter().map(|row| row.into_logged(self.service(), self.db().sealer())).collect())
     }
 
     pub(crate) fn db(&self) -> &Db {

@@ -1,4 +1,4 @@
-//! The newest stretch of the log, held in memory for all tails of the process: an event is read once, however many watch.
+//! The newest stretch of the log, held in memory for all tails of the process and for the relay: an event is read once, however many watch.
 //!
 //! Whoever of the tails finds that the log went on reads for all; the others wait for that and find the events here. A tail that stands before
 //! the stretch catches up by reads of its own, a few of them at a time, so that watchers can't use up the connections of the relay and the
@@ -33,6 +33,7 @@ pub(crate) struct Recent {
     turn: Turn<()>,
     catch_ups: Semaphore,
     tails: Arc<Semaphore>,
+    tails_max: usize,
 }
 
 /// Everything after `floor` up to `end`, without a gap.
@@ -59,12 +60,18 @@ impl Recent {
             turn: Turn::new(()),
             catch_ups: Semaphore::new(CATCH_UPS),
             tails: Arc::new(Semaphore::new(tails_max.min(Semaphore::MAX_PERMITS))),
+            tails_max: tails_max.min(Semaphore::MAX_PERMITS),
         }
     }
 
     /// A place for one more tail.
     pub(crate) fn admit(&self) -> Result<OwnedSemaphorePermit, Error> {
         self.tails.clone().try_acquire_owned().map_err(|_| rpc::Error::Overloaded { retry_after: RETRY_AFTER }.into())
+    }
+
+    /// Whether there is a tail.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.tails.available_permits() < self.tails_max
     }
 
     /// Waits for the turn to read for oneself. The semaphore is never closed, so there is always one.

@@ -7,6 +7,7 @@
 //! `muster_event_unpublished` says how many wait.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -16,8 +17,9 @@ use tokio::sync::watch;
 use tracing::Span;
 
 use crate::bus::{BROKEN, Newest, STREAM_MAX_AGE};
+use crate::recent::Found;
 use crate::sequencer::chain;
-use crate::{BusError, Error, Log, trace};
+use crate::{BusError, Error, Log, Logged, trace};
 
 /// Publishes one service's log during one term.
 pub(crate) struct Relay<'a> {
@@ -94,16 +96,30 @@ impl<'a> Relay<'a> {
 
     /// The position before the oldest event that the stream would still keep. Walks the log once; streams are seldom lost.
     async fn floor(&self) -> Result<i64, Error> {
-        let (sql, since) = (&self.log.sql().floor, self.log.clock().now() - STREAM_MAX_AGE);
-        let read = async |tx: &mut db::WorkTx| {
-            Ok(sqlx::query_scalar(AssertSqlSafe(sql.as_str())).bind(since).fetch_one(tx.conn()).await.map_err(db::Error::from)?)
-        };
-        self.log.db().work(read).await
+        let since = self.log.clock().now() - STREAM_MAX_AGE;
+        let (floor,) = self.log.db().work_read_one(AssertSqlSafe(self.log.sql().floor.as_str()), |query| query.bind(since)).await?;
+        Ok(floor)
+    }
+
+    /// What comes next. Watchers of this process read the same: then it is read once for all.
+    async fn batch(&self) -> Result<Vec<Arc<Logged>>, Error> {
+        let limit = self.log.config().batch_size;
+        if self.log.recent().is_followed() {
+            match self.log.recent().after(self.log, self.cursor).await {
+                Ok(Found::Events(mut events, _)) => {
+                    events.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+                    return Ok(events);
+                }
+                Ok(Found::Behind) | Err(Error::ResumeTokenExpired) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self.log.read(self.cursor, limit).await?.into_iter().map(Arc::new).collect())
     }
 
     /// Sends one batch and awaits its PubAcks; the cursor stops before the first that was not confirmed.
     async fn publish(&mut self) -> Result<(), Error> {
-        let events = self.log.read(self.cursor, self.log.config().batch_size).await?;
+        let events = self.batch().await?;
         let mut acks = Vec::with_capacity(events.len());
         // They end when all are stored.
         let spans: Vec<Span> = events.iter().map(|event| trace::publishing(self.log.service(), &event.envelope)).collect();

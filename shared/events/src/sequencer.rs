@@ -21,8 +21,9 @@ use crate::log::Endless;
 use crate::relay::Relay;
 use crate::{Error, Log};
 
-/// The shortest time between two batches: commits that come together are numbered together.
-const BREATH: Duration = Duration::from_millis(2);
+/// The shortest time between two batches that are not full. Under load, commits that come one after the other are then numbered, read and
+/// sent together, which is most of what an event costs; the first one after a while does not wait.
+const BREATH: Duration = Duration::from_millis(10);
 /// How long events must have been absent before the pauses grow to `poll_idle_ms`.
 const BUSY: Duration = Duration::from_secs(1);
 /// How often the cursor is written at most: a lost one costs events sent again, which the server drops.
@@ -88,13 +89,16 @@ impl Term<'_> {
                 busy_until = now + BUSY;
             }
             let pause = if now < busy_until || *self.cursor.borrow() != self.written { config.poll_busy() } else { config.poll_idle() };
-            sleep(BREATH).await;
-            if moved < config.batch_size {
-                tokio::select! {
-                    () = sleep(pause) => {}
-                    () = self.log.committed().notified() => {}
-                    _ = self.cursor.changed(), if now >= cursor_due => {}
-                }
+            if moved == config.batch_size {
+                continue;
+            }
+            if moved > 0 {
+                sleep(BREATH).await;
+            }
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.log.committed().notified() => {}
+                _ = self.cursor.changed(), if now >= cursor_due => {}
             }
         }
     }

@@ -191,23 +191,17 @@ impl Tail {
     }
 
     async fn window(&self, end: i64) -> Result<Vec<Tailed>, Error> {
-        let sql = &self.log.sql().tail;
         let organization = self.filter.organization_id.map(Uuid::from);
-        let read = async |tx: &mut db::WorkTx| {
-            let query =
-                sqlx::query_as(AssertSqlSafe(sql.as_str())).bind(self.scanned).bind(end).bind(organization).bind(&self.filter.types);
-            Ok(query.bind(PAGE).fetch_all(tx.conn()).await.map_err(db::Error::from)?)
-        };
-        self.log.db().work(read).await
+        let rows = self.log.db().work_read(AssertSqlSafe(self.log.sql().tail.as_str()), |query| {
+            query.bind(self.scanned).bind(end).bind(organization).bind(&self.filter.types).bind(PAGE)
+        });
+        Ok(rows.await?)
     }
 }
 
 /// The newest and the oldest position of the log.
 async fn ends(log: &Log) -> Result<(i64, Option<i64>), Error> {
-    let sql = &log.sql().oldest;
-    let read =
-        async |tx: &mut db::WorkTx| Ok(sqlx::query_as(AssertSqlSafe(sql.as_str())).fetch_one(tx.conn()).await.map_err(db::Error::from)?);
-    log.db().work(read).await
+    Ok(log.db().work_read_one(AssertSqlSafe(log.sql().oldest.as_str()), |query| query).await?)
 }
 
 /// The lowest position from which nothing is missing: the one before the oldest, or the head of a log that holds nothing any more.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use db::{Db, WorkTx};
+use db::Db;
 use events::Bus;
 use rpc::health::{HealthHandle, ServingStatus};
 use runtime::Shutdown;
@@ -15,9 +15,8 @@ const PERIOD: Duration = Duration::from_secs(2);
 /// Keeps `dep.postgres` and `dep.nats` true until `shutdown`.
 pub(crate) async fn watch(health: HealthHandle, db: Db, bus: Bus, shutdown: Shutdown) {
     loop {
-        let answers =
-            db.work(async |tx: &mut WorkTx| sqlx::query("SELECT 1").execute(tx.conn()).await.map(|_| ()).map_err(db::Error::from));
-        let postgres = matches!(timeout(PERIOD, answers).await, Ok(Ok(())));
+        let answers = db.work_read_one::<(i32,)>("SELECT 1", |query| query);
+        let postgres = matches!(timeout(PERIOD, answers).await, Ok(Ok(_)));
         health.set("dep.postgres", status(postgres));
         health.set("dep.nats", status(bus.is_connected()));
         if shutdown.or(tokio::time::sleep(PERIOD)).await.is_none() {

@@ -51,7 +51,7 @@ impl Ops {
     /// in a transaction that commits though the call is refused.
     pub async fn create(&self, caller: &Caller, email: &str, password: SecretString) -> Result<(Session, Tokens), Error> {
         let index = self.sealed.email_index(email);
-        let known = self.db.read(caller, async |tx: &mut Tx| users::credential(tx, &self.sealed, &index).await).await?;
+        let known = users::credential(&self.db, caller, &self.sealed, &index).await?;
         let stored = known.as_ref().map(|known| known.password_hash.clone());
         let remaining = caller.deadline().remaining().saturating_sub(RESERVE);
         let fits = self.hashing.verify(password.clone(), stored, remaining).await?;
@@ -82,11 +82,9 @@ impl Ops {
                 let mut session = Session::opened(self.db.ids().next_id(), known.user_id, &self.lifetimes, tx.now());
                 session.client_address = caller.client_address().map(str::to_owned);
                 session.user_agent = caller.user_agent().map(str::to_owned);
-                // Sign-ins of one user take turns, so that the bound holds.
-                let system_admin = users::lock(tx, known.user_id).await? == SystemRole::Admin;
+                let system_role = store::insert(tx, &self.sealed, &session).await?.ok_or(Error::SignInRefused)?;
                 self.make_room(tx, known.user_id).await?;
-                store::insert(tx, &self.sealed, &session).await?;
-                let held = Held { system_admin, ..Held::default() };
+                let held = Held { system_admin: system_role == SystemRole::Admin, ..Held::default() };
                 tx.emit(events::session_created(&session));
                 Ok::<_, Error>((session, held))
             })
@@ -95,9 +93,9 @@ impl Ops {
         Ok((session, tokens))
     }
 
-    /// Ends what the user, whose account is held, has beyond the bound once one more session is open.
+    /// Ends what the user, whose account is held, has beyond the bound.
     async fn make_room(&self, tx: &mut Tx, user_id: UserId) -> Result<(), Error> {
-        for before in store::beyond(tx, &self.sealed, user_id, self.sessions_max - 1).await? {
+        for before in store::beyond(tx, &self.sealed, user_id, self.sessions_max).await? {
             if let Some((after, revocation)) = self.end(tx, &before).await? {
                 events::emit_session_revoked(tx, &before, &after, &revocation);
             }

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::member::Role;
 use crate::sealed::{Column, Sealed, Unopened};
 use crate::token::refresh::RefreshToken;
+use crate::user::SystemRole;
 
 /// A row as it lies in the table.
 struct Row {
@@ -50,13 +51,19 @@ impl Row {
     }
 }
 
-pub(super) async fn insert(tx: &mut Tx, sealed: &Sealed, session: &Session) -> Result<(), Error> {
+/// Inserts a session and holds its user's account to the end of the transaction: sign-ins of one user take turns, so that the bound of their
+/// sessions holds. Gives what the person may do across organizations; `None` when the account is not there.
+///
+/// The account is held first and in the same statement; it does not hold up rows that refer to it (FOR NO KEY UPDATE).
+pub(super) async fn insert(tx: &mut Tx, sealed: &Sealed, session: &Session) -> Result<Option<SystemRole>, Error> {
     let id = session.id.uuid();
     let seal = |column, value: &Option<String>| value.as_ref().map(|value| sealed.seal(column, id, value));
-    sqlx::query!(
-        "INSERT INTO identity.session (session_id, user_id, organization_id, workspace_id, state, generation, client_address, user_agent,
-                                       create_time, last_use_time, refresh_expire_time, expire_time)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+    let role = sqlx::query_scalar!(
+        r#"WITH held AS MATERIALIZED (SELECT user_id, system_role FROM identity.user_account WHERE user_id = $2 FOR NO KEY UPDATE)
+           INSERT INTO identity.session (session_id, user_id, organization_id, workspace_id, state, generation, client_address, user_agent,
+                                         create_time, last_use_time, refresh_expire_time, expire_time)
+           SELECT $1, held.user_id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM held
+           RETURNING (SELECT held.system_role FROM held) AS "system_role!: SystemRole""#,
         id,
         session.user_id as _,
         session.organization_id as _,
@@ -69,10 +76,8 @@ pub(super) async fn insert(tx: &mut Tx, sealed: &Sealed, session: &Session) -> R
         session.last_use_time,
         session.refresh_expire_time,
         session.expire_time,
-    )
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    );
+    Ok(role.fetch_optional(tx.conn()).await?)
 }
 
 /// Trades the refresh token in, if it is the good one of a session that is open: at most one caller gets the row. In the same step a session

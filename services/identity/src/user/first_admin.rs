@@ -31,7 +31,7 @@ impl Ops {
         }
         let own = Caller::background(crate::NAME, OrganizationId::SYSTEM, None);
         let index = self.sealed.email_index(&config.email);
-        let known = self.db.read(&own, async |tx: &mut Tx| store::credential(tx, &self.sealed, &index).await).await?;
+        let known = store::credential(&self.db, &own, &self.sealed, &index).await?;
         match known {
             Some(credential) => self.promote(&own.acting_as(credential.user_id), credential.user_id).await,
             None => self.make_admin(&own, config).await,

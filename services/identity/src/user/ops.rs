@@ -85,7 +85,7 @@ impl Ops {
     /// # Errors
     /// `USER_NOT_FOUND`, also when the address is proved already.
     pub async fn issue_verification_token(&self, caller: &Caller, id: UserId) -> Result<(String, OffsetDateTime), Error> {
-        let pending = self.db.read(caller, async |tx: &mut Tx| store::pending(tx, &self.sealed, id).await).await?;
+        let pending = store::pending(&self.db, caller, &self.sealed, id).await?;
         let generation = pending.ok_or(Error::UserNotFound)?.generation;
         // Whole seconds, as the token has it.
         let expire_time = (self.db.clock().now() + self.token_ttl).replace_nanosecond(0).unwrap_or(OffsetDateTime::UNIX_EPOCH);
@@ -104,7 +104,7 @@ impl Ops {
     pub async fn verify_email(&self, caller: &Caller, token: &str, password: SecretString) -> Result<UserId, Error> {
         let token = self.tokens.decode(token, self.db.clock().now()).map_err(|_| Error::VerificationTokenInvalid)?;
         let caller = caller.proven_as(token.user_id);
-        let pending = self.db.read(&caller, async |tx: &mut Tx| store::pending(tx, &self.sealed, token.user_id).await).await?;
+        let pending = store::pending(&self.db, &caller, &self.sealed, token.user_id).await?;
         let stored = pending.filter(|pending| pending.generation == token.generation).map(|pending| pending.password_hash);
         if !self.hashing.verify(password, stored, caller.deadline().remaining().saturating_sub(RESERVE)).await? {
             return Err(Error::VerificationTokenInvalid);

@@ -1,7 +1,8 @@
 //! SQL of accounts. Address, name and hash are sealed; which rows are seen is the table's floor: one's own, who shares the organization,
 //! all for system admins.
 
-use db::{Cursor, Filter, OnConstraint, Page, PageRequest, Tx, WorkTx};
+use db::{Cursor, Db, Filter, OnConstraint, Page, PageRequest, Tx, WorkTx};
+use rpc::Caller;
 use runtime::UserId;
 use sqlx::{Postgres, QueryBuilder};
 use time::OffsetDateTime;
@@ -93,15 +94,12 @@ pub(super) async fn find(tx: &mut Tx, sealed: &Sealed, id: UserId) -> Result<Opt
 }
 
 /// Before there is a principal: who proved the address, and the hash to check a password against.
-pub(crate) async fn credential(tx: &mut Tx, sealed: &Sealed, email_index: &str) -> Result<Option<Credential>, Error> {
-    let row = sqlx::query!(
-        r#"SELECT user_id AS "user_id!: UserId", password_hash AS "password_hash!", version AS "version!"
-           FROM identity.sign_in_credential($1)"#,
-        email_index,
-    );
-    let Some(row) = row.fetch_optional(tx.conn()).await? else { return Ok(None) };
-    let password_hash = sealed.open(Column::PASSWORD_HASH, row.user_id.uuid(), &row.password_hash)?;
-    Ok(Some(Credential { user_id: row.user_id, password_hash, version: row.version }))
+pub(crate) async fn credential(db: &Db, caller: &Caller, sealed: &Sealed, email_index: &str) -> Result<Option<Credential>, Error> {
+    let sql = "SELECT user_id, password_hash, version FROM identity.sign_in_credential($1)";
+    let known: Vec<(UserId, Vec<u8>, i64)> = db.look_up(caller, sql, |query| query.bind(email_index)).await?;
+    let Some((user_id, password_hash, version)) = known.into_iter().next() else { return Ok(None) };
+    let password_hash = sealed.open(Column::PASSWORD_HASH, user_id.uuid(), &password_hash)?;
+    Ok(Some(Credential { user_id, password_hash, version }))
 }
 
 /// Puts another hash of the same password in place of the one that `version` of the account had. What a person sees of the account stays as
@@ -119,14 +117,12 @@ pub(crate) async fn rehash(tx: &mut Tx, sealed: &Sealed, known: &Credential, pas
 }
 
 /// The registration `id`, while it waits for its proof and nobody else proved the address.
-pub(super) async fn pending(tx: &mut Tx, sealed: &Sealed, id: UserId) -> Result<Option<Pending>, Error> {
-    let row = sqlx::query!(
-        r#"SELECT generation AS "generation!", password_hash AS "password_hash!" FROM identity.pending_verification($1)"#,
-        id as _
-    );
-    let Some(row) = row.fetch_optional(tx.conn()).await? else { return Ok(None) };
-    let password_hash = sealed.open(Column::PASSWORD_HASH, id.uuid(), &row.password_hash)?;
-    Ok(Some(Pending { generation: row.generation, password_hash }))
+pub(super) async fn pending(db: &Db, caller: &Caller, sealed: &Sealed, id: UserId) -> Result<Option<Pending>, Error> {
+    let sql = "SELECT generation, password_hash FROM identity.pending_verification($1)";
+    let pending: Vec<(i64, Vec<u8>)> = db.look_up(caller, sql, |query| query.bind(id)).await?;
+    let Some((generation, password_hash)) = pending.into_iter().next() else { return Ok(None) };
+    let password_hash = sealed.open(Column::PASSWORD_HASH, id.uuid(), &password_hash)?;
+    Ok(Some(Pending { generation, password_hash }))
 }
 
 /// Stores what [`User::verified`] made of an account, if its token's `generation` is the good one and the address is nobody's yet: once.
@@ -158,16 +154,6 @@ pub(super) async fn promote(tx: &mut Tx, user: &User) -> Result<(), Error> {
     .execute(tx.conn())
     .await?;
     Ok(())
-}
-
-/// One change of this kind at a time for an account of the caller's own, to the end of the transaction; gives what the person may do across
-/// organizations. It does not hold up rows that refer to the account (FOR NO KEY UPDATE).
-pub(crate) async fn lock(tx: &mut Tx, id: UserId) -> Result<SystemRole, Error> {
-    let role = sqlx::query_scalar!(
-        r#"SELECT system_role AS "system_role: SystemRole" FROM identity.user_account WHERE user_id = $1 FOR NO KEY UPDATE"#,
-        id as _
-    );
-    role.fetch_optional(tx.conn()).await?.ok_or(Error::SignInRefused)
 }
 
 /// Deletes at most `at_most` registrations that wait since before `time`; says how many. One that is proved at this moment stays.

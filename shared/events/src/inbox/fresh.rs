@@ -109,11 +109,8 @@ struct Row {
 async fn look(log: &Log, consumer: &str, sources: &[&str]) -> Result<Seen, Error> {
     let asked = Instant::now();
     let limit = i64::try_from(BLOCKED_MAX + 1).unwrap_or(i64::MAX);
-    let read = async |tx: &mut db::WorkTx| {
-        let query = sqlx::query_as(AssertSqlSafe(log.sql().freshness.as_str())).bind(consumer).bind(sources).bind(limit);
-        Ok::<Row, Error>(query.fetch_one(tx.conn()).await.map_err(db::Error::from)?)
-    };
-    let row = log.db().work(read).await?;
+    let row: Row =
+        log.db().work_read_one(AssertSqlSafe(log.sql().freshness.as_str()), |query| query.bind(consumer).bind(sources).bind(limit)).await?;
     let age = |age_ms: i64| Duration::from_millis(u64::try_from(age_ms).unwrap_or(0));
     let until = row.age_ms.and_then(|age_ms| asked.checked_sub(age(age_ms)));
     let too_many = row.blocked.len() > BLOCKED_MAX;

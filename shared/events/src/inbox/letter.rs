@@ -73,12 +73,8 @@ impl<H: Handler> Consumer<H> {
     }
 
     async fn replay_marked(&self) -> Result<(), Error> {
-        let sql = &self.log.sql().replays;
-        let read = async |tx: &mut db::WorkTx| {
-            let query = sqlx::query_as(AssertSqlSafe(sql.as_str())).bind(self.name).bind(REPLAYS);
-            Ok::<_, Error>(query.fetch_all(tx.conn()).await.map_err(db::Error::from)?)
-        };
-        let letters: Vec<Letter> = self.log.db().work(read).await?;
+        let letters: Vec<Letter> =
+            self.log.db().work_read(AssertSqlSafe(self.log.sql().replays.as_str()), |query| query.bind(self.name).bind(REPLAYS)).await?;
         for letter in letters {
             let event = letter.event(self.log.db().sealer());
             let taken = if event.position() > 0 {
@@ -112,18 +108,11 @@ pub(crate) async fn letters(
     after: (Option<OffsetDateTime>, Option<Uuid>),
     limit: i64,
 ) -> Result<Vec<Letter>, Error> {
-    let sql = &log.sql().letters;
-    let read = async |tx: &mut db::WorkTx| {
-        let query = sqlx::query_as(AssertSqlSafe(sql.as_str())).bind(consumer).bind(after.0).bind(after.1).bind(limit);
-        Ok(query.fetch_all(tx.conn()).await.map_err(db::Error::from)?)
-    };
-    log.db().work(read).await
+    let (time, id) = after;
+    Ok(log.db().work_read(AssertSqlSafe(log.sql().letters.as_str()), |query| query.bind(consumer).bind(time).bind(id).bind(limit)).await?)
 }
 
 /// How many dead letters each consumer has.
 pub(crate) async fn counts(log: &Log) -> Result<Vec<(String, i64)>, Error> {
-    let sql = &log.sql().letter_counts;
-    let read =
-        async |tx: &mut db::WorkTx| Ok(sqlx::query_as(AssertSqlSafe(sql.as_str())).fetch_all(tx.conn()).await.map_err(db::Error::from)?);
-    log.db().work(read).await
+    Ok(log.db().work_read(AssertSqlSafe(log.sql().letter_counts.as_str()), |query| query).await?)
 }

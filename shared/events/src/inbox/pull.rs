@@ -170,18 +170,8 @@ impl<H: Handler> Consumer<H> {
     }
 
     async fn load_held(&self, source: &'static str) -> Result<(), Error> {
-        let sql = &self.log.sql().attempts;
-        let read = async |tx: &mut db::WorkTx| {
-            Ok::<_, Error>(
-                sqlx::query_as(AssertSqlSafe(sql.as_str()))
-                    .bind(self.name)
-                    .bind(source)
-                    .fetch_all(tx.conn())
-                    .await
-                    .map_err(db::Error::from)?,
-            )
-        };
-        let rows: Vec<(String, i64, i32)> = self.log.db().work(read).await?;
+        let rows: Vec<(String, i64, i32)> =
+            self.log.db().work_read(AssertSqlSafe(self.log.sql().attempts.as_str()), |query| query.bind(self.name).bind(source)).await?;
         self.held.clear(source);
         for (aggregate_id, position, attempts) in rows {
             self.held.hold(source, &aggregate_id, position, self.log.config().retry_delay(attempts));

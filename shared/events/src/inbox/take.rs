@@ -71,13 +71,9 @@ impl<H: Handler> Consumer<H> {
 
     /// Acknowledges what the inbox has already, with one look at it, and returns the rest.
     async fn acknowledge_known(&self, source: &'static str, deliveries: Vec<Delivery>) -> Result<Vec<Delivery>, Away> {
-        let sql = &self.log.sql().known;
         let ids: Vec<Uuid> = deliveries.iter().filter_map(|delivery| delivery.event.as_ref().ok().map(Logged::event_id)).collect();
-        let read = async |tx: &mut db::WorkTx| {
-            let query = sqlx::query_scalar(AssertSqlSafe(sql.as_str())).bind(self.name).bind(&ids);
-            Ok::<_, Error>(query.fetch_all(tx.conn()).await.map_err(db::Error::from)?)
-        };
-        let known: HashSet<Uuid> = self.log.db().work(read).await.map_err(|_| Away)?.into_iter().collect();
+        let known = self.log.db().work_read(AssertSqlSafe(self.log.sql().known.as_str()), |query| query.bind(self.name).bind(&ids)).await;
+        let known: HashSet<Uuid> = known.map_err(|_| Away)?.into_iter().map(|(event_id,): (Uuid,)| event_id).collect();
         let mut rest = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
             if delivery.event.as_ref().is_ok_and(|event| known.contains(&event.event_id())) {
@@ -196,8 +192,7 @@ impl<H: Handler> Consumer<H> {
     }
 
     async fn postgres_answers(&self) -> bool {
-        let probe = async |tx: &mut db::WorkTx| Ok::<_, Error>(sqlx::query("SELECT 1").execute(tx.conn()).await.map_err(db::Error::from)?);
-        self.log.db().work(probe).await.is_ok()
+        self.log.db().work_read_one::<(i32,)>("SELECT 1", |query| query).await.is_ok()
     }
 }
 
