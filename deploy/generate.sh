@@ -15,7 +15,7 @@ trap 'kill "$database" 2>/dev/null || true; rm -f "$fifo"' EXIT
 read -r DATABASE_URL <"$fifo"
 export DATABASE_URL
 
-for service in identity authorization tasks audit; do
+for service in identity authorization tasks audit notifications; do
     schema=$service
     [ "$service" = authorization ] && schema=authz
     target/debug/migrate "$schema=services/$service/migrations"

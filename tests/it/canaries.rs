@@ -112,7 +112,7 @@ async fn no_secret_and_nothing_personal_is_left_lying_about() {
     assert!(log.contains(&user_id) && log.contains("CreateSession"), "the log tells of it, by ids");
     canaries.assert_absent("the log", log.as_bytes());
     canaries.assert_absent("/metrics", telemetry::metrics().render().as_bytes());
-    for service in ["identity", "authorization", "tasks"] {
+    for service in ["identity", "authorization", "tasks", "notifications"] {
         for event in world.suite.events(service).await {
             canaries.assert_absent("an event", format!("{event:?}").as_bytes());
             canaries.assert_absent("the body of an event", &event.body);

@@ -14,7 +14,7 @@ use prost_reflect::{DynamicMessage, ReflectMessage, Value as Proto};
 use serde_json::json;
 
 /// Services that emit.
-const SERVICES: [&str; 4] = ["identity", "authorization", "tasks", "audit"];
+const SERVICES: [&str; 5] = ["identity", "authorization", "tasks", "audit", "notifications"];
 
 /// What the story of [`World`] leaves out.
 async fn the_rest_of_the_story(world: &World) {
@@ -65,8 +65,19 @@ async fn the_rest_of_the_story(world: &World) {
     done(ana.call("tasks.WorkItemService/TransitionWorkItem", started).await);
     done(ana.call("tasks.WorkItemService/DeleteWorkItem", item.clone()).await);
     done(ana.call("tasks.WorkItemService/UndeleteWorkItem", item).await);
+    what_a_person_does_with_an_inbox(world).await;
     what_an_operator_does(suite).await;
     suite.settle().await;
+}
+
+async fn what_a_person_does_with_an_inbox(world: &World) {
+    world.suite.settle().await;
+    let told = done(world.ana.call("notifications.InboxService/ListInboxItems", json!({})).await);
+    let told = json!({"inboxItemId": text(&told, "inboxItems.0.inboxItemId")});
+    for rpc in ["MarkRead", "ArchiveInboxItem"] {
+        done(world.ana.call(&format!("notifications.InboxService/{rpc}"), told.clone()).await);
+    }
+    done(world.ana.call("notifications.InboxService/MarkAllRead", json!({})).await);
 }
 
 /// Tries a dead letter again and drops both: letters that were never on the bus, so that nothing can be made of them.

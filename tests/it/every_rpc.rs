@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use contract::{Authn, METHODS, MethodPolicy, Scope};
+use muster::serve::SERVICES;
 use muster_tests::{
     Actor, Suite, dynamic, rules, short, telemetry, text,
     world::{World, done, refused},
@@ -62,7 +63,7 @@ async fn nobody_is_refused(world: &World, entry: &Entry, policy: &MethodPolicy) 
 
 /// A peer that is trusted for other methods is nobody for this one.
 async fn other_services_are_refused(world: &World, entry: &Entry, policy: &MethodPolicy) {
-    for name in ["audit", "authorization", "identity", "operator", "tasks"] {
+    for name in ["audit", "authorization", "identity", "notifications", "operator", "tasks"] {
         if !policy.callers.contains(&name) {
             let fault = refused(world.suite.service(name).call(entry.rpc, entry.request("here")).await);
             assert_eq!((fault.code, fault.reason.as_str()), (Code::PermissionDenied, "PERMISSION_DENIED"), "{} by {name}", entry.rpc);
@@ -145,15 +146,19 @@ async fn a_token_narrowed_to_one_workspace_reaches_no_other_and_all_that_is_of_t
     world.suite.finish().await;
 }
 
-/// How many things were changed so far, in all four services, but for the sessions that this guard opens.
+/// How many things were changed so far, in all services, but for the sessions that this guard opens and what is told of them.
 async fn changes(world: &World) -> usize {
     world.suite.settle().await;
     let mut count = 0;
-    for service in ["identity", "authorization", "tasks", "audit"] {
+    for service in SERVICES {
         let events = world.suite.events(service).await.into_iter().filter_map(|event| event.envelope);
-        count += events.filter(|envelope| !envelope.r#type.ends_with(".SessionCreated")).count();
+        count += events.filter(|envelope| !opened_a_session(&envelope.r#type)).count();
     }
     count
+}
+
+fn opened_a_session(type_name: &str) -> bool {
+    type_name.ends_with(".SessionCreated") || type_name.ends_with(".InboxItemCreated")
 }
 
 /// Drops the dead letter that the table is about.

@@ -4,7 +4,7 @@ use std::fs;
 
 use muster_tests::{files, root};
 
-const SERVICES: [&str; 4] = ["audit", "authorization", "identity", "tasks"];
+const SERVICES: [&str; 5] = ["audit", "authorization", "identity", "notifications", "tasks"];
 
 fn dependencies(manifest: &str) -> Vec<String> {
     let manifest: toml::Table = fs::read_to_string(root().join(manifest)).unwrap().parse().unwrap();
@@ -35,7 +35,8 @@ fn nothing_shared_depends_on_a_service() {
 
 #[test]
 fn no_service_names_a_foreign_schema_in_its_sql() {
-    let schemas = [("audit", "audit"), ("authorization", "authz"), ("identity", "identity"), ("tasks", "tasks")];
+    let schemas =
+        [("audit", "audit"), ("authorization", "authz"), ("identity", "identity"), ("notifications", "notifications"), ("tasks", "tasks")];
     for (service, own) in schemas {
         let mut statements = 0;
         for file in files(&root().join("services").join(service).join("src"), "store.rs") {

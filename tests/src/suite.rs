@@ -268,6 +268,8 @@ fn settings(stack: &Stack) -> Config {
         &mut config.tasks.admin_port,
         &mut config.audit.port,
         &mut config.audit.admin_port,
+        &mut config.notifications.port,
+        &mut config.notifications.admin_port,
     ] {
         *port = 0;
     }

@@ -8,7 +8,7 @@ use crate::record::ops::Ops;
 pub(crate) const CONSUMER: &str = "audit";
 
 /// The services whose events are recorded.
-pub(crate) const SOURCES: &[&str] = &["identity", "authorization", "tasks", "audit"];
+pub(crate) const SOURCES: &[&str] = &["identity", "authorization", "tasks", "audit", "notifications"];
 
 /// Records each event in the transaction that marks it as taken.
 pub(crate) struct Recorder(pub(crate) Ops);

@@ -33,6 +33,8 @@ pub struct Config {
     pub tasks: Hosted<tasks::Config>,
     /// The audit service.
     pub audit: Hosted<audit::Config>,
+    /// The notifications service.
+    pub notifications: Hosted<notifications::Config>,
 }
 
 impl Tree for Config {
@@ -48,6 +50,7 @@ impl Tree for Config {
             SectionSpec::of::<Hosted<authorization::Config>>("authorization", "The authorization service."),
             SectionSpec::of::<Hosted<tasks::Config>>("tasks", "The tasks service."),
             SectionSpec::of::<Hosted<audit::Config>>("audit", "The audit service."),
+            SectionSpec::of::<Hosted<notifications::Config>>("notifications", "The notifications service."),
         ]
     }
 
@@ -67,18 +70,20 @@ impl Tree for Config {
 
 impl Config {
     /// Name, port and admin port of every service.
-    pub fn ports(&self) -> [(&'static str, u16, u16); 4] {
+    pub fn ports(&self) -> [(&'static str, u16, u16); 5] {
         [
             ("identity", self.identity.port, self.identity.admin_port),
             ("authorization", self.authorization.port, self.authorization.admin_port),
             ("tasks", self.tasks.port, self.tasks.admin_port),
             ("audit", self.audit.port, self.audit.admin_port),
+            ("notifications", self.notifications.port, self.notifications.admin_port),
         ]
     }
 
     /// Where the admin port of every service is, as this configuration has it.
     pub fn admin_addresses(&self) -> Vec<(&'static str, String)> {
-        let addresses = [self.identity.address, self.authorization.address, self.tasks.address, self.audit.address];
+        let addresses =
+            [self.identity.address, self.authorization.address, self.tasks.address, self.audit.address, self.notifications.address];
         let at = |address: IpAddr, port: u16| {
             let reachable = if address.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address };
             format!("http://{}", SocketAddr::new(reachable, port))

@@ -6,11 +6,12 @@ use runtime::config::Secret;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 /// The services with a schema: name, schema, migrations.
-pub const SCHEMAS: [(&str, &str, &sqlx::migrate::Migrator); 4] = [
+pub const SCHEMAS: [(&str, &str, &sqlx::migrate::Migrator); 5] = [
     (identity::NAME, identity::SCHEMA, &identity::MIGRATIONS),
     (authorization::NAME, authorization::SCHEMA, &authorization::MIGRATIONS),
     (tasks::NAME, tasks::SCHEMA, &tasks::MIGRATIONS),
     (audit::NAME, audit::SCHEMA, &audit::MIGRATIONS),
+    (notifications::NAME, notifications::SCHEMA, &notifications::MIGRATIONS),
 ];
 
 /// Makes the database `name` unless it is there, as the superuser of `admin_url`.

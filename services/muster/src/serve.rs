@@ -9,7 +9,7 @@ use runtime::{Clock, Ids, feed::FeedFaults, telemetry};
 use crate::config::Config;
 
 /// The services this binary holds, in the order they start in.
-pub const SERVICES: [&str; 4] = [identity::NAME, authorization::NAME, tasks::NAME, audit::NAME];
+pub const SERVICES: [&str; 5] = [identity::NAME, authorization::NAME, tasks::NAME, audit::NAME, notifications::NAME];
 
 /// What a test may set that a person can't.
 #[derive(Debug, Clone)]
@@ -122,7 +122,8 @@ async fn bind(config: &Config, name: &'static str) -> anyhow::Result<Bound> {
         identity::NAME => Bound::bind(name, &config.identity).await,
         authorization::NAME => Bound::bind(name, &config.authorization).await,
         tasks::NAME => Bound::bind(name, &config.tasks).await,
-        _ => Bound::bind(name, &config.audit).await,
+        audit::NAME => Bound::bind(name, &config.audit).await,
+        _ => Bound::bind(name, &config.notifications).await,
     }
 }
 
@@ -141,9 +142,14 @@ async fn run(suite: &Suite, config: &Config, bound: Bound) -> anyhow::Result<Run
             let own = &config.tasks.own;
             host::start(suite, bound, tasks::SCHEMA, &tasks::MIGRATIONS, async |deps| tasks::build(deps, own).await).await
         }
-        _ => {
+        audit::NAME => {
             let own = &config.audit.own;
             host::start(suite, bound, audit::SCHEMA, &audit::MIGRATIONS, async |deps| audit::build(deps, own).await).await
+        }
+        _ => {
+            let own = &config.notifications.own;
+            host::start(suite, bound, notifications::SCHEMA, &notifications::MIGRATIONS, async |deps| notifications::build(deps, own).await)
+                .await
         }
     }
 }

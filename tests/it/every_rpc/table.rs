@@ -133,6 +133,15 @@ pub(super) async fn entries(world: &World) -> Vec<Entry> {
     add(Who::Ana, own, "audit.AuditService/ListEvents", json!({}));
     add(Who::Ana, acme, "audit.AuditService/GetEvent", json!({"auditEventId": text(&newest, "auditEvents.0.auditEventId")}));
 
+    let told = text(&done(world.ana.call("notifications.InboxService/ListInboxItems", json!({})).await), "inboxItems.0.inboxItemId");
+    let told = json!({"inboxItemId": told});
+    add(Who::Ana, own, "notifications.InboxService/ListInboxItems", json!({}));
+    add(Who::Ana, own, "notifications.InboxService/GetUnreadCount", json!({}));
+    add(Who::Ana, acme, "notifications.InboxService/MarkRead", told.clone());
+    add(Who::Ana, own, "notifications.InboxService/MarkAllRead", json!({}));
+    add(Who::Ana, acme, "notifications.InboxService/ArchiveInboxItem", told);
+    add(Who::Ana, own, "notifications.InboxService/WatchInbox", json!({}));
+
     let letter = dead_letter(world).await;
     add(Who::Service, own, "common.EventAdminService/GetEventStatus", json!({}));
     add(Who::Service, own, "common.EventAdminService/ListLoggedEvents", json!({}));

@@ -42,7 +42,7 @@ fn missing(service: &str, shown: &str) -> Vec<&'static str> {
         let mut lines = shown.lines().filter_map(|line| line.strip_prefix(family));
         lines.any(|rest| rest.starts_with([' ', '{']) && rest.contains(label))
     };
-    let consumes = [authorization::NAME, audit::NAME].contains(&service);
+    let consumes = [authorization::NAME, audit::NAME, notifications::NAME].contains(&service);
     let of_service = OF_SERVICE.into_iter().chain(OF_CONSUMER.into_iter().filter(|_| consumes));
     let of_process = OF_PROCESS.into_iter().chain(OF_IDENTITY.into_iter().filter(|_| service == identity::NAME));
     of_service.filter(|family| !has(family, &label)).chain(of_process.filter(|family| !has(family, ""))).collect()

@@ -41,7 +41,7 @@ fn command(folder: &Path) -> Command {
     for variable in ["DATABASE_URL", "NATS_URL", "REDIS_URL"] {
         command.env_remove(variable);
     }
-    for service in ["identity", "authorization", "tasks", "audit"] {
+    for service in ["identity", "authorization", "tasks", "audit", "notifications"] {
         command.args(["--set", &format!("{service}.port=0"), "--set", &format!("{service}.admin_port=0")]);
     }
     command
@@ -128,7 +128,9 @@ fn it_says_where_everything_is_and_ctrl_c_leaves_nothing() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let mut up = Up::start(folder.path());
-    for word in ["identity", "authorization", "tasks", "audit", "postgres://", "nats://", "admin@muster.example", "grpcurl"] {
+    for word in
+        ["identity", "authorization", "tasks", "audit", "notifications", "postgres://", "nats://", "admin@muster.example", "grpcurl"]
+    {
         assert!(up.welcome.contains(word), "{word} is missing in: {}", up.welcome);
     }
     let children = up.descendants();

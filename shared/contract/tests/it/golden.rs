@@ -65,6 +65,7 @@ fn requests() -> BTreeMap<&'static str, Validate> {
             ListWorkspaceMembersRequest ListWorkspacesRequest RefreshSessionRequest RegisterUserRequest RevokeSessionRequest
             RotateSigningKeyRequest SwitchContextRequest UpdateOrganizationMemberRequest UpdateWorkspaceMemberRequest VerifyEmailRequest
             WatchRevocationsRequest;
+        notifications: ArchiveInboxItemRequest GetUnreadCountRequest ListInboxItemsRequest MarkAllReadRequest MarkReadRequest WatchInboxRequest;
         tasks: CreateProductRequest CreateWorkItemRequest DeleteWorkItemRequest GetProductRequest GetWorkItemRequest ImportPlanRequest
             ListProductsRequest ListWorkItemsRequest TransitionWorkItemRequest UndeleteWorkItemRequest UpdateWorkItemRequest
             WatchWorkItemsRequest;

@@ -34,7 +34,7 @@ impl Sql {
         sqlx::query_scalar(AssertSqlSafe(query.to_owned())).fetch_one(&mut self.0).await.unwrap()
     }
 
-    /// Waits until every event is numbered, published, and taken by audit and authorization.
+    /// Waits until every event is numbered, published, and taken by audit, authorization and notifications.
     async fn come_to_rest(&mut self) {
         let began = Instant::now();
         loop {
@@ -50,6 +50,9 @@ impl Sql {
             restless.insert("audit to take".to_owned(), events - taken);
             let unknown = "SELECT (SELECT count(*) FROM identity.workspace) - (SELECT count(*) FROM authz.workspace)";
             restless.insert("authorization to take".to_owned(), self.count(unknown).await);
+            let untold = "SELECT (SELECT count(*) FROM identity.event WHERE type LIKE '%.SessionCreated') + (SELECT count(*) FROM tasks.event \
+                 WHERE type LIKE ANY ('{%.WorkItemCreated,%.WorkItemUpdated,%.WorkItemTransitioned}')) - (SELECT count(*) FROM notifications.inbox)";
+            restless.insert("notifications to take".to_owned(), self.count(untold).await);
             restless.retain(|_, left| *left != 0);
             if restless.is_empty() {
                 return;

@@ -1,0 +1,108 @@
+//! Events: what notifications tells of its inboxes, and how it takes in what others tell.
+
+use contract::notifications::v1 as pb;
+use contract::notifications::v1::InboxChangeKind as Kind;
+use contract::time::timestamp;
+use events::{Filter, Handler, Logged, Outcome, Received};
+use runtime::{Ids, OrganizationId, UserId};
+use time::OffsetDateTime;
+
+use crate::inbox::{InboxItem, store};
+use crate::rule;
+
+/// The name of its durable consumer.
+pub(crate) const CONSUMER: &str = "notifications";
+
+/// The services whose events are taken in.
+pub(crate) const SOURCES: &[&str] = &["identity", "tasks"];
+
+/// Tells people of what happened, in the transaction that marks the event as taken.
+pub(crate) struct Teller {
+    ids: Ids,
+}
+
+impl Teller {
+    /// With ids of `ids` for what is new.
+    pub(crate) fn new(ids: Ids) -> Self {
+        Teller { ids }
+    }
+}
+
+impl Handler for Teller {
+    async fn handle(&self, tx: &mut db::Tx, event: &Received) -> Result<(), Outcome> {
+        for notice in rule::notices(event)? {
+            let item = InboxItem::new(self.ids.next_id(), tx.organization_id(), event.event_id(), notice, tx.now());
+            if store::insert(tx, &item).await? {
+                tx.emit(created(&item));
+            }
+        }
+        Ok(())
+    }
+
+    fn wants(&self, type_name: &str) -> bool {
+        rule::wants(type_name)
+    }
+}
+
+/// An item came.
+pub(crate) fn created(item: &InboxItem) -> pb::InboxItemCreated {
+    pb::InboxItemCreated { inbox_item_id: item.inbox_item_id.to_string(), after: Some(item.into()) }
+}
+
+/// An item was read.
+pub(crate) fn read(before: &InboxItem, after: &InboxItem, log: OrganizationId) -> pb::InboxItemRead {
+    pb::InboxItemRead { inbox_item_id: after.inbox_item_id.to_string(), before: Some(told(before, log)), after: Some(told(after, log)) }
+}
+
+/// An item was put away.
+pub(crate) fn archived(before: &InboxItem, after: &InboxItem, log: OrganizationId) -> pb::InboxItemArchived {
+    pb::InboxItemArchived { inbox_item_id: after.inbox_item_id.to_string(), before: Some(told(before, log)), after: Some(told(after, log)) }
+}
+
+/// All was read.
+pub(crate) fn all_read(user_id: UserId, read_count: u64, now: OffsetDateTime) -> pb::InboxRead {
+    let read_count = i64::try_from(read_count).unwrap_or(i64::MAX);
+    pb::InboxRead { user_id: user_id.to_string(), read_count, read_time: Some(timestamp(now)) }
+}
+
+/// An item as it may stand in the log of an organization: one of no organization without its words, which are nobody's business there.
+fn told(item: &InboxItem, log: OrganizationId) -> pb::InboxItem {
+    let told = pb::InboxItem::from(item);
+    if item.organization_id == log { told } else { pb::InboxItem { title: String::new(), text: String::new(), ..told } }
+}
+
+/// The events that a watcher may be told. Of every organization: an item of no organization may have been read from within any.
+pub(crate) fn of_inboxes() -> Filter {
+    Filter::all()
+        .of_type::<pb::InboxItemCreated>()
+        .of_type::<pb::InboxItemRead>()
+        .of_type::<pb::InboxItemArchived>()
+        .of_type::<pb::InboxRead>()
+}
+
+/// What an event says to `user_id`, who watches from within `organization_id`; `None` for what is not theirs or happened elsewhere.
+///
+/// # Errors
+/// [`Outcome::Poison`] for a body that is not what its type says.
+pub(crate) fn change(event: &Logged, user_id: UserId, organization_id: OrganizationId) -> Result<Option<pb::InboxChange>, Outcome> {
+    let (kind, item) = if let Some(body) = event.of::<pb::InboxItemCreated>()? {
+        (Kind::Created, body.after)
+    } else if let Some(body) = event.of::<pb::InboxItemRead>()? {
+        (Kind::Read, body.after)
+    } else if let Some(body) = event.of::<pb::InboxItemArchived>()? {
+        (Kind::Archived, body.after)
+    } else if let Some(body) = event.of::<pb::InboxRead>()? {
+        if body.user_id != user_id.to_string() || event.organization_id() != organization_id {
+            return Ok(None);
+        }
+        (Kind::AllRead, None)
+    } else {
+        return Ok(None);
+    };
+    let here = [organization_id, OrganizationId::SYSTEM].map(|id| id.to_string());
+    if item.as_ref().is_some_and(|item| item.user_id != user_id.to_string() || !here.contains(&item.organization_id)) {
+        return Ok(None);
+    }
+    let (event_id, create_time) = (event.envelope.event_id.clone(), event.envelope.create_time);
+    Ok(Some(pb::InboxChange { kind: kind.into(), inbox_item: item, event_id, create_time }))
+}

@@ -1,0 +1,226 @@
+//! Who is told of what: the rules from an event of another service to those who must hear of it. Pure.
+//!
+//! Nobody is told of what they did themselves, but for what protects their account. Deliberately absent: rules that people edit (N-08), and
+//! everything about the way to a person.
+
+use contract::common::v1::ActorKind;
+use contract::identity::v1 as identity;
+use contract::tasks::v1 as tasks;
+use events::{Logged, Outcome};
+use runtime::{UserId, WorkspaceId};
+
+use crate::category::Category;
+
+/// The longest line and the longest text of a notice, in characters.
+const TITLE_CHARS_MAX: usize = 200;
+const TEXT_CHARS_MAX: usize = 1_000;
+
+/// One thing to tell one person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Notice {
+    /// Whom.
+    pub user_id: UserId,
+    /// What it is about.
+    pub category: Category,
+    /// In one line.
+    pub title: String,
+    /// More of it.
+    pub text: String,
+    /// The workspace of the thing.
+    pub workspace_id: Option<WorkspaceId>,
+    /// The kind of thing.
+    pub resource_type: &'static str,
+    /// The thing.
+    pub resource_id: String,
+}
+
+/// Whether events of the type can lead to a notice.
+pub(crate) fn wants(type_name: &str) -> bool {
+    const WANTED: [&str; 4] = [
+        "muster.identity.v1.SessionCreated",
+        "muster.tasks.v1.WorkItemCreated",
+        "muster.tasks.v1.WorkItemUpdated",
+        "muster.tasks.v1.WorkItemTransitioned",
+    ];
+    WANTED.contains(&type_name)
+}
+
+/// What an event says to whom; one notice a person at most.
+///
+/// # Errors
+/// [`Outcome::Poison`] for a body that is not what its type says.
+pub(crate) fn notices(event: &Logged) -> Result<Vec<Notice>, Outcome> {
+    if let Some(body) = event.of::<identity::SessionCreated>()? {
+        let session = body.after.unwrap_or_default();
+        return Ok(vec![signed_in(&session)?]);
+    }
+    if let Some(body) = event.of::<tasks::WorkItemCreated>()? {
+        let item = body.after.unwrap_or_default();
+        return assigned(event, &[], &item);
+    }
+    if let Some(body) = event.of::<tasks::WorkItemUpdated>()? {
+        let before = body.before.unwrap_or_default();
+        return assigned(event, &before.assignee_ids, &body.after.unwrap_or_default());
+    }
+    if let Some(body) = event.of::<tasks::WorkItemTransitioned>()? {
+        let before = body.before.unwrap_or_default();
+        return moved(event, &before, &body.after.unwrap_or_default());
+    }
+    Ok(Vec::new())
+}
+
+fn signed_in(session: &identity::Session) -> Result<Notice, Outcome> {
+    Ok(Notice {
+        user_id: id(&session.user_id)?,
+        category: Category::Security,
+        title: "New sign-in to your account".to_owned(),
+        text: "If this was not you, end the session and change your password.".to_owned(),
+        workspace_id: None,
+        resource_type: "session",
+        resource_id: session.session_id.clone(),
+    })
+}
+
+/// Those who are to do it and were not before.
+fn assigned(event: &Logged, before: &[String], item: &tasks::WorkItem) -> Result<Vec<Notice>, Outcome> {
+    let added = item.assignee_ids.iter().filter(|id| !before.contains(id));
+    about(event, item, Category::Assignment, added, format!("{} was assigned to you", item.key))
+}
+
+/// Those who do it, and who reported it.
+fn moved(event: &Logged, before: &tasks::WorkItem, after: &tasks::WorkItem) -> Result<Vec<Notice>, Outcome> {
+    let title = format!("{} went from {} to {}", after.key, state(before), state(after));
+    about(event, after, Category::Status, after.assignee_ids.iter().chain([&after.reporter_id]), title)
+}
+
+fn about<'a>(
+    event: &Logged,
+    item: &tasks::WorkItem,
+    category: Category,
+    whom: impl Iterator<Item = &'a String>,
+    title: String,
+) -> Result<Vec<Notice>, Outcome> {
+    let actor = event.envelope.actor.as_ref().filter(|actor| actor.kind() == ActorKind::User);
+    let mut people: Vec<UserId> = Vec::new();
+    for user_id in whom.filter(|user_id| actor.is_none_or(|actor| actor.actor_id != **user_id)) {
+        let user_id = id(user_id)?;
+        if !people.contains(&user_id) {
+            people.push(user_id);
+        }
+    }
+    let workspace_id = item.workspace_id.parse().map_err(|_| Outcome::Poison("the workspace id is no UUID".to_owned()))?;
+    let notice = |user_id| Notice {
+        user_id,
+        category,
+        title: shortened(&title, TITLE_CHARS_MAX),
+        text: shortened(&item.title, TEXT_CHARS_MAX),
+        workspace_id: Some(workspace_id),
+        resource_type: "work_item",
+        resource_id: item.work_item_id.clone(),
+    };
+    Ok(people.into_iter().map(notice).collect())
+}
+
+fn id(text: &str) -> Result<UserId, Outcome> {
+    text.parse().map_err(|_| Outcome::Poison("a user id is no UUID".to_owned()))
+}
+
+/// A state as people say it: `in progress`.
+fn state(item: &tasks::WorkItem) -> String {
+    item.state().as_str_name().trim_start_matches("WORK_ITEM_STATE_").to_lowercase().replace('_', " ")
+}
+
+fn shortened(text: &str, chars_max: usize) -> String {
+    if text.chars().count() <= chars_max { text.to_owned() } else { text.chars().take(chars_max - 1).chain(['…']).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::common::v1::{Actor, EventEnvelope};
+    use contract::tasks::v1::{WorkItem, WorkItemState};
+    use prost::{Message, Name};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn person(n: u128) -> String {
+        Uuid::from_u128(n).to_string()
+    }
+
+    fn by<E: Message + Name>(actor: u128, body: &E) -> Logged {
+        let actor = Some(Actor { kind: ActorKind::User.into(), actor_id: person(actor) });
+        let envelope = EventEnvelope { r#type: E::full_name(), actor, ..EventEnvelope::default() };
+        Logged { envelope, body: body.encode_to_vec().into() }
+    }
+
+    fn item(assignees: &[u128]) -> WorkItem {
+        let assignee_ids = assignees.iter().map(|n| person(*n)).collect();
+        let state = WorkItemState::InProgress.into();
+        WorkItem {
+            key: "ACME-1".into(),
+            title: "light it".into(),
+            workspace_id: person(9),
+            reporter_id: person(1),
+            assignee_ids,
+            state,
+            ..WorkItem::default()
+        }
+    }
+
+    fn told(event: &Logged) -> Vec<(u128, String)> {
+        notices(event).unwrap().into_iter().map(|notice| (notice.user_id.uuid().as_u128(), notice.title)).collect()
+    }
+
+    #[test]
+    fn who_is_newly_to_do_something_is_told_but_not_by_their_own_hand() {
+        let created = tasks::WorkItemCreated { work_item_id: "i".into(), after: Some(item(&[1, 2])) };
+        assert_eq!(told(&by(1, &created)), [(2, "ACME-1 was assigned to you".to_owned())]);
+        let updated = |before: &[u128], after: &[u128]| tasks::WorkItemUpdated {
+            work_item_id: "i".into(),
+            before: Some(item(before)),
+            after: Some(item(after)),
+        };
+        assert_eq!(told(&by(1, &updated(&[2], &[2, 3]))), [(3, "ACME-1 was assigned to you".to_owned())]);
+        assert_eq!(told(&by(1, &updated(&[2, 3], &[3]))), []);
+    }
+
+    #[test]
+    fn a_move_is_told_to_who_does_it_and_who_reported_it_once_each() {
+        let before = WorkItem { state: WorkItemState::NotStarted.into(), ..item(&[]) };
+        let event = |assignees: &[u128]| tasks::WorkItemTransitioned {
+            work_item_id: "i".into(),
+            before: Some(before.clone()),
+            after: Some(item(assignees)),
+        };
+        let title = || "ACME-1 went from not started to in progress".to_owned();
+        assert_eq!(told(&by(2, &event(&[2, 3, 1]))), [(3, title()), (1, title())]);
+        assert_eq!(told(&by(1, &event(&[]))), []);
+    }
+
+    #[test]
+    fn a_long_title_is_cut_at_a_character() {
+        let long = WorkItem { key: "é".repeat(300), title: "ü".repeat(1_001), ..item(&[2]) };
+        let created = tasks::WorkItemCreated { work_item_id: "i".into(), after: Some(long) };
+        let notice = notices(&by(1, &created)).unwrap().remove(0);
+        assert_eq!((notice.title.chars().count(), notice.text.chars().count()), (200, 1_000));
+        assert!(notice.text.ends_with('…'));
+    }
+
+    #[test]
+    fn every_event_that_a_rule_reads_is_wanted() {
+        let names = [
+            identity::SessionCreated::full_name(),
+            tasks::WorkItemCreated::full_name(),
+            tasks::WorkItemUpdated::full_name(),
+            tasks::WorkItemTransitioned::full_name(),
+        ];
+        assert!(names.iter().all(|name| wants(name)));
+        assert!(!wants(&identity::SessionRevoked::full_name()));
+    }
+
+    #[test]
+    fn what_names_nobody_is_poison() {
+        let created = identity::SessionCreated { session_id: "s".into(), after: None };
+        assert!(matches!(notices(&by(1, &created)), Err(Outcome::Poison(_))));
+    }
+}
