@@ -63,7 +63,7 @@ async fn every_reason_is_provoked_and_has_the_code_it_promises() {
         config.identity.own.hashing.queue_max = 1;
         config.tasks.own.watch_buffer = 1;
         config.tasks.own.watch_slow_ms = 200;
-        // The services among themselves have four at most on one server.
+        // The services among themselves have five at most on one server.
         config.limits.streams_max = 8;
     })
     .await;

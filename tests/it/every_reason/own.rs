@@ -20,6 +20,7 @@ pub(super) async fn provoke(world: &World, seen: &mut Seen) {
     decisions(world, seen).await;
     work_items(world, seen).await;
     plans_and_watches(world, seen).await;
+    inboxes(world, seen).await;
 }
 
 async fn accounts(world: &World, seen: &mut Seen) {
@@ -141,4 +142,9 @@ async fn plans_and_watches(world: &World, seen: &mut Seen) {
     let short = json!({"workspaceId": world.workspace_id, "workItem": {"workItemId": world.work_item_id}, "updateMask": "description"});
     done(ana.call("tasks.WorkItemService/UpdateWorkItem", short).await);
     refused(ana.call("tasks.WorkItemService/ImportPlan", json!({})).await);
+}
+
+async fn inboxes(world: &World, seen: &mut Seen) {
+    let missing = world.ana.call("notifications.InboxService/MarkRead", json!({"inboxItemId": NOBODY})).await;
+    seen.note("notifications.muster/INBOX_ITEM_NOT_FOUND", missing);
 }

@@ -1,6 +1,7 @@
 //! What a scraper finds on the admin port of each service.
 
 use contract::audit::v1::ListEventsRequest;
+use contract::notifications::v1::{GetUnreadCountRequest, inbox_service_client::InboxServiceClient};
 use muster::serve::SERVICES;
 use tokio::time::{Instant, sleep};
 
@@ -62,6 +63,8 @@ fn every_service_shows_its_calls_pools_events_copies_and_process() {
         let request = world.request(&world.ids.next().to_string(), ListEventsRequest::default()).await;
         // Counted even if it is refused: audit may not have heard of the role yet.
         let _ = world.trail.clone().list_events(request).await;
+        let request = world.request(&world.ids.next().to_string(), GetUnreadCountRequest::default()).await;
+        let _ = InboxServiceClient::new(suite.channel(notifications::NAME)).get_unread_count(request).await;
         for service in SERVICES {
             let began = Instant::now();
             loop {

@@ -5,7 +5,7 @@ use std::{
     fs,
 };
 
-use contract::{DESCRIPTORS, RequestMessage, audit, authorization, common, identity, tasks};
+use contract::{DESCRIPTORS, RequestMessage, audit, authorization, common, identity, notifications, tasks};
 use prost_reflect::DescriptorPool;
 use serde::Deserialize;
 
