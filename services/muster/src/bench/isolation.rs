@@ -1,25 +1,47 @@
 //! What row security costs: the same statement, with its explicit predicate, by a login that row security binds and by one that it does not.
 
 use std::{
+    fmt::Write,
     str::FromStr,
     time::{Duration, Instant},
 };
 
+use contract::tasks::v1::{ImportPlanRequest, work_item_service_client::WorkItemServiceClient};
 use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
+use tonic::transport::Channel;
 use uuid::Uuid;
 
-use super::{actor::Actor, figures::figure, load::percentile, report::Figure};
+use super::{
+    actor::{Actor, signed},
+    figures::figure,
+    load::percentile,
+    report::Figure,
+};
 
 /// Rows that a page of 50 reads: one more tells whether there is another.
-pub(super) const PAGE: usize = 51;
+const PAGE: usize = 51;
+/// Items of the workspace: as many as one plan may bring.
+const ITEMS: usize = 5_000;
 /// Pages that each login reads, in turns.
-const PAGES: usize = 2_000;
+const PAGES: usize = 4_000;
 
 /// The first page of a workspace's items.
-pub(super) async fn page(url: &str, actor: &Actor) -> anyhow::Result<Figure> {
+pub(super) async fn page(url: &str, tasks: &Channel, actor: &Actor) -> anyhow::Result<Figure> {
+    let mut plan = String::new();
+    for number in 0..ITEMS {
+        writeln!(plan, "- [ ] Item {number} of a plan, with a title of the usual length\n  - and a line that describes it")?;
+    }
+    let request = ImportPlanRequest {
+        workspace_id: actor.workspace_id.clone(),
+        product_id: actor.products.first().cloned().unwrap_or_default(),
+        document: "isolation".into(),
+        markdown: plan,
+        ..Default::default()
+    };
+    WorkItemServiceClient::new(tasks.clone()).import_plan(signed(request, &actor.authorization)?).await?;
     let [organization, workspace, user]: [Uuid; 3] = [actor.organization_id.parse()?, actor.workspace_id.parse()?, actor.user_id.parse()?];
     let mut free = PgConnection::connect(url).await?;
-    sqlx::query("ANALYZE tasks.work_item").execute(&mut free).await?;
+    sqlx::query("VACUUM ANALYZE tasks.work_item").execute(&mut free).await?;
     let mut bound = PgConnectOptions::from_str(url)?.username("tasks_app").connect().await?;
     for conn in [&mut free, &mut bound] {
         // Else PostgreSQL may plan anew each time for one of them, and the comparison is of planning.
