@@ -93,7 +93,7 @@ async fn stranger_is_refused(world: &World, entry: &Entry, policy: &MethodPolicy
 #[tokio::test(flavor = "multi_thread")]
 async fn every_broken_rule_of_a_field_is_told_by_the_field_s_name() {
     let world = World::of(Suite::start().await).await;
-    let mut broken = 0;
+    let (mut broken, mut in_lists) = (0, 0);
     let entries = entries(&world).await;
     let before = changes(&world).await;
     for entry in &entries {
@@ -106,6 +106,7 @@ async fn every_broken_rule_of_a_field_is_told_by_the_field_s_name() {
             let told = (fault.code, fault.reason.as_str(), fault.fields.contains(&field));
             assert_eq!(told, (Code::InvalidArgument, "FIELD_VIOLATION", true), "{}: {field} breaks {rule}: {fault}", entry.rpc);
             broken += 1;
+            in_lists += usize::from(field.contains("[0]."));
         }
         let metrics = telemetry::metrics().render();
         let mut counters = metrics.lines().filter(|line| line.starts_with("muster_rpc_requests_total"));
@@ -113,7 +114,7 @@ async fn every_broken_rule_of_a_field_is_told_by_the_field_s_name() {
         let counted = counters.any(|line| line.contains(&path) && line.contains("\"INVALID_ARGUMENT\""));
         assert_eq!(counted, tells, "{}: refusals are counted", entry.rpc);
     }
-    assert!(broken > 200, "only {broken} rules were broken");
+    assert!(broken > 200 && in_lists > 5, "only {broken} rules were broken, {in_lists} of them in lists of messages");
     assert_eq!(changes(&world).await, before, "a request that breaks a rule changes nothing");
     tidy(&world, &entries).await;
     world.suite.finish().await;
@@ -142,6 +143,22 @@ async fn a_token_narrowed_to_one_workspace_reaches_no_other_and_all_that_is_of_t
     let elsewhere = json!({"workspaceId": world.workspace_id, "userId": world.ana.user_id, "permission": "tasks.work_item.get"});
     let answer = done(narrowed.call("authorization.AuthorizationService/Check", json!({"question": elsewhere})).await);
     assert_eq!(answer["decision"]["allowed"], json!(true), "{answer}");
+    tidy(&world, &entries).await;
+    world.suite.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_rpc_refuses_a_token_that_is_over() {
+    let world = World::of(Suite::start().await).await;
+    let over = world.ana_of_an_hour_ago().await;
+    let mut tried = 0;
+    let entries = entries(&world).await;
+    for entry in entries.iter().filter(|entry| policy(entry).authn == Authn::Required) {
+        let fault = refused(over.call(entry.rpc, entry.request("here")).await);
+        assert_eq!((fault.code, fault.reason.as_str()), (Code::Unauthenticated, "TOKEN_EXPIRED"), "{}: {fault}", entry.rpc);
+        tried += 1;
+    }
+    assert!(tried > 30, "{tried}");
     tidy(&world, &entries).await;
     world.suite.finish().await;
 }

@@ -3,6 +3,8 @@
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage, Value as Proto};
 use serde_json::{Map, Value, json};
 
+/// What follows the name of a list in a path, and in an answer: its first item is meant.
+const FIRST: &str = "[0]";
 /// `muster.annotations.v1.SENSITIVITY_SECRET`.
 const SECRET: i32 = 2;
 
@@ -41,7 +43,7 @@ pub fn broken(message: &MessageDescriptor, valid: &Value) -> Vec<Broken> {
 /// Path in JSON, rule, field, value, and the other members of the field's oneof.
 type Found<'a> = dyn FnMut(&[String], &str, String, Option<Value>, Vec<String>) + 'a;
 
-/// Walks the fields of `message`, which stands at `path` of the request.
+/// Walks the fields of `message`, which stands at `path` of the request. Of a list of messages the first is broken.
 fn within(message: &MessageDescriptor, path: &[(String, String)], found: &mut Found<'_>) {
     for field in message.fields() {
         let mut path = path.to_vec();
@@ -49,7 +51,7 @@ fn within(message: &MessageDescriptor, path: &[(String, String)], found: &mut Fo
         let json: Vec<String> = path.iter().map(|(json, _)| json.clone()).collect();
         let name = path.iter().map(|(_, proto)| proto.as_str()).collect::<Vec<_>>().join(".");
         if matches!(field.kind(), Kind::String) && !is_exact(&field) {
-            let (suffix, value) = if field.is_list() { ("[0]", json!(["a\u{7}b"])) } else { ("", json!("a\u{7}b")) };
+            let (suffix, value) = if field.is_list() { (FIRST, json!(["a\u{7}b"])) } else { ("", json!("a\u{7}b")) };
             found(&json, "string.control", format!("{name}{suffix}"), Some(value), others(&field));
         }
         if let Some(rules) = option(&field.options(), "buf.validate.field") {
@@ -59,8 +61,10 @@ fn within(message: &MessageDescriptor, path: &[(String, String)], found: &mut Fo
         }
         if let Kind::Message(inner) = field.kind()
             && inner.package_name().starts_with("muster.")
-            && !field.is_list()
         {
+            if let Some((json, proto)) = path.last_mut().filter(|_| field.is_list()) {
+                (*json, *proto) = (format!("{json}{FIRST}"), format!("{proto}{FIRST}"));
+            }
             within(&inner, &path, found);
         }
     }
@@ -96,7 +100,7 @@ fn values(field: &FieldDescriptor, rules: &DynamicMessage) -> Vec<(String, &'sta
             let full = format!("{}.{}", rule.name(), name.name());
             if full == "repeated.items" {
                 let items = limit.as_message().into_iter().flat_map(|items| values(field, items));
-                broken.extend(items.map(|(rule, _, value)| (rule, "[0]", Some(json!([value])))));
+                broken.extend(items.map(|(rule, _, value)| (rule, FIRST, Some(json!([value])))));
             } else if let Some(value) = value(field, &full, limit) {
                 broken.push((full, "", Some(value)));
             }
@@ -140,7 +144,14 @@ fn item(field: &FieldDescriptor) -> Value {
 fn put(request: &mut Value, path: &[String], value: Option<Value>) {
     let Some((name, rest)) = path.split_first() else { return };
     let object = request.as_object_mut().expect("a message is an object");
-    if !rest.is_empty() {
+    if let Some(list) = name.strip_suffix(FIRST) {
+        let list = object.entry(list).or_insert_with(|| json!([]));
+        let list = list.as_array_mut().expect("a list");
+        if list.is_empty() {
+            list.push(json!({}));
+        }
+        put(&mut list[0], rest, value);
+    } else if !rest.is_empty() {
         put(object.entry(name).or_insert_with(|| json!({})), rest, value);
     } else if let Some(value) = value {
         object.insert(name.clone(), value);

@@ -1,5 +1,9 @@
 //! Two organizations that know nothing of each other: what most guards start from.
 
+use std::time::Duration;
+
+use muster::{seed, serve::Conditions};
+use runtime::Clock;
 use serde_json::{Value, json};
 
 use crate::{Actor, Fault, Suite, text};
@@ -54,6 +58,19 @@ impl World {
         suite.settle().await;
         let [ben, vic] = people.try_into().expect("two people");
         World { suite, ana, ben, vic, eve, organization_id, workspace_id, product_id, work_item_id, other_organization_id }
+    }
+
+    /// Ana in acme, with a token that is over: from a replica of identity whose clock is an hour late.
+    ///
+    /// # Panics
+    /// When a step is refused.
+    pub async fn ana_of_an_hour_ago(&self) -> Actor {
+        let (clock, _) = Clock::fixed(Clock::system().now() - Duration::from_secs(3_600));
+        let (late, places) = self.suite.replica("identity", Conditions { clock, ..Conditions::default() }, |_| ()).await;
+        let then = done(Actor::nobody(places).sign_in("ana@muster.example", seed::PASSWORD).await);
+        let then = done(then.enter(&self.organization_id).await);
+        late.stop().await;
+        self.ana.with_token(&then.token)
     }
 
     /// One more work item, reported by ana; answers its id.

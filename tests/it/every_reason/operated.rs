@@ -3,11 +3,7 @@
 use std::time::Duration;
 
 use muster::serve::Conditions;
-use muster_tests::{
-    Actor,
-    world::{World, done},
-};
-use runtime::Clock;
+use muster_tests::{Actor, world::World};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -22,7 +18,8 @@ pub(super) async fn provoke(world: &World, seen: &mut Seen) {
     conflict(world, seen, &mut conn).await;
     expired_resume_token(world, seen, &mut conn).await;
     away_and_broken(world, seen, &mut conn).await;
-    expired_token(world, seen).await;
+    let over = world.ana_of_an_hour_ago().await;
+    seen.note("muster/TOKEN_EXPIRED", over.call("identity.SessionService/ListSessions", json!({})).await);
     not_ready(world, seen).await;
 }
 
@@ -70,16 +67,6 @@ async fn away_and_broken(world: &World, seen: &mut Seen, conn: &mut PgConnection
     };
     run(conn, "ALTER TABLE audit.mislaid RENAME TO record").await;
     seen.note("muster/INTERNAL", broken);
-}
-
-/// A token from a replica of identity whose clock is an hour late.
-async fn expired_token(world: &World, seen: &mut Seen) {
-    let (clock, _) = Clock::fixed(Clock::system().now() - Duration::from_secs(3_600));
-    let (late, places) = world.suite.replica("identity", Conditions { clock, ..Conditions::default() }, |_| ()).await;
-    let session = done(Actor::nobody(places).sign_in("ana@muster.example", muster::seed::PASSWORD).await);
-    let old = world.ana.with_token(&session.token);
-    seen.note("muster/TOKEN_EXPIRED", old.call("identity.SessionService/ListSessions", json!({})).await);
-    late.stop().await;
 }
 
 /// A replica of tasks that reaches neither identity nor authorization.

@@ -1,6 +1,6 @@
 //! The few codes the suite answers, and the names that go with them.
 
-use contract::WireReason;
+use contract::{MethodPolicy, WireReason};
 
 /// A gRPC status code that the suite answers. Few on purpose: a client acts on the [`Reason`], a proxy on the code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,8 +85,30 @@ pub struct Reason {
     pub wire: &'static str,
 }
 
+impl Reason {
+    /// Whether a method with `policy` says in the contract that it may answer this; what is no method's answer need not be said.
+    pub(crate) fn is_declared(self, policy: &MethodPolicy) -> bool {
+        let anybodys = self.domain == contract::common::v1::Reason::DOMAIN;
+        anybodys || policy.reasons.contains(&self.wire) || std::ptr::eq(policy, &crate::background::BACKGROUND)
+    }
+}
+
 impl<R: WireReason> From<R> for Reason {
     fn from(reason: R) -> Self {
         Self { domain: R::DOMAIN, wire: reason.wire() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_declares_its_own_reasons_and_no_other() {
+        let policy = contract::METHODS.iter().find(|policy| !policy.reasons.is_empty()).unwrap();
+        let own = |wire| Reason { domain: "tests.muster", wire };
+        assert!(own(policy.reasons[0]).is_declared(policy));
+        assert!(!own("NO_SUCH_REASON").is_declared(policy));
+        assert!(Reason::from(contract::common::v1::Reason::NotReady).is_declared(policy), "any method may answer it");
     }
 }

@@ -43,7 +43,8 @@ pub trait Fault: std::error::Error {
 
 /// The `Status` of `fault`, with google.rpc details: exactly one ErrorInfo, and BadRequest, RetryInfo and RequestInfo where they apply.
 ///
-/// It logs the fault in its lane, so call it once, at the edge: `impl From<Error> for Status { … rpc::status(&error) }`.
+/// It logs the fault in its lane, so call it once, at the edge: `impl From<Error> for Status { … rpc::status(&error) }`. In debug builds it
+/// panics for a reason that the method does not declare, so that every test of every service holds the contract against the code.
 /// Source: AIP-193.
 pub fn status<F: Fault>(fault: &F) -> Status {
     let (code, reason) = fault.status();
@@ -51,6 +52,7 @@ pub fn status<F: Fault>(fault: &F) -> Status {
     let request_id = context.as_ref().map(|context| context.request_id());
     log(fault, code, reason, request_id.unwrap_or_default());
     if let Some(context) = &context {
+        debug_assert!(reason.is_declared(context.policy), "{} answers {}, undeclared", context.policy.path, reason.wire);
         context.set_reason(reason);
     }
     let message = if code == Code::Internal { "internal error".to_owned() } else { fault.to_string() };
