@@ -11,5 +11,6 @@ mod every_rpc;
 mod every_table;
 mod health;
 mod layering;
+mod migrations;
 mod revocation;
 mod story;
