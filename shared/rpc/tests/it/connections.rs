@@ -1,10 +1,17 @@
-//! Connections on the level of HTTP/2 frames: traps 6, 7 and 7b.
+//! Connections, below and above the level of HTTP/2 frames: traps 3, 6, 7 and 7b.
 
+use std::fs::File;
+use std::process::Command;
+
+use contract::tasks::v1::product_service_client::ProductServiceClient;
+use hyper::client::conn::http2::handshake;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rpc::server::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tonic::Code;
 
-use crate::app::{App, SOON, is};
+use crate::app::{App, SOON, With, is, outcome};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const SETTINGS: u8 = 4;
@@ -82,7 +89,7 @@ async fn a_client_that_makes_the_server_reset_streams_is_shown_out() {
         }
     }
     assert_eq!(goaway, Some(ENHANCE_YOUR_CALM), "after {resets} resets");
-    assert_eq!(app.outcome(app.get()).await, is(tonic::Code::Ok, "OK"), "others are served");
+    assert_eq!(app.outcome(app.get()).await, is(Code::Ok, "OK"), "others are served");
 }
 
 #[tokio::test]
@@ -106,6 +113,55 @@ async fn a_connection_is_asked_to_end_at_its_age_and_is_not_torn() {
     while !kinds.contains(&GOAWAY) {
         kinds.push(raw.next().await.expect("a GOAWAY before the end").kind);
     }
+}
+
+#[tokio::test]
+async fn a_call_that_runs_when_its_connection_is_asked_to_end_is_finished_on_it() {
+    let app = App::with(Limits { connection_age_ms: 300, ..Limits::default() }).await;
+    let socket = TokioIo::new(TcpStream::connect(app.address).await.unwrap());
+    let (calls, connection) = handshake(TokioExecutor::new(), socket).await.unwrap();
+    let products = ProductServiceClient::with_origin(tower::service_fn(move |call| calls.clone().send_request(call)), app.uri());
+    let (mut first, mut others) = (products.clone(), products);
+    let running = first.get_product(app.get().with("does", "wait"));
+    let growing_old = async {
+        // A client that was told GOAWAY refuses to begin a call.
+        while others.get_product(app.get()).await.is_ok() {}
+        app.handlers.go.notify_one();
+    };
+    let all = async { tokio::join!(running, growing_old, connection) };
+    let (answer, (), ended) = tokio::time::timeout(SOON, all).await.expect("the connection grows old");
+    assert_eq!(outcome(&answer), is(Code::Ok, "OK"));
+    assert!(ended.is_ok(), "the connection ends in good order");
+}
+
+#[tokio::test]
+async fn a_process_out_of_file_descriptors_serves_again_when_some_come_free() {
+    const CHILD: &str = "MUSTER_TEST_FEW_DESCRIPTORS";
+    if std::env::var_os(CHILD).is_none() {
+        // In a process of its own: the other tests of this one need theirs.
+        let name = "connections::a_process_out_of_file_descriptors_serves_again_when_some_come_free";
+        let mut child = Command::new("prlimit");
+        let child = child.arg("--nofile=64").arg(std::env::current_exe().unwrap()).args(["--exact", name]).env(CHILD, "1");
+        let output = child.output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && told.contains("1 passed"), "{told}{}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    let app = App::start().await;
+    let mut descriptors: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    // One for the client, none for the server.
+    descriptors.pop();
+    let mut waiting = Raw::connect(&app).await;
+    let metrics = runtime::telemetry::init_for_tests().metrics();
+    let refused = async {
+        while !metrics.render().contains("muster_rpc_accept_failures_total{service=\"tasks\"}") {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(SOON, refused).await.expect("the server finds no descriptor");
+    drop(descriptors);
+    assert_eq!(waiting.next().await.expect("it is accepted at last").kind, SETTINGS);
+    assert_eq!(app.outcome(app.get()).await, is(Code::Ok, "OK"), "and so are others");
 }
 
 #[tokio::test]

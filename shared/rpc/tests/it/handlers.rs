@@ -33,6 +33,8 @@ pub(crate) struct Handlers {
     pub(crate) peer: Mutex<Option<rpc::client::Channel>>,
     /// What GetJsonWebKeySet answers.
     pub(crate) key_set: Mutex<String>,
+    /// Lets a handler that `does: wait` answer.
+    pub(crate) go: tokio::sync::Notify,
 }
 
 impl Handlers {
@@ -77,6 +79,7 @@ impl ProductService for Handlers {
         let mut product = Product::default();
         match does.as_str() {
             "sleep" => std::future::pending::<()>().await,
+            "wait" => self.go.notified().await,
             "panic" => panic!("the handler was told to panic, secret=hunter2"),
             "bare" => return Err(Status::internal("a bare status with a secret")),
             "large" => product.display_name = "x".repeat(5 * 1024 * 1024),
