@@ -195,35 +195,63 @@ impl Caller {
 
     /// Requires that `resource` is within the reach that the method's permission has for this caller: any, assigned (or own), own.
     ///
-    /// Every use case that touches a row calls it with what the row says of itself, and a row type says that in one place. A new way to
-    /// reach a row, say a grant on the single resource, is one field more in [`Resource`] and one branch more here; no call site changes:
+    /// Every use case that touches a row calls it with what the row says of itself, and a row type says that in one place. What it decides for
+    /// a permission of reach ASSIGNED, and how a new way to reach a row will look, here a grant on the single resource: one field more in the
+    /// row and one branch more in the guard. No call site changes.
     ///
     /// ```
-    /// use authz::Resource;
-    /// use rpc::Caller;
-    /// use runtime::{OrganizationId, UserId};
+    /// use authz::{Assignment, Authorizer, Delta, Query, Resource, RoleScope, Snapshot, Workspace};
+    /// use contract::{BaseRole, Permission};
+    /// use runtime::{Ids, OrganizationId, UserId, WorkspaceId};
     ///
     /// struct WorkItem {
     ///     reporter_id: UserId,
     ///     assignee_ids: Vec<UserId>,
+    ///     grants: Vec<(UserId, Permission)>,
     /// }
     ///
     /// impl WorkItem {
-    ///     /// What decides who reaches this item. `assignees` is what a permission of reach ASSIGNED looks at; a future
-    ///     /// `grants: &self.grants` stands here, beside it, and nowhere else.
+    ///     /// What decides who reaches this item.
     ///     fn resource(&self) -> Resource<'_> {
     ///         Resource { owner: Some(self.reporter_id), assignees: &self.assignee_ids }
     ///     }
     /// }
     ///
-    /// fn transition(caller: &Caller, item: &WorkItem) -> Result<(), rpc::Error> {
-    ///     caller.require(&item.resource())?;
-    ///     Ok(())
+    /// /// A call site, which stays as it is.
+    /// fn transition(caller: &rpc::Caller, item: &WorkItem) -> Result<(), rpc::Error> {
+    ///     caller.require(&item.resource())
     /// }
     ///
-    /// let item = WorkItem { reporter_id: UserId::nil(), assignee_ids: vec![] };
-    /// let worker = Caller::background("tasks", OrganizationId::SYSTEM, None);
-    /// assert!(transition(&worker, &item).is_ok());
+    /// let ids = Ids::system();
+    /// let [ana, vic]: [UserId; 2] = std::array::from_fn(|_| ids.next_id());
+    /// let (organization, workspace): (OrganizationId, WorkspaceId) = (ids.next_id(), ids.next_id());
+    /// let viewer = |user| Assignment { user, scope: RoleScope::Workspace(organization, workspace), role: Some(BaseRole::Viewer), version: 1 };
+    /// let roles = Delta { assignments: vec![viewer(ana), viewer(vic)], workspaces: vec![Workspace { organization, workspace }] };
+    /// let engine = Authorizer::new();
+    /// engine.install(Snapshot::of(1, &roles));
+    ///
+    /// // The guard: the engine decides by role and row, as `require` does; a grant on the row is asked after it.
+    /// let may = |user, permission, item: &WorkItem| {
+    ///     let query = Query { user, permission, organization, workspace: Some(workspace), resource: &item.resource() };
+    ///     engine.check(&query).allowed || item.grants.contains(&(user, permission))
+    /// };
+    ///
+    /// // What a service does by itself, in the background, reaches every row.
+    /// let mut item = WorkItem { reporter_id: ids.next_id(), assignee_ids: vec![vic], grants: vec![] };
+    /// assert!(transition(&rpc::Caller::background("tasks", organization, None), &item).is_ok());
+    ///
+    /// // A viewer transitions what is assigned to them, and nothing else.
+    /// let to_transition = Permission::TasksWorkItemTransition;
+    /// assert!(may(vic, to_transition, &item) && !may(ana, to_transition, &item));
+    /// item.assignee_ids.clear();
+    /// assert!(!may(vic, to_transition, &item));
+    ///
+    /// // A grant on this item is good for what it names, for whom it names, on this item.
+    /// item.grants.push((ana, to_transition));
+    /// assert!(may(ana, to_transition, &item) && !may(vic, to_transition, &item));
+    /// assert!(!may(ana, Permission::TasksWorkItemDelete, &item));
+    /// let other = WorkItem { reporter_id: ids.next_id(), assignee_ids: vec![], grants: vec![] };
+    /// assert!(!may(ana, to_transition, &other));
     /// ```
     ///
     /// # Errors
