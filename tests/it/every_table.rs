@@ -12,11 +12,12 @@ const WITHOUT_TENANT_INDEX: [(&str, &str); 2] =
 const VERBS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 
 /// Functions that run with the owner's rights: look-ups before there is a principal.
-const DEFINERS: [&str; 5] = [
+const DEFINERS: [&str; 6] = [
     "identity.active_user",
     "identity.is_system_admin",
     "identity.my_memberships",
     "identity.pending_verification",
+    "identity.recipient",
     "identity.sign_in_credential",
 ];
 

@@ -90,12 +90,21 @@ CREATE FUNCTION :schema.pending_verification(wanted uuid) RETURNS TABLE (generat
           AND NOT EXISTS (SELECT FROM :schema.user_account proved WHERE proved.email_index = u.email_index AND proved.state = 2)
     $$;
 
+-- For whoever sends mail in the suite's name: where a person is reached. A registration is none when another one of the address was proved.
+CREATE FUNCTION :schema.recipient(wanted uuid) RETURNS TABLE (email bytea, display_name bytea, state smallint, generation bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+    AS $$
+        SELECT u.email, u.display_name, u.state, u.verification_generation FROM :schema.user_account u
+        WHERE u.user_id = wanted
+          AND (u.state = 2 OR NOT EXISTS (SELECT FROM :schema.user_account proved WHERE proved.email_index = u.email_index AND proved.state = 2))
+    $$;
+
 -- Whom an admin adds, by id or address: somebody who can sign in.
 CREATE FUNCTION :schema.active_user(wanted uuid, wanted_index text) RETURNS uuid LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
     AS $$ SELECT u.user_id FROM :schema.user_account u WHERE u.state = 2 AND (u.user_id = wanted OR u.email_index = wanted_index) $$;
 
 GRANT EXECUTE ON FUNCTION :schema.my_memberships(), :schema.is_system_admin(), :schema.sign_in_credential(text),
-    :schema.pending_verification(uuid), :schema.active_user(uuid, text) TO :schema_app;
+    :schema.pending_verification(uuid), :schema.recipient(uuid), :schema.active_user(uuid, text) TO :schema_app;
 
 SELECT :schema.mark_user('user_account', 'an account is its user''s; who shares the organization of the call may read it, and system admins all',
     verbs => 'INSERT',

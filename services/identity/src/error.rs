@@ -18,6 +18,9 @@ pub enum Error {
     /// Address, password or state of the account: which one is not said.
     #[error("the address and password do not open a session")]
     SignInRefused,
+    /// `RECIPIENT_NOT_FOUND`.
+    #[error("nobody is reached there")]
+    RecipientNotFound,
     /// No such user, or none the caller may know of.
     #[error("no such user")]
     UserNotFound,
@@ -116,6 +119,7 @@ impl Fault for Error {
         let (code, reason) = match self {
             Error::SignInRefused => (Code::Unauthenticated, IdentityReason::SignInRefused),
             Error::UserNotFound => (Code::NotFound, IdentityReason::UserNotFound),
+            Error::RecipientNotFound => (Code::NotFound, IdentityReason::RecipientNotFound),
             Error::PasswordTooWeak(_) => (Code::InvalidArgument, IdentityReason::PasswordTooWeak),
             Error::VerificationTokenInvalid => (Code::InvalidArgument, IdentityReason::VerificationTokenInvalid),
             Error::RefreshTokenInvalid => (Code::Unauthenticated, IdentityReason::RefreshTokenInvalid),

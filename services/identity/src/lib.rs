@@ -14,6 +14,7 @@ pub mod member;
 pub mod membership;
 pub mod organization;
 pub mod password;
+pub mod recipient;
 pub mod retention;
 pub mod revocation;
 pub mod sealed;
@@ -30,6 +31,7 @@ use contract::identity::v1::key_service_server::KeyServiceServer;
 use contract::identity::v1::membership_service_server::MembershipServiceServer;
 use contract::identity::v1::organization_member_service_server::OrganizationMemberServiceServer;
 use contract::identity::v1::organization_service_server::OrganizationServiceServer;
+use contract::identity::v1::recipient_service_server::RecipientServiceServer;
 use contract::identity::v1::revocation_service_server::RevocationServiceServer;
 use contract::identity::v1::session_service_server::SessionServiceServer;
 use contract::identity::v1::user_service_server::UserServiceServer;
@@ -97,7 +99,8 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
 
     Ok(Service::new(NAME)
         .add(AccountServiceServer::new(user::account_grpc::Grpc { ops: users.clone() }))
-        .add(UserServiceServer::new(user::grpc::Grpc { ops: users }))
+        .add(UserServiceServer::new(user::grpc::Grpc { ops: users.clone() }))
+        .add(RecipientServiceServer::new(recipient::grpc::Grpc { ops: recipient::ops::Ops { users } }))
         .add(SessionServiceServer::new(session::grpc::Grpc { ops: sessions }))
         .add(KeyServiceServer::new(key::grpc::Grpc { ops: keys }))
         .add(RevocationServiceServer::new(revocation::grpc::Grpc { ops: revocations }))

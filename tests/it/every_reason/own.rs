@@ -45,6 +45,8 @@ async fn accounts(world: &World, seen: &mut Seen) {
     let session = json!({"sessionId": NOBODY});
     seen.note("identity.muster/SESSION_NOT_FOUND", world.ana.call("identity.SessionService/RevokeSession", session).await);
     seen.note("identity.muster/USER_NOT_FOUND", world.ana.call("identity.UserService/GetUser", json!({"userId": NOBODY})).await);
+    let gone = world.suite.service("notifications").call("identity.RecipientService/ResolveRecipient", json!({"userId": NOBODY})).await;
+    seen.note("identity.muster/RECIPIENT_NOT_FOUND", gone);
     let admin = world.suite.sign_in(seed::ADMIN).await;
     let rotate = async |request: Value| admin.call("identity.KeyService/RotateSigningKey", request).await;
     done(rotate(json!({"emergency": true})).await);

@@ -70,6 +70,7 @@ pub(super) async fn entries(world: &World) -> Vec<Entry> {
     add(Who::Admin, own, "identity.KeyService/ListSigningKeys", json!({}));
     add(Who::Admin, own, "identity.KeyService/RotateSigningKey", json!({"emergency": true}));
     add(Who::Service, own, "identity.MembershipService/ListMemberships", json!({}));
+    add(Who::Service, own, "identity.RecipientService/ResolveRecipient", json!({"userId": second, "link": "LINK_VERIFY_EMAIL"}));
     add(Who::Service, own, "identity.RevocationService/ListRevocations", json!({}));
     add(Who::Service, own, "identity.RevocationService/WatchRevocations", json!({}));
     let password = json!({"email": "ana@muster.example", "password": seed::PASSWORD});

@@ -86,10 +86,14 @@ impl Ops {
     /// `USER_NOT_FOUND`, also when the address is proved already.
     pub async fn issue_verification_token(&self, caller: &Caller, id: UserId) -> Result<(String, OffsetDateTime), Error> {
         let pending = store::pending(&self.db, caller, &self.sealed, id).await?;
-        let generation = pending.ok_or(Error::UserNotFound)?.generation;
+        Ok(self.verification_token(id, pending.ok_or(Error::UserNotFound)?.generation))
+    }
+
+    /// The token of an account's `generation`, good from now on, and until when.
+    pub(crate) fn verification_token(&self, id: UserId, generation: i64) -> (String, OffsetDateTime) {
         // Whole seconds, as the token has it.
         let expire_time = (self.db.clock().now() + self.token_ttl).replace_nanosecond(0).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        Ok((self.tokens.encode(VerificationToken { user_id: id, generation, expire_time }), expire_time))
+        (self.tokens.encode(VerificationToken { user_id: id, generation, expire_time }), expire_time)
     }
 
     /// Proves an address with the token that was sent there and the password of the same registration: the account becomes ACTIVE. Whoever

@@ -8,6 +8,7 @@ mod manage_sessions;
 mod personal_data;
 mod refresh_session;
 mod register;
+mod resolve_recipient;
 mod rotate_signing_key;
 mod sign_in;
 mod start;

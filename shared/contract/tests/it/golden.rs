@@ -62,9 +62,9 @@ fn requests() -> BTreeMap<&'static str, Validate> {
             CreateWorkspaceRequest DeleteOrganizationMemberRequest DeleteWorkspaceMemberRequest GetJsonWebKeySetRequest
             GetOrganizationRequest GetUserRequest GetWorkspaceRequest IssueVerificationTokenRequest ListMembershipsRequest ListOrganizationMembersRequest
             ListOrganizationsRequest ListRevocationsRequest ListSessionsRequest ListSigningKeysRequest ListUsersRequest
-            ListWorkspaceMembersRequest ListWorkspacesRequest RefreshSessionRequest RegisterUserRequest RevokeSessionRequest
-            RotateSigningKeyRequest SwitchContextRequest UpdateOrganizationMemberRequest UpdateWorkspaceMemberRequest VerifyEmailRequest
-            WatchRevocationsRequest;
+            ListWorkspaceMembersRequest ListWorkspacesRequest RefreshSessionRequest RegisterUserRequest ResolveRecipientRequest
+            RevokeSessionRequest RotateSigningKeyRequest SwitchContextRequest UpdateOrganizationMemberRequest UpdateWorkspaceMemberRequest
+            VerifyEmailRequest WatchRevocationsRequest;
         notifications: ArchiveInboxItemRequest GetUnreadCountRequest ListInboxItemsRequest MarkAllReadRequest MarkReadRequest WatchInboxRequest;
         tasks: CreateProductRequest CreateWorkItemRequest DeleteWorkItemRequest GetProductRequest GetWorkItemRequest ImportPlanRequest
             ListProductsRequest ListWorkItemsRequest TransitionWorkItemRequest UndeleteWorkItemRequest UpdateWorkItemRequest

@@ -1,0 +1,38 @@
+//! RecipientService: decode, do, encode.
+
+use contract::identity::v1 as pb;
+use contract::identity::v1::recipient_service_server::RecipientService;
+use contract::time::timestamp;
+use tonic::{Request, Response, Status};
+
+use super::{Link, ops::Ops};
+use crate::decode;
+
+/// The language of everybody until people can choose one.
+const LOCALE: &str = "en";
+
+/// The transport of recipients.
+pub struct Grpc {
+    /// The use case.
+    pub ops: Ops,
+}
+
+#[tonic::async_trait]
+impl RecipientService for Grpc {
+    async fn resolve_recipient(&self, req: Request<pb::ResolveRecipientRequest>) -> Result<Response<pb::ResolveRecipientResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        let link = match req.link() {
+            pb::Link::Unspecified => Link::None,
+            pb::Link::VerifyEmail => Link::VerifyEmail,
+        };
+        let recipient = self.ops.resolve(&caller, decode::id("user_id", &req.user_id)?, link).await?;
+        let (link_token, link_expire_time) = recipient.link_token.unzip();
+        Ok(Response::new(pb::ResolveRecipientResponse {
+            email: recipient.email,
+            display_name: recipient.display_name,
+            locale: LOCALE.to_owned(),
+            link_token: link_token.unwrap_or_default(),
+            link_expire_time: link_expire_time.map(timestamp),
+        }))
+    }
+}

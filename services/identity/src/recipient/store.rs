@@ -1,0 +1,28 @@
+//! SQL of recipients: one look-up before there is a principal.
+
+use db::Db;
+use rpc::Caller;
+use runtime::UserId;
+
+use crate::error::Error;
+use crate::sealed::{Column, Sealed};
+use crate::user::UserState;
+
+/// An account as mail needs it.
+pub(super) struct Found {
+    pub(super) email: String,
+    pub(super) display_name: String,
+    pub(super) state: UserState,
+    /// The verification token that is good.
+    pub(super) generation: i64,
+}
+
+/// The account `id`, unless it is a registration whose address somebody else proved.
+pub(super) async fn find(db: &Db, caller: &Caller, sealed: &Sealed, id: UserId) -> Result<Option<Found>, Error> {
+    let sql = "SELECT email, display_name, state, generation FROM identity.recipient($1)";
+    let found: Vec<(Vec<u8>, Vec<u8>, UserState, i64)> = db.look_up(caller, sql, |query| query.bind(id)).await?;
+    let Some((email, display_name, state, generation)) = found.into_iter().next() else { return Ok(None) };
+    let email = sealed.open(Column::EMAIL, id.uuid(), &email)?;
+    let display_name = sealed.open(Column::DISPLAY_NAME, id.uuid(), &display_name)?;
+    Ok(Some(Found { email, display_name, state, generation }))
+}
