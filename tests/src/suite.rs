@@ -1,7 +1,7 @@
 //! The whole suite in this process, as `muster up` runs it: real servers of its own, real services, real people.
 //!
 //! A test ends with [`Suite::finish`], which fails it when something is left behind: an unpublished event, a dead letter, an open transaction,
-//! a background task that died.
+//! a background task that died, a process that still runs.
 
 use std::{
     net::SocketAddr,
@@ -225,7 +225,8 @@ impl Suite {
     /// Stops everything, after a look at what the test leaves behind.
     ///
     /// # Panics
-    /// When a background task died, an event is not published or not taken, a dead letter lies there, or a transaction is open.
+    /// When a background task died, an event is not published or not taken, a dead letter lies there, a transaction is open, or a process
+    /// still runs.
     pub async fn finish(self) {
         if let Some(failure) = self.serving.failed().now_or_never() {
             panic!("a background task died: {failure}");
@@ -249,7 +250,9 @@ impl Suite {
         assert_eq!(open, 0, "transactions are open");
         conn.close().await.expect("the superuser leaves");
         self.serving.stop().await;
+        let servers = self.stack.pids();
         self.stack.stop().await;
+        assert_eq!(devstack::left_behind(&servers), [""; 0], "processes are left behind");
     }
 
     fn peer_channel(&self, service: &str) -> rpc::client::Channel {

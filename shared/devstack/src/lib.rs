@@ -26,6 +26,7 @@ pub use error::Error;
 pub use home::Moved;
 pub use nats::Nats;
 pub use postgres::Postgres;
+pub use proc::left_behind;
 pub use redis::Redis;
 pub use stack::{Options, Stack};
 

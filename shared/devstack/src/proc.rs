@@ -26,13 +26,37 @@ pub(crate) fn working_in(dir: &Path, names: &[&str]) -> Vec<u32> {
 
 /// The parent of a living process whose name is one of `names`.
 fn parent_of_named(pid: u32, names: &[&str]) -> Option<u32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (before, after) = stat.rsplit_once(')')?;
-    let (_, name) = before.split_once('(')?;
-    let mut after = after.split_whitespace();
-    let alive = !matches!(after.next()?, "Z" | "X");
-    let parent = after.next()?.parse().ok()?;
-    (alive && names.contains(&name)).then_some(parent)
+    let stat = Stat::of(pid)?;
+    (stat.alive && names.contains(&&*stat.name)).then_some(stat.parent)
+}
+
+/// What the kernel says of a process. Source: proc_pid_stat(5).
+struct Stat {
+    name: String,
+    alive: bool,
+    parent: u32,
+}
+
+impl Stat {
+    fn of(pid: u32) -> Option<Stat> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (before, after) = stat.rsplit_once(')')?;
+        let (_, name) = before.split_once('(')?;
+        let mut after = after.split_whitespace();
+        let alive = !matches!(after.next()?, "Z" | "X");
+        Some(Stat { name: name.to_owned(), alive, parent: after.next()?.parse().ok()? })
+    }
+}
+
+/// What a test leaves running that is over, in words: the `servers` it had, by name and pid, and every child that the calling thread started
+/// itself. Servers of other tests of the process, which have a thread of their own to start them, are none of these. A zombie counts as gone.
+pub fn left_behind(servers: &[(&str, u32)]) -> Vec<String> {
+    let ours = |pid: u32| Stat::of(pid).filter(|stat| stat.alive && stat.parent == std::process::id());
+    let children = fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok());
+    let children = children.filter_map(|pid| Some(format!("`{}` (pid {pid}) still runs", ours(pid)?.name)));
+    let servers = servers.iter().filter(|(_, pid)| ours(*pid).is_some()).map(|(name, pid)| format!("{name} (pid {pid}) still runs"));
+    servers.chain(children).collect()
 }
 
 fn belongs(pid: u32, dir: &Path) -> bool {
@@ -47,8 +71,7 @@ fn mentions(line: &str, dir: &Path) -> bool {
 
 /// Whether the process is there and no zombie.
 pub(crate) fn is_alive(pid: u32) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
-    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+    Stat::of(pid).is_some_and(|stat| stat.alive)
 }
 
 pub(crate) fn signal(pid: u32, signal: Signal) {

@@ -10,15 +10,15 @@ use time::OffsetDateTime;
 
 use crate::{
     Authority, Bus, Setup,
-    leftovers::Expected,
+    leftovers::{Expected, Processes},
     stage::{Stage, Subject, Up, World},
     wire::Wire,
 };
 
 /// One real service on free ports, with a database and a nats-server of its own, and the fixture authority as `identity` and `authorization`.
 ///
-/// When it is dropped the test fails if it leaves an event that is not on the bus, a dead letter, an open transaction, or a background task that
-/// died.
+/// When it is dropped the test fails if it leaves an event that is not on the bus, a dead letter, an open transaction, a background task that
+/// died, or a process that still runs.
 pub struct App {
     pub(crate) subject: Subject,
     pub(crate) world: World,
@@ -30,6 +30,8 @@ pub struct App {
     stage: Stage,
     clock: Option<ClockHandle>,
     expected: Expected,
+    /// The last to be dropped, when everything that holds a process is gone.
+    processes: Processes,
 }
 
 impl App {
@@ -64,7 +66,19 @@ impl App {
         let (stage, world, up) = Stage::start(subject, setup, clock, ids.clone(), build).await;
         let (organization, workspace) = (ids.next_id(), ids.next_id());
         let (wire, bus) = (Wire::to(up.address, world.runtime.clone()), Bus::to(world.nats.url()));
-        App { subject, world, up, wire, organization, workspace, bus, stage, clock: handle, expected: Expected::default() }
+        App {
+            subject,
+            world,
+            up,
+            wire,
+            organization,
+            workspace,
+            bus,
+            stage,
+            clock: handle,
+            expected: Expected::default(),
+            processes: Processes::default(),
+        }
     }
 
     /// The organization of this test's actors.
@@ -174,6 +188,7 @@ impl std::fmt::Debug for App {
 
 impl Drop for App {
     fn drop(&mut self) {
+        self.processes.expect_end_of(&self.world.nats);
         let failing = std::thread::panicking();
         let left = self.stage.end((!failing).then_some(self.expected));
         assert!(failing || left.is_empty(), "the test left behind: {}", left.join("; "));

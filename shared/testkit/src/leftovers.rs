@@ -1,4 +1,4 @@
-//! What a test may not leave behind: an event that is not on the bus, a dead letter, an open transaction.
+//! What a test may not leave behind: an event that is not on the bus, a dead letter, an open transaction, a process.
 
 use std::time::Duration;
 
@@ -17,6 +17,24 @@ const ENDED: Duration = Duration::from_secs(3);
 pub(crate) struct Expected {
     pub(crate) dead_letters: bool,
     pub(crate) unpublished: bool,
+}
+
+/// Fails the test, when it is dropped, if a server of its own or a child that it started itself still runs.
+#[derive(Debug, Default)]
+pub(crate) struct Processes(Vec<(&'static str, u32)>);
+
+impl Processes {
+    /// `nats` ends with the test, and whoever held it.
+    pub(crate) fn expect_end_of(&mut self, nats: &devstack::Nats) {
+        self.0.extend(nats.pid().map(|pid| ("nats-server", pid)));
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        let left = devstack::left_behind(&self.0);
+        assert!(std::thread::panicking() || left.is_empty(), "the test left behind: {}", left.join("; "));
+    }
 }
 
 /// Everything that was left behind unexpectedly, in words.

@@ -106,6 +106,25 @@ async fn a_background_task_that_dies_is_caught() {
 }
 
 #[tokio::test]
+async fn a_child_that_the_test_started_and_did_not_end_is_caught() {
+    let app = pad().await;
+    let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    let said = last_words(app);
+    child.kill().unwrap();
+    assert_eq!(said, Some(format!("the test left behind: `sleep` (pid {}) still runs", child.id())));
+    assert_eq!(last_words(pad().await), None, "a zombie is gone");
+    child.wait().unwrap();
+}
+
+#[tokio::test]
+#[should_panic(expected = "the test left behind: nats-server (pid ")]
+async fn a_server_that_somebody_still_holds_is_caught() {
+    let app = pad().await;
+    let _held = app.nats().clone();
+    drop(app);
+}
+
+#[tokio::test]
 async fn a_test_that_fails_by_itself_is_not_drowned_out() {
     let failing = async {
         let app = pad().await;
