@@ -14,3 +14,4 @@ mod layering;
 mod migrations;
 mod revocation;
 mod story;
+mod welcome;

@@ -54,13 +54,14 @@ fn is_shown(shown: &str, answer: &str) -> bool {
     rest.is_empty() || pieces.len() > 1 && pieces.last().is_some_and(|last| answer.ends_with(last))
 }
 
-struct Shell {
+/// A shell that knows `grpcurl`.
+pub(crate) struct Shell {
     process: Child,
     output: tokio::io::Lines<BufReader<tokio::process::ChildStdout>>,
 }
 
 impl Shell {
-    async fn start() -> Shell {
+    pub(crate) async fn start() -> Shell {
         let grpcurl = std::env::var("GRPCURL").unwrap_or_else(|_| env!("CARGO_BIN_EXE_reflected").to_owned());
         let mut process = Command::new("sh")
             .env("GRPCURL", grpcurl)
@@ -77,7 +78,7 @@ impl Shell {
     }
 
     /// Everything that `command` prints.
-    async fn run(&mut self, command: &str) -> String {
+    pub(crate) async fn run(&mut self, command: &str) -> String {
         const END: &str = "@@ the end of a command @@";
         let line = format!("{command}\necho\necho '{END}'\n");
         self.process.stdin.as_mut().unwrap().write_all(line.as_bytes()).await.unwrap();

@@ -32,6 +32,19 @@ pub async fn pool(channel: Channel, symbols: &[&str]) -> Result<DescriptorPool, 
     Ok(pool)
 }
 
+/// The full names of the server's services.
+///
+/// # Errors
+/// The server can't be reached.
+pub async fn services(channel: Channel) -> Result<Vec<String>, Status> {
+    let request = ServerReflectionRequest { host: String::new(), message_request: Some(MessageRequest::ListServices(String::new())) };
+    let asked = ServerReflectionClient::new(channel).server_reflection_info(futures::stream::iter([request])).await;
+    match asked?.into_inner().message().await?.and_then(|answer| answer.message_response) {
+        Some(MessageResponse::ListServicesResponse(found)) => Ok(found.service.into_iter().map(|service| service.name).collect()),
+        _ => Err(Status::internal("server reflection did not answer the question")),
+    }
+}
+
 /// `message` over descriptors that also know the types of what is packed in it (`google.protobuf.Any`).
 ///
 /// # Errors

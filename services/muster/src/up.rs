@@ -1,6 +1,7 @@
 //! `muster up`: everything on this machine, from an empty folder to a signed-in call.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -72,7 +73,10 @@ async fn serve_until(
     tokio::select! {
         () = shutdown.requested() => return Ok(()),
         failure = serving.failed() => return Err(failure),
-        addresses = becoming_ready => say(&welcome(&addresses?, stack, given, began.elapsed())),
+        addresses = becoming_ready => {
+            let addresses = addresses?;
+            say(&welcome(&addresses, stack, given, &events_status(config, &addresses), began.elapsed()));
+        }
     }
     tokio::select! {
         () = shutdown.requested() => Ok(()),
@@ -94,11 +98,26 @@ impl Given {
     }
 }
 
+/// The command that shows the event logs: the short one where it finds services and keys by itself, else one that says where they are.
+fn events_status(config: &Config, addresses: &[(&'static str, SocketAddr, SocketAddr)]) -> String {
+    let (usual, keys) = (Config::default(), &config.suite.key_directory);
+    let mut command = format!("{} events status", std::env::args().next().unwrap_or_else(|| "muster".to_owned()));
+    if std::path::absolute(&usual.suite.key_directory).is_ok_and(|usual| usual != *keys) {
+        command.push_str(&format!(" --keys '{}'", keys.display()));
+    }
+    let usual = usual.admin_addresses();
+    if let Some((name, _, admin)) = addresses.iter().find(|(name, _, admin)| !usual.contains(&(name, format!("http://{admin}")))) {
+        command.push_str(&format!(" --service {name} --address {admin}"));
+    }
+    command
+}
+
 /// What a person wants to know when everything is ready.
 fn welcome(
-    addresses: &[(&'static str, std::net::SocketAddr, std::net::SocketAddr)],
+    addresses: &[(&'static str, SocketAddr, SocketAddr)],
     stack: &Stack,
     given: &Given,
+    events_status: &str,
     took: Duration,
 ) -> String {
     let mut rows: Vec<[String; 3]> = addresses
@@ -118,7 +137,7 @@ fn welcome(
         "\nMuster is ready after {:.1} s.\n\n{}\n{moved}sign-in    {}  {}\npeople     {}  (same password)\n\nTry:\n  \
          grpcurl -plaintext {identity} list\n  \
          grpcurl -plaintext -d '{{\"email\":\"{}\",\"password\":\"{}\"}}' {identity} muster.identity.v1.SessionService/CreateSession\n  \
-         target/debug/muster events status\n\nCtrl-C stops everything; the data stays in {}.\n",
+         {events_status}\n\nCtrl-C stops everything; the data stays in {}.\n",
         took.as_secs_f64(),
         table::render(["service", "address", "admin"], &rows),
         seed::ADMIN,

@@ -1,4 +1,4 @@
-//! As much of grpcurl as the README's story needs, for machines without it: the same flags, the same output.
+//! As much of grpcurl as the README's story and the welcome of `muster up` need, for machines without it: the same flags, the same output.
 //!
 //! It knows no proto file: everything it encodes and decodes it learned through server reflection.
 
@@ -41,7 +41,7 @@ fn arguments() -> Result<Arguments, String> {
             _ => positional.push(argument),
         }
     }
-    [arguments.address, arguments.symbol] = positional.try_into().map_err(|_| "wanted: an address and package.Service/Method")?;
+    [arguments.address, arguments.symbol] = positional.try_into().map_err(|_| "wanted: an address and package.Service/Method, or list")?;
     Ok(arguments)
 }
 
@@ -75,6 +75,11 @@ async fn call(arguments: &Arguments) -> Result<(), (Status, DescriptorPool)> {
     let invalid = |error: &dyn std::fmt::Display| unknown(Status::invalid_argument(error.to_string()));
     let endpoint = Endpoint::from_shared(format!("http://{}", arguments.address)).map_err(|error| invalid(&error))?;
     let channel = endpoint.connect().await.map_err(|error| unknown(Status::unavailable(error.to_string())))?;
+    if arguments.symbol == "list" {
+        let services = reflect::services(channel).await.map_err(unknown)?;
+        say(&mut io::stdout(), &services.join("\n"), 0);
+        return Ok(());
+    }
     let service = arguments.symbol.split('/').next().unwrap_or_default();
     let details = ["google.rpc.ErrorInfo", "google.rpc.BadRequest", "google.rpc.RetryInfo", "google.rpc.RequestInfo"];
     let pool = reflect::pool(channel.clone(), &[service]).await.map_err(unknown)?;

@@ -15,7 +15,10 @@ use contract::identity::v1::{
     CreateOrganizationRequest, CreateSessionRequest, ListOrganizationsRequest, organization_service_client::OrganizationServiceClient,
     session_service_client::SessionServiceClient,
 };
+use devstack::{Options, Stack};
+use runtime::config::Secret;
 use rustix::process::{Pid, Signal, kill_process};
+use sqlx::{Connection, PgConnection};
 use tonic::{Request, transport::Channel};
 
 /// One suite at a time: two cores are all there are.
@@ -49,8 +52,14 @@ fn command(folder: &Path) -> Command {
 
 impl Up {
     fn start(folder: &Path) -> Up {
+        Up::start_with(folder, &[])
+    }
+
+    /// With `variables` in its environment.
+    fn start_with(folder: &Path, variables: &[(&str, String)]) -> Up {
         let errors = folder.with_extension("errors");
-        let mut child = command(folder).stderr(File::create(&errors).unwrap()).spawn().unwrap();
+        let environment = variables.iter().map(|(name, value)| (name, value));
+        let mut child = command(folder).envs(environment).stderr(File::create(&errors).unwrap()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let mut up = Up { child, stdout, welcome: String::new(), errors };
         while !up.welcome.contains("Ctrl-C stops everything") {
@@ -157,6 +166,29 @@ fn a_kill_leaves_no_child_and_the_next_start_finds_the_same_data() {
     assert_eq!(found, [made], "what was answered before the kill is there");
     assert!(again.end(Signal::TERM), "SIGTERM is no failure");
     assert_gone(&children);
+}
+
+#[test]
+fn servers_that_the_environment_names_are_used_and_none_is_started_in_their_place() {
+    let (_alone, runtime) = (alone(), runtime());
+    let given = runtime.block_on(Stack::start(Options { redis: false, ..Options::temporary() })).unwrap();
+    let (admin, url) = (given.postgres_url("postgres", "postgres"), given.postgres_url("postgres", "muster"));
+    runtime.block_on(muster::migrate::create_database(&Secret::from(admin.as_str()), "muster")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut up = Up::start_with(folder.path(), &[("DATABASE_URL", url.clone()), ("NATS_URL", given.nats_url())]);
+    let names: BTreeSet<String> = up.descendants().iter().map(|pid| comm(*pid)).collect();
+    assert_eq!(names, BTreeSet::from(["redis-server".to_owned()]), "what the environment does not name is started");
+    assert_eq!(up.welcome.matches("as given in the environment").count(), 2, "{}", up.welcome);
+    let made = runtime.block_on(create_organization(&up.address("identity")));
+    let stored = async {
+        let mut database = PgConnection::connect(&url).await.unwrap();
+        sqlx::query_scalar::<_, String>("SELECT organization_id::text FROM identity.organization").fetch_all(&mut database).await.unwrap()
+    };
+    assert_eq!(runtime.block_on(stored), [made]);
+    let servers = given.pids();
+    assert!(up.end(Signal::TERM));
+    assert_eq!(given.pids(), servers, "they run on");
+    runtime.block_on(given.stop());
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -1,0 +1,14 @@
+//! `muster` once more: Cargo hands a test the programs of its own package alone.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use muster::cli;
+
+fn main() -> ExitCode {
+    runtime::init_crypto();
+    match cli::run(cli::Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => cli::fail(&error),
+    }
+}
