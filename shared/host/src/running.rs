@@ -8,7 +8,7 @@ use events::{Bus, EventAdmin, EventsConfig, Log, NatsConfig};
 use rpc::{
     authn::{PeerKeys, Verifier},
     health::{HealthHandle, ServingStatus},
-    server::{Limits, Server},
+    server::{Callers, Limits, Server},
 };
 use runtime::{Clock, Ids, Shutdown, TaskFailure, Tasks, feed::FeedFaults, telemetry::Metrics};
 use tonic::service::Routes;
@@ -140,7 +140,7 @@ where
         admin_services: vec![EVENT_ADMIN],
         request_limits: service.request_limits,
         health: health.clone(),
-        verifier,
+        callers: Callers::Verified(verifier),
         authorizer,
         metrics: suite.metrics.clone(),
         ids: suite.ids.clone(),

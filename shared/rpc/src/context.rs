@@ -97,6 +97,21 @@ impl CallContext {
         CURRENT.try_with(Arc::clone).ok()
     }
 
+    /// The method's policy.
+    pub fn policy(&self) -> &'static MethodPolicy {
+        self.policy
+    }
+
+    /// The network address that the call came from, as far as it is known.
+    pub fn client_address(&self) -> Option<&str> {
+        self.client_address.as_deref()
+    }
+
+    /// What the client says it is.
+    pub fn user_agent(&self) -> Option<&str> {
+        self.user_agent.as_deref()
+    }
+
     /// When the call's time runs out.
     pub fn deadline(&self) -> Deadline {
         self.deadline

@@ -19,7 +19,7 @@ use contract::{
 use rpc::{
     authn::{KeySet, Revocations, Verifier, replicate_revocations},
     health::HealthHandle,
-    server::{Limits, Server},
+    server::{Callers, Limits, Server},
 };
 use runtime::{
     Clock, Ids, Shutdown, Tasks,
@@ -110,7 +110,7 @@ async fn on_the_stack(address: SocketAddr, config: &Config, shutdown: Shutdown) 
         admin_services: Vec::new(),
         request_limits: &[],
         health,
-        verifier: Verifier::new(keys, revocations, peers, Clock::system()),
+        callers: Callers::Verified(Verifier::new(keys, revocations, peers, Clock::system())),
         authorizer,
         metrics: None,
         ids: Ids::system(),

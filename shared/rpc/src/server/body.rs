@@ -81,7 +81,7 @@ pub(super) struct OpenCall {
     pub(super) place: Option<Place>,
     pub(super) sizes: Sizes,
     pub(super) shutdown: Shutdown,
-    pub(super) verifier: Verifier,
+    pub(super) verifier: Option<Verifier>,
     /// What ends the call early. Made when the body first has to wait.
     end: Option<Pin<Box<dyn Future<Output = Error> + Send>>>,
 }
@@ -93,7 +93,7 @@ impl OpenCall {
         place: Option<Place>,
         sizes: Sizes,
         shutdown: Shutdown,
-        verifier: Verifier,
+        verifier: Option<Verifier>,
     ) -> Self {
         Self { context, record, place, sizes, shutdown, verifier, end: None }
     }
@@ -122,8 +122,8 @@ impl OpenCall {
 }
 
 /// Waits until `token` is past its time or revoked, and says which; for ever without one.
-async fn lapse(verifier: Verifier, token: Option<Arc<AccessToken>>) -> Error {
-    let Some(token) = token else { return std::future::pending().await };
+async fn lapse(verifier: Option<Verifier>, token: Option<Arc<AccessToken>>) -> Error {
+    let (Some(verifier), Some(token)) = (verifier, token) else { return std::future::pending().await };
     loop {
         if let Err(error) = verifier.recheck(&token) {
             return error;

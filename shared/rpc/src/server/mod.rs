@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use authz::Authorizer;
+use contract::Exposure;
 use runtime::telemetry::Metrics;
 use runtime::{Ids, Shutdown};
 use tokio::net::TcpListener;
@@ -40,6 +41,32 @@ const ADMIN_CONNECTIONS_MAX: usize = 64;
 /// How long its calls may go on once the main port has drained: long enough for an answer, short enough not to count.
 const ADMIN_DRAIN: Duration = Duration::from_secs(1);
 
+/// How a server learns who calls.
+#[derive(Clone, Debug)]
+pub enum Callers {
+    /// By the tokens of a call, which it verifies.
+    Verified(Verifier),
+    /// Not at all: it is the edge, which passes credentials on unread and serves no method that is internal.
+    PassedOn,
+}
+
+impl Callers {
+    fn verifier(&self) -> Option<&Verifier> {
+        match self {
+            Self::Verified(verifier) => Some(verifier),
+            Self::PassedOn => None,
+        }
+    }
+
+    /// Whether a method of that exposure is served.
+    fn exposed(&self) -> fn(Exposure) -> bool {
+        match self {
+            Self::Verified(_) => |_| true,
+            Self::PassedOn => |exposure| exposure == Exposure::Edge,
+        }
+    }
+}
+
 /// What a server serves and by which means.
 pub struct Server {
     /// The name of the service, as it stands in labels and peer tokens: `tasks`.
@@ -60,8 +87,8 @@ pub struct Server {
     pub request_limits: &'static [(&'static str, usize)],
     /// What health answers.
     pub health: HealthHandle,
-    /// Who calls.
-    pub verifier: Verifier,
+    /// How it learns who calls.
+    pub callers: Callers,
     /// What they may.
     pub authorizer: Authorizer,
     /// What `/metrics` shows; none for a server that shows none.
@@ -90,9 +117,9 @@ pub async fn serve(server: Server, shutdown: Shutdown) {
     let stack = |routes: Routes, services: &[&'static str], shutdown: &Shutdown, http: Option<AdminHttp>| {
         Arc::new(Stack {
             service,
-            table: Table::new(service, services, limits.request_bytes_max, request_limits),
+            table: Table::new(service, services, server.callers.exposed(), limits.request_bytes_max, request_limits),
             routes: routes.prepare(),
-            verifier: server.verifier.clone(),
+            callers: server.callers.clone(),
             authorizer: server.authorizer.clone(),
             limiter: limiter.clone(),
             ids: server.ids.clone(),

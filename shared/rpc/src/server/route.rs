@@ -38,10 +38,11 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// The methods of `services`, of health and of reflection. A request may be `request_bytes_max` long, or what `granted` says of its path.
+    /// The `exposed` methods of `services`, of health and of reflection. A request may be `request_bytes_max` long, or what `granted` says of its path.
     pub(super) fn new(
         service: &'static str,
         services: &[&'static str],
+        exposed: fn(Exposure) -> bool,
         request_bytes_max: usize,
         granted: &[(&'static str, usize)],
     ) -> Self {
@@ -50,7 +51,10 @@ impl Table {
             let meters = Meters::new(service, policy.path);
             Arc::new(Route { class, policy, request_bytes_max: more.unwrap_or(request_bytes_max), meters })
         };
-        let suite = contract::METHODS.iter().filter(|policy| services.contains(&policy.service)).map(|policy| route(Class::Suite, policy));
+        let suite = contract::METHODS
+            .iter()
+            .filter(|policy| services.contains(&policy.service) && exposed(policy.exposure))
+            .map(|policy| route(Class::Suite, policy));
         let health = HEALTH.iter().map(|policy| route(Class::Health, policy));
         let reflection = REFLECTION.iter().map(|policy| route(Class::Reflection, policy));
         let routes = suite.chain(health).chain(reflection).map(|route| (route.policy.path, route)).collect();

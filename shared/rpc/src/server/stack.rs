@@ -20,12 +20,13 @@ use tonic::service::Routes;
 use tower::Service;
 use tracing::Instrument;
 
+use super::Callers;
 use super::admin::AdminHttp;
 use super::bare::{self, Sizes};
 use super::body::{AnswerBody, OpenCall, RequestBody, panic_text};
 use super::record::Record;
 use super::route::{Class, Route, Table};
-use crate::authn::{GATEWAY, MUSTER_PEER, Verifier};
+use crate::authn::{GATEWAY, MUSTER_PEER};
 use crate::limit::message::Message;
 use crate::limit::{Lane, Limiter, Place};
 use crate::request_id::{self, REQUEST_ID};
@@ -42,7 +43,7 @@ pub(super) struct Stack {
     pub(super) service: &'static str,
     pub(super) table: Table,
     pub(super) routes: Routes,
-    pub(super) verifier: Verifier,
+    pub(super) callers: Callers,
     pub(super) authorizer: Authorizer,
     pub(super) limiter: Arc<Limiter>,
     pub(super) ids: Ids,
@@ -128,8 +129,13 @@ impl Stack {
     async fn identify(&self, headers: &HeaderMap, remote: SocketAddr, context: &mut CallContext) -> Result<(), Error> {
         context.client_address = Some(remote.ip().to_canonical().to_string().into());
         context.user_agent = text(headers, USER_AGENT.as_str());
+        let Callers::Verified(verifier) = &self.callers else {
+            // What the message and its status mean is the upstream's to say.
+            context.set_opened();
+            return Ok(());
+        };
         if let Some(token) = only(headers, MUSTER_PEER).map_err(|()| Error::PeerTokenInvalid)? {
-            let peer = self.verifier.peer(token)?;
+            let peer = verifier.peer(token)?;
             if &*peer == GATEWAY {
                 let address = text(headers, CLIENT_ADDRESS).and_then(|text| text.parse::<IpAddr>().ok());
                 context.client_address = address.map(|address| address.to_string().into()).or(context.client_address.take());
@@ -148,7 +154,7 @@ impl Stack {
             }
             Authn::Required => {
                 let header = only(headers, AUTHORIZATION.as_str()).map_err(|()| Error::TokenInvalid)?.ok_or(Error::CredentialsMissing)?;
-                let token = self.verifier.subject(header).await?;
+                let token = verifier.subject(header).await?;
                 context.subject = Subject::User(token.user_id);
                 context.token = Some(token);
                 context.authorization = Some(header.clone());
@@ -190,7 +196,7 @@ impl Stack {
                 answer.map(AnswerBody::closed)
             }
             None => {
-                let call = OpenCall::new(context, record, place, sizes, self.shutdown.clone(), self.verifier.clone());
+                let call = OpenCall::new(context, record, place, sizes, self.shutdown.clone(), self.callers.verifier().cloned());
                 answer.map(|body| AnswerBody::open(body, call))
             }
         }

@@ -17,7 +17,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rpc::authn::{KeySet, PeerKeys, Revocations, Verifier};
 use rpc::health::HealthHandle;
-use rpc::server::{Limits, Server, serve};
+use rpc::server::{Callers, Limits, Server, serve};
 use runtime::{Clock, ClockHandle, Ids, OrganizationId, SessionId, Shutdown, UserId, WorkspaceId};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -106,7 +106,7 @@ impl App {
             admin_services: vec![],
             request_limits: &[("/muster.tasks.v1.ProductService/ListProducts", 2 * 1024 * 1024)],
             health: health.clone(),
-            verifier,
+            callers: Callers::Verified(verifier),
             authorizer: authorizer.clone(),
             metrics: Some(runtime::telemetry::init_for_tests().metrics()),
             ids: Ids::system(),

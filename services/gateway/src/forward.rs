@@ -1,0 +1,102 @@
+//! A call on its way to the service that owns its method, and its answer on the way back. Nothing is decoded.
+
+use axum::Router;
+use contract::MethodPolicy;
+use http::header::{HOST, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use rpc::{CallContext, Error};
+use tonic::body::Body;
+use tonic::service::Routes;
+use tonic::{Code, Status};
+use tower::Service;
+
+use crate::answer::Answer;
+use crate::client_address::{FORWARDED_FOR, TrustedProxies};
+use crate::upstream::Upstreams;
+
+const STATUS: &str = "grpc-status";
+/// Headers that only the suite's own services may send: what comes in under this prefix is forged.
+const OWN_PREFIX: &str = "muster-";
+const CLIENT_ADDRESS: &str = "muster-client-address";
+const CLIENT_AGENT: &str = "muster-user-agent";
+/// Other words for where a call came from. Nobody behind the edge reads them, and nobody shall begin to.
+const SOURCES: [&str; 5] = ["forwarded", FORWARDED_FOR, "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
+
+/// Passes calls on. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Forward {
+    upstreams: Upstreams,
+    proxies: TrustedProxies,
+}
+
+impl Forward {
+    /// To `upstreams`; what `proxies` say of where a call comes from is believed.
+    pub fn new(upstreams: Upstreams, proxies: TrustedProxies) -> Self {
+        Self { upstreams, proxies }
+    }
+
+    /// The handler of every path. Which paths there are is the server's to say.
+    pub fn routes(self) -> Routes {
+        let handler = move |request: Request<axum::body::Body>| {
+            let forward = self.clone();
+            async move { forward.answer(request.map(Body::new)).await }
+        };
+        Router::new().fallback(handler).into()
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        self.pass_on(request).await.unwrap_or_else(|error| Status::from(error).into_http())
+    }
+
+    async fn pass_on(&self, mut request: Request<Body>) -> Result<Response<Body>, Error> {
+        let context = CallContext::current().ok_or_else(|| Error::Internal("a call without a context".to_owned()))?;
+        let policy: &MethodPolicy = context.policy();
+        let upstream = self.upstreams.get(policy.owner).ok_or(Error::MethodUnknown)?;
+        self.rewrite(request.headers_mut(), &context);
+        let answer = upstream.channel().call(request).await.map_err(|status| lost(upstream.name, status))?;
+        if answer.status() != StatusCode::OK {
+            return Err(Error::unavailable(upstream.name, format!("answered HTTP {}", answer.status())));
+        }
+        if is_older(answer.headers()) {
+            return Err(Error::MethodUnknown);
+        }
+        let name = upstream.name;
+        let ended = answer.headers().contains_key(STATUS);
+        Ok(answer.map(|body| Body::new(Answer::new(body, name, ended))))
+    }
+
+    /// What goes on: the client's headers, less what it may not say, and where it is.
+    fn rewrite(&self, headers: &mut HeaderMap, context: &CallContext) {
+        let address = context.client_address().and_then(|address| address.parse().ok()).map(|peer| self.proxies.client(peer, headers));
+        let forged: Vec<_> = headers.keys().filter(|name| name.as_str().starts_with(OWN_PREFIX)).cloned().collect();
+        for name in forged {
+            headers.remove(name);
+        }
+        for name in SOURCES {
+            headers.remove(name);
+        }
+        headers.remove(HOST);
+        headers.remove(USER_AGENT);
+        let mut insert = |name, text: &str| HeaderValue::from_str(text).map(|value| headers.insert(name, value)).is_ok();
+        if let Some(address) = address {
+            insert(CLIENT_ADDRESS, &address.to_string());
+        }
+        if let Some(agent) = context.user_agent() {
+            insert(CLIENT_AGENT, agent);
+        }
+    }
+}
+
+/// Why a call got no answer, or not all of it: its time ran out, or the service is away.
+pub(crate) fn lost(name: &'static str, status: Status) -> Error {
+    match status.code() {
+        Code::DeadlineExceeded => Error::DeadlineExceeded,
+        _ => Error::unavailable(name, status),
+    }
+}
+
+/// Whether the answer is that of a service which does not know the method: an older one than this edge. The suite's own say so with a reason.
+fn is_older(headers: &HeaderMap) -> bool {
+    let code = headers.get(STATUS).map(|value| Code::from_bytes(value.as_bytes()));
+    code == Some(Code::Unimplemented) && !headers.contains_key("grpc-status-details-bin")
+}

@@ -1,0 +1,7 @@
+//! The edge between real sockets: raw gRPC frames in front of it, an upstream that says what it saw behind it.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod edge;
+mod native;
+mod upstream;

@@ -1,0 +1,96 @@
+//! A service behind the edge that decodes nothing: it answers with what it was sent, and tells of it.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::body::Body;
+
+/// What an upstream was sent last, and the end it tells of.
+#[derive(Clone, Default)]
+pub(crate) struct Seen {
+    pub(crate) headers: Arc<Mutex<HeaderMap>>,
+    pub(crate) calls: Arc<Mutex<usize>>,
+}
+
+/// An upstream on a free port; `gone` hears when a stream was cancelled.
+pub(crate) async fn start() -> (SocketAddr, Seen, mpsc::UnboundedReceiver<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (seen, (gone, news)) = (Seen::default(), mpsc::unbounded_channel());
+    let told = seen.clone();
+    let handler = move |request: Request<axum::body::Body>| {
+        *told.headers.lock().unwrap() = request.headers().clone();
+        *told.calls.lock().unwrap() += 1;
+        answer(request, gone.clone())
+    };
+    let routes: tonic::service::Routes = Router::new().fallback(handler).into();
+    let server = tonic::transport::Server::builder().add_routes(routes);
+    #[expect(clippy::disallowed_methods, reason = "it ends with the test")]
+    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    (address, seen, news)
+}
+
+async fn answer(request: Request<axum::body::Body>, gone: mpsc::UnboundedSender<()>) -> Response<Body> {
+    match request.uri().path().rsplit('/').next().unwrap() {
+        "WatchWorkItems" => stream(gone),
+        "TransitionWorkItem" => std::future::pending().await,
+        "DeleteWorkItem" => ended("12", None),
+        "CreateWorkItem" => ended("9", Some("AAAA")),
+        _ => {
+            let sent = request.into_body().collect().await.unwrap().to_bytes();
+            let frames = [Frame::data(sent), Frame::trailers(trailers("0"))].map(Ok::<_, Infallible>);
+            grpc(Body::new(StreamBody::new(stream::iter(frames))))
+        }
+    }
+}
+
+fn stream(gone: mpsc::UnboundedSender<()>) -> Response<Body> {
+    let told = Told(gone);
+    let message = Frame::data(Bytes::from_static(&[0, 0, 0, 0, 1, b'x']));
+    let frames = stream::iter([Ok::<_, Infallible>(message)]).chain(stream::pending()).inspect(move |_| {
+        let _ = &told;
+    });
+    grpc(Body::new(StreamBody::new(frames)))
+}
+
+/// Tells when it is dropped.
+struct Told(mpsc::UnboundedSender<()>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
+}
+
+fn ended(code: &'static str, details: Option<&'static str>) -> Response<Body> {
+    let mut answer = grpc(Body::empty());
+    answer.headers_mut().extend(trailers(code));
+    if let Some(details) = details {
+        answer.headers_mut().insert("grpc-status-details-bin", HeaderValue::from_static(details));
+    }
+    answer
+}
+
+fn trailers(code: &'static str) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", HeaderValue::from_static(code));
+    trailers.insert("x-last-word", HeaderValue::from_static("bye"));
+    trailers
+}
+
+fn grpc(body: Body) -> Response<Body> {
+    let mut answer = Response::new(body);
+    answer.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+    answer.headers_mut().insert("x-upstream", HeaderValue::from_static("tasks"));
+    answer
+}
