@@ -60,7 +60,7 @@ impl Edge {
             authorizer: Authorizer::new(),
             metrics: None,
             ids: Ids::system(),
-            limits: Limits { request_bytes_max: 4 * 1024 * 1024, ..Limits::default() },
+            limits: Limits { request_bytes_max: 4 * 1024 * 1024, caller_streams_max: 1, ..Limits::default() },
         };
         #[expect(clippy::disallowed_methods, reason = "it ends with the test")]
         tokio::spawn(serve(server, Shutdown::new()));

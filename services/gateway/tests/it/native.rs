@@ -119,3 +119,15 @@ async fn a_call_s_time_is_clamped_passed_on_and_kept() {
     let answered = edge.call("TransitionWorkItem", message(1), &[("grpc-timeout", "100m")]).await;
     assert_eq!(answered.fault(), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned()));
 }
+
+#[tokio::test]
+async fn streams_of_many_people_are_not_taken_for_those_of_one() {
+    let (address, ..) = upstream::start().await;
+    let edge = Edge::before(address, &[]).await;
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        let mut answer = edge.open("WatchWorkItems", message(1), &[]).await;
+        assert!(tokio::time::timeout(SOON, answer.body_mut().frame()).await.unwrap().unwrap().unwrap().is_data());
+        streams.push(answer);
+    }
+}

@@ -23,6 +23,7 @@ pub(crate) struct Seen {
 }
 
 /// An upstream on a free port; `gone` hears when a stream was cancelled.
+#[expect(clippy::disallowed_methods, reason = "a foreign server, which ends with the test")]
 pub(crate) async fn start() -> (SocketAddr, Seen, mpsc::UnboundedReceiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -35,7 +36,6 @@ pub(crate) async fn start() -> (SocketAddr, Seen, mpsc::UnboundedReceiver<()>) {
     };
     let routes: tonic::service::Routes = Router::new().fallback(handler).into();
     let server = tonic::transport::Server::builder().add_routes(routes);
-    #[expect(clippy::disallowed_methods, reason = "it ends with the test")]
     tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
     (address, seen, news)
 }

@@ -112,7 +112,12 @@ impl std::fmt::Debug for Server {
 /// Set health to NOT_SERVING and let it be seen before shutdown is asked for.
 pub async fn serve(server: Server, shutdown: Shutdown) {
     let Server { service, listener, admin_listener, routes, services, admin_routes, admin_services, request_limits, health, .. } = server;
-    let limits = Arc::new(server.limits);
+    let mut limits = server.limits;
+    if server.callers.verifier().is_none() {
+        // Nobody is known here, so one caller is everybody: the service that knows them apart counts the streams of each.
+        limits.caller_streams_max = limits.streams_max;
+    }
+    let limits = Arc::new(limits);
     let limiter = Arc::new(Limiter::new(service, &limits));
     let stack = |routes: Routes, services: &[&'static str], shutdown: &Shutdown, http: Option<AdminHttp>| {
         Arc::new(Stack {
