@@ -17,8 +17,8 @@ pub(crate) async fn watch(health: HealthHandle, db: Db, bus: Bus, shutdown: Shut
     loop {
         let answers = db.work_read_one::<(i32,)>("SELECT 1", |query| query);
         let postgres = matches!(timeout(PERIOD, answers).await, Ok(Ok(_)));
-        health.set("dep.postgres", status(postgres));
-        health.set("dep.nats", status(bus.is_connected()));
+        health.set_of_other("dep.postgres", status(postgres));
+        health.set_of_other("dep.nats", status(bus.is_connected()));
         if shutdown.or(tokio::time::sleep(PERIOD)).await.is_none() {
             return;
         }

@@ -1,4 +1,4 @@
-//! Starting, gating and stopping a service.
+//! Starting, gating and stopping a service, and the edge, which is one without a schema.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -13,7 +13,7 @@ use rpc::{
 use runtime::{Clock, Ids, Shutdown, TaskFailure, Tasks, feed::FeedFaults, telemetry::Metrics};
 use tonic::service::Routes;
 
-use crate::{Bound, Deps, Peers, Service, SuiteConfig, dependencies, replicas::Replicas};
+use crate::{Bound, Deps, EdgeDeps, Peers, Service, SuiteConfig, dependencies, replicas::Replicas};
 
 /// How long background tasks may take to end once calls are drained.
 const TASKS_AT_MOST: Duration = Duration::from_secs(5);
@@ -57,13 +57,13 @@ pub struct Running {
     serving: Shutdown,
     drain_delay: Duration,
     server: tokio::sync::watch::Receiver<bool>,
-    db: Db,
+    db: Option<Db>,
 }
 
-/// What a service waits for before it takes calls.
+/// What a service waits for before it takes calls; the edge, which verifies nobody, for nothing.
 #[derive(Clone, Debug)]
 struct Gate {
-    verifier: Verifier,
+    verifier: Option<Verifier>,
     authorizer: Authorizer,
 }
 
@@ -83,9 +83,8 @@ where
     F: AsyncFnOnce(&Deps) -> anyhow::Result<Service>,
 {
     let name = bound.name();
-    let (address, admin_address) = (bound.address(), bound.admin_listener.local_addr()?);
     let keys = &suite.suite.key_directory;
-    let peers = PeerKeys::load(name, &keys.join(format!("{name}.key")), &keys.join("trust.json"), suite.clock.clone())?;
+    let peer_keys = suite.peer_keys(name)?;
     let sealer = Sealer::open_file(&keys.join(format!("{name}.seal")))?;
     let db = Db::connect(&suite.database, name, schema, sealer, suite.clock.clone(), suite.ids.clone()).await?;
     require_migrated(&db, schema, migrations).await?;
@@ -94,68 +93,135 @@ where
     let tasks = Tasks::new(name, Shutdown::new());
     let log = Log::open(db.clone(), bus.clone(), name, suite.clock.clone(), suite.ids.clone(), suite.events.clone());
     let authorizer = Authorizer::new();
-    let others = Peers::new(&bound, &suite.suite, &peers);
+    let peers = Peers::new(&bound, &suite.suite, &peer_keys);
     let deps = Deps {
         db: db.clone(),
         log: log.clone(),
-        peers: others.clone(),
+        peers: peers.clone(),
         authorizer: authorizer.clone(),
         tasks: tasks.clone(),
         clock: suite.clock.clone(),
         ids: suite.ids.clone(),
     };
     let service = build(&deps).await?;
-    anyhow::ensure!(service.name == name, "{} was built where {name} is hosted", service.name);
-    let replicas = Replicas::new(suite, &bound, &others, &peers);
+    let replicas = Replicas::new(suite, &bound, &peers, &peer_keys);
     let verifier = replicas.start(&tasks, (!service.feeds_authorizer).then_some(&authorizer))?;
     tasks.spawn("event log", log.clone().run(tasks.shutdown().child()));
-
     let health = HealthHandle::new();
-    for full_name in &service.services {
-        health.set(full_name, ServingStatus::NotServing);
-    }
     tasks.spawn("dependencies", dependencies::watch(health.clone(), db.clone(), bus, tasks.shutdown().clone()));
-    let gate = Gate { verifier: verifier.clone(), authorizer: authorizer.clone() };
-    let (stopping, serving) = (Shutdown::new(), Shutdown::new());
-    let opening = (gate.clone(), health.clone(), stopping.clone());
-    tasks.spawn_once("gate", async move {
-        let (gate, health, stopping) = opening;
-        if stopping.or(gate.opens()).await.is_some() {
-            health.set_serving(true);
-            tracing::info!(service = name, "ready");
-        }
-        if stopping.is_requested() {
-            // The stop came in between, and what it said stands.
-            health.set_serving(false);
-        }
-    });
-
-    let server = Server {
-        service: name,
-        listener: bound.listener,
-        admin_listener: Some(bound.admin_listener),
-        routes: service.routes,
-        services: service.services,
+    let hosting = Hosting {
+        gate: Gate { verifier: Some(verifier.clone()), authorizer },
+        callers: Callers::Verified(verifier),
+        health,
+        tasks,
+        limits: suite.limits.clone(),
         admin_routes: Routes::new(EventAdmin::server(log)),
         admin_services: vec![EVENT_ADMIN],
-        request_limits: service.request_limits,
-        health: health.clone(),
-        callers: Callers::Verified(verifier),
-        authorizer,
-        metrics: suite.metrics.clone(),
-        ids: suite.ids.clone(),
-        limits: suite.limits.clone(),
+        db: Some(db),
     };
-    let (served, server_ended) = tokio::sync::watch::channel(false);
-    let until = serving.clone();
-    tasks.spawn_once("server", async move {
-        rpc::server::serve(server, until).await;
-        // Whoever stops the service waits for this; nobody else does.
-        served.send_replace(true);
-    });
-    tracing::info!(service = name, %address, %admin_address, "listening");
-    let drain_delay = Duration::from_millis(suite.limits.drain_delay_ms);
-    Ok(Running { name, address, admin_address, health, gate, tasks, stopping, serving, drain_delay, server: server_ended, db })
+    hosting.listen(suite, bound, service)
+}
+
+/// Starts the edge, which has no schema, no log and no gate: it passes calls on, within `limits`.
+///
+/// # Errors
+/// Keys that are missing, an error of `build`.
+pub async fn start_edge<F>(suite: &Suite, bound: Bound, limits: Limits, build: F) -> anyhow::Result<Running>
+where
+    F: AsyncFnOnce(&EdgeDeps) -> anyhow::Result<Service>,
+{
+    let name = bound.name();
+    let tasks = Tasks::new(name, Shutdown::new());
+    let health = HealthHandle::new();
+    let peers = Peers::new(&bound, &suite.suite, &suite.peer_keys(name)?);
+    let deps = EdgeDeps { peers, tasks: tasks.clone(), health: health.clone() };
+    let service = build(&deps).await?;
+    let hosting = Hosting {
+        gate: Gate { verifier: None, authorizer: Authorizer::new() },
+        callers: Callers::PassedOn,
+        health,
+        tasks,
+        limits,
+        admin_routes: Routes::default(),
+        admin_services: Vec::new(),
+        db: None,
+    };
+    hosting.listen(suite, bound, service)
+}
+
+/// What a service is served with, whatever it is.
+struct Hosting {
+    gate: Gate,
+    callers: Callers,
+    health: HealthHandle,
+    tasks: Tasks,
+    limits: Limits,
+    admin_routes: Routes,
+    admin_services: Vec<&'static str>,
+    db: Option<Db>,
+}
+
+impl Hosting {
+    /// Serves `service` on the ports of `bound`, and opens its gate when that is time.
+    fn listen(self, suite: &Suite, bound: Bound, service: Service) -> anyhow::Result<Running> {
+        let Self { gate, callers, health, tasks, limits, admin_routes, admin_services, db } = self;
+        let name = bound.name();
+        anyhow::ensure!(service.name == name, "{} was built where {name} is hosted", service.name);
+        let (address, admin_address) = (bound.address(), bound.admin_listener.local_addr()?);
+        if matches!(callers, Callers::Verified(_)) {
+            for full_name in &service.services {
+                health.set(full_name, ServingStatus::NotServing);
+            }
+        }
+        let (stopping, serving) = (Shutdown::new(), Shutdown::new());
+        tasks.spawn_once("gate", open(name, gate.clone(), health.clone(), stopping.clone()));
+        let drain_delay = Duration::from_millis(limits.drain_delay_ms);
+        let server = Server {
+            service: name,
+            listener: bound.listener,
+            admin_listener: Some(bound.admin_listener),
+            routes: service.routes,
+            services: service.services,
+            admin_routes,
+            admin_services,
+            request_limits: service.request_limits,
+            health: health.clone(),
+            callers,
+            authorizer: gate.authorizer.clone(),
+            metrics: suite.metrics.clone(),
+            ids: suite.ids.clone(),
+            limits,
+        };
+        let (served, server_ended) = tokio::sync::watch::channel(false);
+        let until = serving.clone();
+        tasks.spawn_once("server", async move {
+            rpc::server::serve(server, until).await;
+            // Whoever stops the service waits for this; nobody else does.
+            served.send_replace(true);
+        });
+        tracing::info!(service = name, %address, %admin_address, "listening");
+        Ok(Running { name, address, admin_address, health, gate, tasks, stopping, serving, drain_delay, server: server_ended, db })
+    }
+}
+
+/// Says SERVING once the gate is open, unless the stop comes first.
+async fn open(name: &'static str, gate: Gate, health: HealthHandle, stopping: Shutdown) {
+    if stopping.or(gate.opens()).await.is_some() {
+        health.set_serving(true);
+        tracing::info!(service = name, "ready");
+    }
+    if stopping.is_requested() {
+        // The stop came in between, and what it said stands.
+        health.set_serving(false);
+    }
+}
+
+impl Suite {
+    /// The keys under which the service `name` calls others.
+    fn peer_keys(&self, name: &'static str) -> anyhow::Result<PeerKeys> {
+        let keys = &self.suite.key_directory;
+        Ok(PeerKeys::load(name, &keys.join(format!("{name}.key")), &keys.join("trust.json"), self.clock.clone())?)
+    }
 }
 
 async fn require_migrated(db: &Db, schema: &str, migrations: &'static sqlx::migrate::Migrator) -> anyhow::Result<()> {
@@ -177,7 +243,8 @@ impl std::fmt::Debug for Running {
 
 impl Gate {
     async fn opens(&self) {
-        self.verifier.ready().await;
+        let Some(verifier) = &self.verifier else { return };
+        verifier.ready().await;
         self.authorizer.ready().await;
         // So that nobody's first call finds a suite that has just started stale. Longer than that, the fault lies with NATS or identity, and
         // what asks no decision is served.
@@ -206,7 +273,7 @@ impl Running {
         &self.health
     }
 
-    /// The embedded decision engine, for whoever waits until it knows of a change.
+    /// The embedded decision engine, for whoever waits until it knows of a change. The edge decides nothing, and its own stays empty.
     pub fn authorizer(&self) -> &Authorizer {
         &self.gate.authorizer
     }
@@ -218,7 +285,8 @@ impl Running {
 
     /// What the gate still waits for, in words; empty when it is open.
     pub fn waits_for(&self) -> String {
-        let keys = (!self.gate.verifier.is_ready()).then_some("keys and revocations");
+        let Some(verifier) = &self.gate.verifier else { return String::new() };
+        let keys = (!verifier.is_ready()).then_some("keys and revocations");
         let permissions = (!self.gate.authorizer.is_ready()).then_some("the permission snapshot");
         keys.into_iter().chain(permissions).collect::<Vec<_>>().join(" and ")
     }
@@ -241,6 +309,8 @@ impl Running {
         if !unfinished.is_empty() {
             tracing::warn!(service = self.name, ?unfinished, "background tasks were aborted");
         }
-        self.db.close().await;
+        if let Some(db) = self.db {
+            db.close().await;
+        }
     }
 }

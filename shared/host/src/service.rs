@@ -6,6 +6,7 @@ use crate::Peers;
 use authz::Authorizer;
 use db::Db;
 use events::Log;
+use rpc::health::HealthHandle;
 use runtime::{Clock, Ids, Tasks};
 use tonic::{
     body::Body,
@@ -36,6 +37,17 @@ pub struct Deps {
     pub ids: Ids,
 }
 
+/// What the host gives the edge to build on.
+#[derive(Clone)]
+pub struct EdgeDeps {
+    /// The way to the services behind it.
+    pub peers: Peers,
+    /// Background tasks; their shutdown flag is the edge's.
+    pub tasks: Tasks,
+    /// What health answers; of the services behind it the edge says it with `set_of_other`.
+    pub health: HealthHandle,
+}
+
 /// A service ready to be served.
 #[derive(Debug)]
 pub struct Service {
@@ -50,6 +62,14 @@ impl Service {
     /// The service `name` with no RPCs yet.
     pub fn new(name: &'static str) -> Service {
         Service { name, routes: Routes::default(), services: Vec::new(), request_limits: &[], feeds_authorizer: false }
+    }
+
+    /// Takes `routes` as they are, for the gRPC services of these full names. For the edge: a service [`add`](Service::add)s what it implements.
+    #[must_use]
+    pub fn pass_on(mut self, routes: Routes, services: Vec<&'static str>) -> Service {
+        self.routes = routes;
+        self.services = services;
+        self
     }
 
     /// Adds the RPCs of one gRPC service; its full name becomes a health name.

@@ -1,20 +1,22 @@
 //! The one constructor of a server, with every limit set.
 //!
-//! Two listeners: the main one speaks gRPC, the admin one gRPC (health, event administration) and plain HTTP (`/metrics`, `/livez`, `/readyz`)
-//! and stays open until the main one has drained, so that probes and scrapers see the end. Health and reflection are added here.
+//! Two listeners: the main one speaks gRPC, the admin one gRPC (health, event administration) and plain HTTP (`/metrics`, `/health`, `/livez`,
+//! `/readyz`) and stays open until the main one has drained, so that probes and scrapers see the end. The edge's main one speaks HTTP/1.1 too, and
+//! answers the same probes, for load balancers. Health and reflection are added here.
 //!
 //! Deliberately absent: TLS (the mesh's or a later issue's; main and admin ports are cluster-internal), and the order of a service's drain, which
 //! is the host's.
 
-mod admin;
 mod bare;
 mod body;
 mod limits;
 mod listen;
+mod probes;
 mod record;
 mod route;
 mod stack;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,8 +33,8 @@ use crate::authn::Verifier;
 use crate::health::HealthHandle;
 use crate::limit::Limiter;
 use crate::reflection;
-use admin::AdminHttp;
 use listen::Listen;
+use probes::Probes;
 use route::Table;
 use stack::Stack;
 
@@ -64,6 +66,21 @@ impl Callers {
             Self::Verified(_) => |_| true,
             Self::PassedOn => |exposure| exposure == Exposure::Edge,
         }
+    }
+
+    /// What reflection tells of.
+    fn descriptors(&self) -> Cow<'static, [u8]> {
+        match self {
+            Self::Verified(_) => reflection::whole(),
+            Self::PassedOn => reflection::edge().unwrap_or_else(|error| {
+                tracing::error!(%error, "server reflection is not available");
+                Cow::default()
+            }),
+        }
+    }
+
+    fn are_passed_on(&self) -> bool {
+        matches!(self, Self::PassedOn)
     }
 }
 
@@ -113,17 +130,19 @@ impl std::fmt::Debug for Server {
 pub async fn serve(server: Server, shutdown: Shutdown) {
     let Server { service, listener, admin_listener, routes, services, admin_routes, admin_services, request_limits, health, .. } = server;
     let mut limits = server.limits;
-    if server.callers.verifier().is_none() {
+    let is_edge = server.callers.are_passed_on();
+    if is_edge {
         // Nobody is known here, so one caller is everybody: the service that knows them apart counts the streams of each.
         limits.caller_streams_max = limits.streams_max;
     }
     let limits = Arc::new(limits);
     let limiter = Arc::new(Limiter::new(service, &limits));
-    let stack = |routes: Routes, services: &[&'static str], shutdown: &Shutdown, http: Option<AdminHttp>| {
+    let descriptors = server.callers.descriptors();
+    let stack = |routes: Routes, services: &[&'static str], shutdown: &Shutdown, http: Option<Probes>| {
         Arc::new(Stack {
             service,
             table: Table::new(service, services, server.callers.exposed(), limits.request_bytes_max, request_limits),
-            routes: routes.prepare(),
+            routes: reflection::add_to(routes.add_service(health.server()), services, &descriptors).prepare(),
             callers: server.callers.clone(),
             authorizer: server.authorizer.clone(),
             limiter: limiter.clone(),
@@ -136,9 +155,9 @@ pub async fn serve(server: Server, shutdown: Shutdown) {
     };
     let main = Listen {
         listener,
-        stack: stack(reflection::add_to(routes.add_service(health.server()), &services), &services, &shutdown, None),
+        stack: stack(routes, &services, &shutdown, is_edge.then(|| Probes { health: health.clone(), metrics: None })),
         limits: limits.clone(),
-        http1: false,
+        http1: is_edge,
         connections_max: limits.connections_max,
         drain: Duration::from_millis(limits.drain_ms),
         shutdown: shutdown.clone(),
@@ -147,10 +166,10 @@ pub async fn serve(server: Server, shutdown: Shutdown) {
     let admin = admin_listener.map(|listener| Listen {
         listener,
         stack: stack(
-            reflection::add_to(admin_routes.add_service(health.server()), &admin_services),
+            admin_routes,
             &admin_services,
             &admin_shutdown,
-            Some(AdminHttp { health: health.clone(), metrics: server.metrics.clone() }),
+            Some(Probes { health: health.clone(), metrics: server.metrics.clone() }),
         ),
         limits: limits.clone(),
         http1: true,

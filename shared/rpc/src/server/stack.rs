@@ -10,7 +10,7 @@ use authz::Authorizer;
 use contract::Authn;
 use futures::FutureExt;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use metrics::Gauge;
 use runtime::{Ids, Shutdown};
@@ -21,9 +21,9 @@ use tower::Service;
 use tracing::Instrument;
 
 use super::Callers;
-use super::admin::AdminHttp;
 use super::bare::{self, Sizes};
 use super::body::{AnswerBody, OpenCall, RequestBody, panic_text};
+use super::probes::Probes;
 use super::record::Record;
 use super::route::{Class, Route, Table};
 use crate::authn::{GATEWAY, MUSTER_PEER};
@@ -50,8 +50,8 @@ pub(super) struct Stack {
     pub(super) in_flight: Gauge,
     pub(super) response_bytes_max: usize,
     pub(super) shutdown: Shutdown,
-    /// What answers plain HTTP; nothing on the main port.
-    pub(super) http: Option<AdminHttp>,
+    /// What answers plain HTTP; nothing on the main port of a service.
+    pub(super) http: Option<Probes>,
 }
 
 impl Stack {
@@ -214,7 +214,9 @@ enum Sent {
 /// Whether the request is a gRPC call at all. Source: gRPC over HTTP/2, "Requests".
 fn is_grpc(request: &Request<Incoming>) -> bool {
     let content_type = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    request.method() == Method::POST && content_type.is_some_and(|content_type| content_type.starts_with(b"application/grpc"))
+    request.version() == Version::HTTP_2
+        && request.method() == Method::POST
+        && content_type.is_some_and(|content_type| content_type.starts_with(b"application/grpc"))
 }
 
 /// The one value of a header; an error when there are several, since nobody knows which one the others read.

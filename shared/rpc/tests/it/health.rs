@@ -40,7 +40,7 @@ async fn check_of_an_unknown_name_is_not_found() {
 #[tokio::test]
 async fn list_is_exactly_what_is_registered() {
     let app = App::start().await;
-    app.health.set("dep.postgres", ServingStatus::NotServing);
+    app.health.set_of_other("dep.postgres", ServingStatus::NotServing);
     let mut health = OurClient::with_origin(plain(), app.uri());
     let listed = health.list(HealthListRequest {}).await.unwrap().into_inner().statuses;
     let listed: std::collections::BTreeMap<_, _> = listed.into_iter().map(|(name, answer)| (name, answer.status())).collect();
@@ -74,7 +74,7 @@ async fn watch_of_an_unknown_name_stays_open_until_the_name_is_known() {
 #[tokio::test]
 async fn a_drain_is_seen_by_those_who_watch() {
     let app = App::start().await;
-    app.health.set("dep.nats", ServingStatus::Serving);
+    app.health.set_of_other("dep.nats", ServingStatus::Serving);
     app.health.set_serving(true);
     let mut watch = HealthClient::with_origin(plain(), app.uri()).watch(of("")).await.unwrap().into_inner();
     assert_eq!(watch.message().await.unwrap().unwrap().status(), Answered::Serving);
