@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use contract::{Authn, METHODS, MethodPolicy, Scope};
-use muster::serve::SERVICES;
+use muster::migrate::SCHEMAS;
 use muster_tests::{
     Actor, Suite, dynamic, rules, short, telemetry, text,
     world::{World, done, refused},
@@ -63,7 +63,7 @@ async fn nobody_is_refused(world: &World, entry: &Entry, policy: &MethodPolicy) 
 
 /// A peer that is trusted for other methods is nobody for this one.
 async fn other_services_are_refused(world: &World, entry: &Entry, policy: &MethodPolicy) {
-    for name in ["audit", "authorization", "identity", "notifications", "operator", "tasks"] {
+    for name in ["audit", "authorization", "gateway", "identity", "notifications", "operator", "tasks"] {
         if !policy.callers.contains(&name) {
             let fault = refused(world.suite.service(name).call(entry.rpc, entry.request("here")).await);
             assert_eq!((fault.code, fault.reason.as_str()), (Code::PermissionDenied, "PERMISSION_DENIED"), "{} by {name}", entry.rpc);
@@ -167,7 +167,7 @@ async fn every_rpc_refuses_a_token_that_is_over() {
 async fn changes(world: &World) -> usize {
     world.suite.settle().await;
     let mut count = 0;
-    for service in SERVICES {
+    for (service, ..) in SCHEMAS {
         let events = world.suite.events(service).await.into_iter().filter_map(|event| event.envelope);
         count += events.filter(|envelope| !opened_a_session(&envelope.r#type)).count();
     }

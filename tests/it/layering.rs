@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use muster_tests::{files, root};
 
-const SERVICES: [&str; 5] = ["audit", "authorization", "identity", "notifications", "tasks"];
+const SERVICES: [&str; 6] = ["audit", "authorization", "gateway", "identity", "notifications", "tasks"];
 
 /// Every crate that the manifest names: for the code, its tests and its build.
 fn dependencies(manifest: &str) -> Vec<String> {

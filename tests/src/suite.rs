@@ -11,10 +11,11 @@ use std::{
 use contract::common::v1::{ListLoggedEventsRequest, LoggedEvent, event_admin_service_client::EventAdminServiceClient};
 use devstack::{Options, Stack};
 use futures::FutureExt;
+use host::Running;
 use muster::{
     config::Config,
     migrate, seed,
-    serve::{Conditions, SERVICES, Serving},
+    serve::{Conditions, Serving},
 };
 use rpc::authn::PeerKeys;
 use runtime::{config::Secret, feed::FeedFaults};
@@ -170,7 +171,7 @@ impl Suite {
     /// What is still on its way; `None` at rest.
     async fn restless(&self) -> Option<String> {
         let mut permissions_head = 0;
-        for service in SERVICES {
+        for (service, ..) in migrate::SCHEMAS {
             let status = self.operator().call_at(service, "common.EventAdminService/GetEventStatus", json!({})).await;
             let status = status.expect("operators see the event log");
             let head = text(&status, "headPosition");
@@ -188,7 +189,8 @@ impl Suite {
                 }
             }
         }
-        let behind = self.serving.running().iter().find(|running| running.authorizer().revision() < permissions_head)?;
+        let decides = |running: &&Running| migrate::SCHEMAS.iter().any(|(name, ..)| *name == running.name());
+        let behind = self.serving.running().iter().filter(decides).find(|running| running.authorizer().revision() < permissions_head)?;
         Some(format!("{} knows the permissions at {}, they are at {permissions_head}", behind.name(), behind.authorizer().revision()))
     }
 
@@ -263,6 +265,8 @@ impl Suite {
 fn settings(stack: &Stack) -> Config {
     let mut config = Config::default();
     for port in [
+        &mut config.gateway.port,
+        &mut config.gateway.admin_port,
         &mut config.identity.port,
         &mut config.identity.admin_port,
         &mut config.authorization.port,

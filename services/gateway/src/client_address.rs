@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use serde::{Deserialize, Serialize};
 
 /// The header in which each proxy adds, on the right, whom it heard.
 pub(crate) const FORWARDED_FOR: &str = "x-forwarded-for";
@@ -12,7 +13,8 @@ pub(crate) const FORWARDED_FOR: &str = "x-forwarded-for";
 const HOPS_MAX: usize = 32;
 
 /// Addresses with a common beginning: `10.0.0.0/8`, `::1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Network {
     address: IpAddr,
     bits: u8,
@@ -25,7 +27,7 @@ pub struct NotANetwork;
 
 /// The proxies whose word is taken. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct TrustedProxies(Arc<[Network]>);
+pub(crate) struct TrustedProxies(Arc<[Network]>);
 
 impl FromStr for Network {
     type Err = NotANetwork;
@@ -36,6 +38,20 @@ impl FromStr for Network {
         let most = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.map_or(Ok(most), str::parse).map_err(|_| NotANetwork)?;
         if bits <= most { Ok(Self { address, bits }) } else { Err(NotANetwork) }
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = NotANetwork;
+
+    fn try_from(text: String) -> Result<Self, NotANetwork> {
+        text.parse()
+    }
+}
+
+impl From<Network> for String {
+    fn from(network: Network) -> Self {
+        format!("{}/{}", network.address, network.bits)
     }
 }
 

@@ -24,19 +24,19 @@ const SOURCES: [&str; 5] = ["forwarded", FORWARDED_FOR, "x-forwarded-host", "x-f
 
 /// Passes calls on. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Forward {
+pub(crate) struct Forward {
     upstreams: Upstreams,
     proxies: TrustedProxies,
 }
 
 impl Forward {
     /// To `upstreams`; what `proxies` say of where a call comes from is believed.
-    pub fn new(upstreams: Upstreams, proxies: TrustedProxies) -> Self {
+    pub(crate) fn new(upstreams: Upstreams, proxies: TrustedProxies) -> Self {
         Self { upstreams, proxies }
     }
 
     /// The handler of every path. Which paths there are is the server's to say.
-    pub fn routes(self) -> Routes {
+    pub(crate) fn routes(self) -> Routes {
         let handler = move |request: Request<axum::body::Body>| {
             let forward = self.clone();
             async move { forward.answer(request.map(Body::new)).await }

@@ -1,6 +1,6 @@
 //! The edge: one address for every method that the contract shows to the outside (`EXPOSURE_EDGE`).
 //!
-//! A call passes the suite's own server stack (`rpc::server`: limits, deadline, request id, trace, access log, metrics), then [`Forward`], which
+//! A call passes the suite's own server stack (`rpc::server`: limits, deadline, request id, trace, access log, metrics), then `forward`, which
 //! decodes nothing: its frames go to the service that owns the method as they are, and the answer comes back as it is.
 //!
 //! Deliberately absent: verifying tokens, permissions, and any state. The edge passes credentials on unread; the service that owns the method
@@ -8,22 +8,48 @@
 
 mod answer;
 mod client_address;
+mod config;
 mod forward;
+mod health;
 mod upstream;
 
-use contract::Exposure;
+use std::collections::BTreeMap;
 
-pub use client_address::{Network, NotANetwork, TrustedProxies};
-pub use forward::Forward;
-pub use upstream::{Upstreams, UpstreamsError};
+use contract::Exposure;
+use host::{EdgeDeps, Service};
+
+pub use client_address::{Network, NotANetwork};
+pub use config::Config;
+
+use forward::Forward;
+use upstream::Upstreams;
 
 /// The service's name.
 pub const NAME: &str = "gateway";
 
-/// The full names of the services that have a method for the outside, once each.
-pub fn services() -> Vec<&'static str> {
-    let mut names: Vec<_> =
-        contract::METHODS.iter().filter(|policy| policy.exposure == Exposure::Edge).map(|policy| policy.service).collect();
-    names.dedup();
-    names
+/// Builds the edge: handlers on the way to the services behind it, and a follower of the health of each.
+///
+/// # Errors
+/// `suite.peers` does not say where one of them is.
+pub async fn build(deps: &EdgeDeps, config: &Config) -> anyhow::Result<Service> {
+    let (upstreams, owners) = (Upstreams::new(&deps.peers)?, owners());
+    for upstream in upstreams.all() {
+        let names = owners[upstream.name].clone();
+        deps.tasks
+            .spawn("health of a service", health::follow(upstream.channel(), names, deps.health.clone(), deps.tasks.shutdown().child()));
+    }
+    let forward = Forward::new(upstreams, config.trusted_proxies.iter().copied().collect());
+    Ok(Service::new(NAME).pass_on(forward.routes(), owners.into_values().flatten().collect()))
+}
+
+/// Each service of the suite that has a method for the outside, with the full names of its gRPC services that have one.
+fn owners() -> BTreeMap<&'static str, Vec<&'static str>> {
+    let mut owners: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for policy in contract::METHODS.iter().filter(|policy| policy.exposure == Exposure::Edge) {
+        let names = owners.entry(policy.owner).or_default();
+        if !names.contains(&policy.service) {
+            names.push(policy.service);
+        }
+    }
+    owners
 }

@@ -12,7 +12,7 @@ use runtime::{
 
 use crate::{bench, config::Config, events, keys, levels, migrate, serve::Serving, table, up};
 
-/// The multi-tenant back office: identity, authorization, tasks, audit and notifications.
+/// The multi-tenant back office: identity, authorization, tasks, audit and notifications, behind one gateway.
 #[derive(Debug, Parser)]
 #[command(name = "muster", version, propagate_version = true)]
 pub struct Arguments {

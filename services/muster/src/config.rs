@@ -5,9 +5,11 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
-use host::{Hosted, SuiteConfig};
+use host::{Hosted, ServiceConfig, SuiteConfig};
 use runtime::config::{Faults, SectionSpec, Tree};
 use serde::{Deserialize, Serialize};
+
+use crate::migrate::SCHEMAS;
 
 /// The tree that file, environment and flags fill.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -25,6 +27,8 @@ pub struct Config {
     pub suite: SuiteConfig,
     /// The limits of each server.
     pub limits: rpc::server::Limits,
+    /// The edge.
+    pub gateway: Hosted<gateway::Config>,
     /// The identity service.
     pub identity: Hosted<identity::Config>,
     /// The authorization service.
@@ -46,6 +50,7 @@ impl Tree for Config {
             SectionSpec::of::<events::EventsConfig>("events", "The event log of each service and its way to the bus."),
             SectionSpec::of::<SuiteConfig>("suite", "Keys and peers."),
             SectionSpec::of::<rpc::server::Limits>("limits", "The limits of each server."),
+            SectionSpec::of::<Hosted<gateway::Config>>("gateway", "The edge: one address for what the suite shows to the outside."),
             SectionSpec::of::<Hosted<identity::Config>>("identity", "The identity service."),
             SectionSpec::of::<Hosted<authorization::Config>>("authorization", "The authorization service."),
             SectionSpec::of::<Hosted<tasks::Config>>("tasks", "The tasks service."),
@@ -56,7 +61,7 @@ impl Tree for Config {
 
     fn validate(&self, faults: &mut Faults) {
         let mut taken = BTreeMap::new();
-        for (name, port, admin_port) in self.ports() {
+        for (name, _, port, admin_port) in self.listening() {
             for (key, port) in [("port", port), ("admin_port", admin_port)] {
                 if port != 0
                     && let Some(other) = taken.insert(port, name)
@@ -69,25 +74,28 @@ impl Tree for Config {
 }
 
 impl Config {
-    /// Name, port and admin port of every service.
-    pub fn ports(&self) -> [(&'static str, u16, u16); 5] {
+    /// Name, address, port and admin port of every service.
+    fn listening(&self) -> [(&'static str, IpAddr, u16, u16); 6] {
+        fn of<C: ServiceConfig>(name: &'static str, hosted: &Hosted<C>) -> (&'static str, IpAddr, u16, u16) {
+            (name, hosted.address, hosted.port, hosted.admin_port)
+        }
         [
-            ("identity", self.identity.port, self.identity.admin_port),
-            ("authorization", self.authorization.port, self.authorization.admin_port),
-            ("tasks", self.tasks.port, self.tasks.admin_port),
-            ("audit", self.audit.port, self.audit.admin_port),
-            ("notifications", self.notifications.port, self.notifications.admin_port),
+            of(gateway::NAME, &self.gateway),
+            of(identity::NAME, &self.identity),
+            of(authorization::NAME, &self.authorization),
+            of(tasks::NAME, &self.tasks),
+            of(audit::NAME, &self.audit),
+            of(notifications::NAME, &self.notifications),
         ]
     }
 
-    /// Where the admin port of every service is, as this configuration has it.
+    /// Where the admin port of every service with an event log is, as this configuration has it.
     pub fn admin_addresses(&self) -> Vec<(&'static str, String)> {
-        let addresses =
-            [self.identity.address, self.authorization.address, self.tasks.address, self.audit.address, self.notifications.address];
         let at = |address: IpAddr, port: u16| {
             let reachable = if address.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address };
             format!("http://{}", SocketAddr::new(reachable, port))
         };
-        self.ports().into_iter().zip(addresses).map(|((name, _, admin_port), address)| (name, at(address, admin_port))).collect()
+        let with_log = self.listening().into_iter().filter(|(name, ..)| SCHEMAS.iter().any(|(other, ..)| other == name));
+        with_log.map(|(name, address, _, admin_port)| (name, at(address, admin_port))).collect()
     }
 }

@@ -6,19 +6,20 @@ use anyhow::Context;
 use rpc::authn::PeerKeys;
 use runtime::Clock;
 
-use crate::serve::SERVICES;
+use crate::{migrate::SCHEMAS, serve::SERVICES};
 
 /// The name under which an operator's commands sign their calls to the services.
 const OPERATOR: &str = "operator";
 
-/// Makes the keys that are missing: one to sign with and one to seal with for each service, and the file in which they trust one another.
+/// Makes the keys that are missing: one to sign with for each service, one to seal with for each that keeps something, and the file in which
+/// they trust one another.
 ///
 /// # Errors
 /// `directory` can't be written, or holds keys that can't be used.
 pub fn make(directory: &Path) -> anyhow::Result<()> {
     let names: Vec<&str> = SERVICES.into_iter().chain([OPERATOR]).collect();
     rpc::authn::generate_keys(directory, &names).context("making peer keys")?;
-    for name in SERVICES {
+    for (name, ..) in SCHEMAS {
         let path = directory.join(format!("{name}.seal"));
         if !path.exists() {
             db::Sealer::generate(&path)?;

@@ -8,8 +8,8 @@ use runtime::{Clock, Ids, feed::FeedFaults, telemetry};
 
 use crate::config::Config;
 
-/// The services this binary holds, in the order they start in.
-pub const SERVICES: [&str; 5] = [identity::NAME, authorization::NAME, tasks::NAME, audit::NAME, notifications::NAME];
+/// The services this binary holds, in the order they start in; those of them that keep something are [`SCHEMAS`](crate::migrate::SCHEMAS).
+pub const SERVICES: [&str; 6] = [gateway::NAME, identity::NAME, authorization::NAME, tasks::NAME, audit::NAME, notifications::NAME];
 
 /// What a test may set that a person can't.
 #[derive(Debug, Clone)]
@@ -119,6 +119,7 @@ impl Serving {
 
 async fn bind(config: &Config, name: &'static str) -> anyhow::Result<Bound> {
     match name {
+        gateway::NAME => Bound::bind(name, &config.gateway).await,
         identity::NAME => Bound::bind(name, &config.identity).await,
         authorization::NAME => Bound::bind(name, &config.authorization).await,
         tasks::NAME => Bound::bind(name, &config.tasks).await,
@@ -129,6 +130,10 @@ async fn bind(config: &Config, name: &'static str) -> anyhow::Result<Bound> {
 
 async fn run(suite: &Suite, config: &Config, bound: Bound) -> anyhow::Result<Running> {
     match bound.name() {
+        gateway::NAME => {
+            let own = &config.gateway.own;
+            host::start_edge(suite, bound, own.limits(&config.limits), async |deps| gateway::build(deps, own).await).await
+        }
         identity::NAME => {
             let own = &config.identity.own;
             host::start(suite, bound, identity::SCHEMA, &identity::MIGRATIONS, async |deps| identity::build(deps, own).await).await

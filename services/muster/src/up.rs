@@ -63,11 +63,13 @@ async fn serve_until(
     let becoming_ready = async {
         serving.ready(READY_AT_MOST).await?;
         let addresses = serving.addresses();
+        let edge =
+            addresses.iter().find(|(name, ..)| *name == gateway::NAME).map(|(_, address, _)| *address).context("the gateway runs")?;
         let identity =
             addresses.iter().find(|(name, ..)| *name == identity::NAME).map(|(_, address, _)| *address).context("identity runs")?;
         let channel = rpc::client::channel(identity::NAME, &format!("http://{identity}"), &keys::operator(&config.suite.key_directory)?)?;
         seed::people(channel, seed::ADMIN).await.context("seeding")?;
-        stack.set_address(&identity.to_string())?;
+        stack.set_address(&edge.to_string())?;
         anyhow::Ok(addresses)
     };
     tokio::select! {
@@ -106,7 +108,8 @@ fn events_status(config: &Config, addresses: &[(&'static str, SocketAddr, Socket
         command.push_str(&format!(" --keys '{}'", keys.display()));
     }
     let usual = usual.admin_addresses();
-    if let Some((name, _, admin)) = addresses.iter().find(|(name, _, admin)| !usual.contains(&(name, format!("http://{admin}")))) {
+    let mut with_log = addresses.iter().filter(|(name, ..)| usual.iter().any(|(other, _)| other == name));
+    if let Some((name, _, admin)) = with_log.find(|(name, _, admin)| !usual.contains(&(name, format!("http://{admin}")))) {
         command.push_str(&format!(" --service {name} --address {admin}"));
     }
     command
@@ -131,12 +134,12 @@ fn welcome(
     server("postgres", &given.database, &|| stack.postgres_url("postgres", "muster"));
     server("nats", &given.nats, &|| stack.nats_url());
     server("redis", &given.redis, &|| stack.redis_url());
-    let identity = addresses.first().map(|(_, address, _)| address.to_string()).unwrap_or_default();
+    let edge = addresses.first().map(|(_, address, _)| address.to_string()).unwrap_or_default();
     let moved = stack.moved().map(|moved| format!("data       in {} ({})\n", moved.to.display(), moved.why)).unwrap_or_default();
     format!(
         "\nMuster is ready after {:.1} s.\n\n{}\n{moved}sign-in    {}  {}\npeople     {}  (same password)\n\nTry:\n  \
-         grpcurl -plaintext {identity} list\n  \
-         grpcurl -plaintext -d '{{\"email\":\"{}\",\"password\":\"{}\"}}' {identity} muster.identity.v1.SessionService/CreateSession\n  \
+         grpcurl -plaintext {edge} list\n  \
+         grpcurl -plaintext -d '{{\"email\":\"{}\",\"password\":\"{}\"}}' {edge} muster.identity.v1.SessionService/CreateSession\n  \
          {events_status}\n\nCtrl-C stops everything; the data stays in {}.\n",
         took.as_secs_f64(),
         table::render(["service", "address", "admin"], &rows),

@@ -26,8 +26,10 @@ pub struct Hosted<C: ServiceConfig> {
 
 /// The settings that only one service has. Its keys stand beside `address`, `port` and `admin_port`.
 pub trait ServiceConfig: Serialize + DeserializeOwned + Default + Clone + Send + Sync + 'static {
-    /// The port unless said; the admin port is 100 higher.
+    /// The port unless said.
     const PORT: u16;
+    /// The admin port unless said.
+    const ADMIN_PORT: u16 = Self::PORT + 100;
 
     /// Each own key with one line on what it is, its unit and range.
     fn docs() -> &'static [(&'static str, &'static str)] {
@@ -42,7 +44,7 @@ pub trait ServiceConfig: Serialize + DeserializeOwned + Default + Clone + Send +
 
 impl<C: ServiceConfig> Default for Hosted<C> {
     fn default() -> Self {
-        Hosted { address: IpAddr::V4(Ipv4Addr::LOCALHOST), port: C::PORT, admin_port: C::PORT + 100, own: C::default() }
+        Hosted { address: IpAddr::V4(Ipv4Addr::LOCALHOST), port: C::PORT, admin_port: C::ADMIN_PORT, own: C::default() }
     }
 }
 

@@ -116,8 +116,7 @@ impl Health for Server {
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let (name, names) = (request.into_inner().service, self.0.0.subscribe());
         let news = stream::unfold((name, names, None), |(name, mut names, told)| async move {
-            let status_of =
-                |names: &BTreeMap<String, Held>| names.get(&name).map_or(ServingStatus::ServiceUnknown, |held| held.status);
+            let status_of = |names: &BTreeMap<String, Held>| names.get(&name).map_or(ServingStatus::ServiceUnknown, |held| held.status);
             let status = names.wait_for(|names| Some(status_of(names)) != told).await.ok().map(|names| status_of(&names))?;
             Some((Ok(answer(status)), (name, names, Some(status))))
         });

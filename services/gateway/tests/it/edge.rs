@@ -4,20 +4,17 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use authz::Authorizer;
 use bytes::Bytes;
-use gateway::{Forward, TrustedProxies, Upstreams};
+use gateway::Config;
+use host::{Bound, Hosted, Running, Suite, SuiteConfig};
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rpc::authn::PeerKeys;
-use rpc::health::HealthHandle;
-use rpc::server::{Callers, Limits, Server, serve};
-use runtime::{Clock, Ids, Shutdown};
-use tokio::net::TcpListener;
+use rpc::server::Limits;
+use runtime::{Clock, Ids, feed::FeedFaults};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -26,7 +23,8 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// An edge before one upstream that plays every service.
 pub(crate) struct Edge {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
+    pub(crate) running: Running,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -38,33 +36,37 @@ pub(crate) struct Answered {
 }
 
 impl Edge {
+    /// Before `upstream`, with `proxies` trusted.
     pub(crate) async fn before(upstream: SocketAddr, proxies: &[&str]) -> Edge {
+        let trusted_proxies = proxies.iter().map(|text| text.parse().unwrap()).collect();
+        Edge::with(upstream, Config { trusted_proxies, ..Config::default() }).await
+    }
+
+    /// Before `upstream`, under `config`, with short times.
+    pub(crate) async fn with(upstream: SocketAddr, config: Config) -> Edge {
         runtime::init_crypto();
-        let names = ["gateway", "identity", "authorization", "tasks", "audit", "notifications"];
-        let keys = PeerKeys::generate(&names, &Clock::system()).unwrap();
-        let peers: BTreeMap<_, _> = names.iter().map(|name| ((*name).to_owned(), format!("http://{upstream}"))).collect();
-        let proxies: TrustedProxies = proxies.iter().map(|text| text.parse::<gateway::Network>().unwrap()).collect();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let server = Server {
-            service: gateway::NAME,
-            listener,
-            admin_listener: None,
-            routes: Forward::new(Upstreams::new(&peers, &keys["gateway"]).unwrap(), proxies).routes(),
-            services: gateway::services(),
-            admin_routes: tonic::service::Routes::default(),
-            admin_services: vec![],
-            request_limits: &[],
-            health: HealthHandle::new(),
-            callers: Callers::PassedOn,
-            authorizer: Authorizer::new(),
-            metrics: None,
+        let folder = tempfile::tempdir().unwrap();
+        rpc::authn::generate_keys(folder.path(), &[gateway::NAME, "identity"]).unwrap();
+        let names = ["identity", "authorization", "tasks", "audit", "notifications"];
+        let peers: BTreeMap<_, _> =
+            names.iter().map(|name| ((*name).to_owned(), format!("http://localhost:{}", upstream.port()))).collect();
+        let suite = Suite {
+            database: db::DbConfig::default(),
+            nats: events::NatsConfig::default(),
+            events: events::EventsConfig::default(),
+            suite: SuiteConfig { key_directory: folder.path().to_owned(), peers },
+            limits: Limits { drain_ms: 500, caller_streams_max: 1, ..Limits::default() },
+            clock: Clock::system(),
             ids: Ids::system(),
-            limits: Limits { request_bytes_max: 4 * 1024 * 1024, caller_streams_max: 1, ..Limits::default() },
+            metrics: None,
+            revocation_faults: FeedFaults::default(),
         };
-        #[expect(clippy::disallowed_methods, reason = "it ends with the test")]
-        tokio::spawn(serve(server, Shutdown::new()));
-        Edge { address, client: Client::builder(TokioExecutor::new()).http2_only(true).build_http() }
+        let hosted = Hosted { port: 0, admin_port: 0, own: config, ..Hosted::default() };
+        let bound = Bound::bind(gateway::NAME, &hosted).await.unwrap();
+        let limits = hosted.own.limits(&suite.limits);
+        let running = host::start_edge(&suite, bound, limits, async |deps| gateway::build(deps, &hosted.own).await).await.unwrap();
+        let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+        Edge { address: running.address(), running, client }
     }
 
     /// Sends `frames` to `method` of the work items; the answer's headers are there.

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::body::Body;
 
@@ -23,21 +23,64 @@ pub(crate) struct Seen {
 }
 
 /// An upstream on a free port; `gone` hears when a stream was cancelled.
-#[expect(clippy::disallowed_methods, reason = "a foreign server, which ends with the test")]
 pub(crate) async fn start() -> (SocketAddr, Seen, mpsc::UnboundedReceiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (seen, (gone, news)) = (Seen::default(), mpsc::unbounded_channel());
-    let told = seen.clone();
+    #[expect(clippy::disallowed_methods, reason = "it ends with the test")]
+    tokio::spawn(serve(listener, seen.clone(), gone));
+    (address, seen, news)
+}
+
+/// An upstream on `port`, which can be killed.
+pub(crate) struct Mortal {
+    pub(crate) address: SocketAddr,
+    end: oneshot::Sender<()>,
+    life: std::thread::JoinHandle<()>,
+}
+
+impl Mortal {
+    /// On a runtime of its own, so that its connections die with it.
+    pub(crate) fn start(port: u16) -> Mortal {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (end, ended) = oneshot::channel();
+        let life = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let serving = serve(TcpListener::from_std(listener).unwrap(), Seen::default(), mpsc::unbounded_channel().0);
+                tokio::select! {
+                    () = serving => {}
+                    _ = ended => {}
+                }
+            });
+        });
+        Mortal { address, end, life }
+    }
+
+    pub(crate) fn kill(self) {
+        drop(self.end);
+        self.life.join().unwrap();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a foreign server, with none of our limits")]
+async fn serve(listener: TcpListener, seen: Seen, gone: mpsc::UnboundedSender<()>) {
     let handler = move |request: Request<axum::body::Body>| {
-        *told.headers.lock().unwrap() = request.headers().clone();
-        *told.calls.lock().unwrap() += 1;
-        answer(request, gone.clone())
+        let (seen, gone) = (seen.clone(), gone.clone());
+        async move {
+            if request.uri().path() == "/grpc.health.v1.Health/Watch" {
+                return serving();
+            }
+            *seen.headers.lock().unwrap() = request.headers().clone();
+            *seen.calls.lock().unwrap() += 1;
+            answer(request, gone).await
+        }
     };
     let routes: tonic::service::Routes = Router::new().fallback(handler).into();
     let server = tonic::transport::Server::builder().add_routes(routes);
-    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-    (address, seen, news)
+    server.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
 }
 
 async fn answer(request: Request<axum::body::Body>, gone: mpsc::UnboundedSender<()>) -> Response<Body> {
@@ -61,6 +104,12 @@ fn stream(gone: mpsc::UnboundedSender<()>) -> Response<Body> {
         let _ = &told;
     });
     grpc(Body::new(StreamBody::new(frames)))
+}
+
+/// A Watch of health that says SERVING and stays open.
+fn serving() -> Response<Body> {
+    let message = Frame::data(Bytes::from_static(&[0, 0, 0, 0, 2, 8, 1]));
+    grpc(Body::new(StreamBody::new(stream::iter([Ok::<_, Infallible>(message)]).chain(stream::pending()))))
 }
 
 /// Tells when it is dropped.

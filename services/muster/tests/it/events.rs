@@ -6,7 +6,7 @@ use std::{
     process::Output,
 };
 
-use muster::serve::SERVICES;
+use muster::{migrate::SCHEMAS, serve::SERVICES};
 use tokio::time::{Instant, sleep};
 
 use crate::suite::{AT_MOST, PERIOD, Suite};
@@ -66,7 +66,7 @@ fn an_operator_sees_the_logs_and_deals_with_dead_letters() {
         suite.seed().await;
 
         let status = said(&suite.muster(&["events", "status"]));
-        for word in SERVICES.into_iter().chain(["outbox", "published", "leader", "assignments"]) {
+        for word in SCHEMAS.into_iter().map(|(service, ..)| service).chain(["outbox", "published", "leader", "assignments"]) {
             assert!(status.contains(word), "{word} is missing in: {status}");
         }
         let list = said(&suite.muster(&["events", "list", "--service", "identity", "--from", "1", "--json"]));

@@ -1,6 +1,6 @@
 //! Processes die at any moment, under load, and nothing that was acknowledged is lost or happens twice.
 //!
-//! Four processes of `muster serve` each run one service. Writers change things and repeat what was not answered under the same request id.
+//! Each service that keeps something is a process of `muster serve`. Writers change things and repeat what was not answered under the same request id.
 //! Meanwhile the services are killed: at moments that a seed draws, and by themselves at each named crash point (`runtime::crash`). When all is
 //! healed, the schemas must agree (`conservation`).
 //!
@@ -15,7 +15,7 @@ mod writers;
 use std::{cell::Cell, collections::BTreeSet, fs, io::Write, path::Path};
 
 use futures::future::{join, join_all};
-use muster::serve::SERVICES;
+use muster::migrate::SCHEMAS;
 
 use crate::suite::Suite;
 use crate::up::alone;
@@ -31,10 +31,11 @@ fn what_was_acknowledged_survives_every_kill_exactly_once() {
         say(&format!("MUSTER_SEED={seed}: {} random kills, {} at each crash point", size.random, size.each_point));
         let suite = Suite::new().await;
         let mut processes = Vec::new();
-        for service in SERVICES {
+        let services = SCHEMAS.map(|(service, ..)| service);
+        for service in services {
             processes.push(suite.start(&[service], &[]));
         }
-        for (process, service) in processes.iter_mut().zip(SERVICES) {
+        for (process, service) in processes.iter_mut().zip(services) {
             suite.ready(process, service).await;
         }
         let world = World::make(&suite).await;
@@ -42,7 +43,7 @@ fn what_was_acknowledged_survives_every_kill_exactly_once() {
         let over = Cell::new(false);
         let killing = async {
             let mut fates = plan::fates(seed, size);
-            let lives = processes.into_iter().zip(SERVICES);
+            let lives = processes.into_iter().zip(services);
             let healed = join_all(lives.map(|(process, name)| killer::live(&suite, process, name, fates.remove(name).unwrap()))).await;
             over.set(true);
             healed

@@ -2,20 +2,23 @@
 
 use contract::audit::v1::ListEventsRequest;
 use contract::notifications::v1::{GetUnreadCountRequest, inbox_service_client::InboxServiceClient};
-use muster::serve::SERVICES;
+use muster::{migrate::SCHEMAS, serve::SERVICES};
 use tokio::time::{Instant, sleep};
 
 use crate::suite::{AT_MOST, PERIOD, Suite};
 use crate::up::alone;
 use crate::world::World;
 
-/// Of every service: calls, pools, the way of its events to the bus, its copies of revocations and permissions.
-const OF_SERVICE: [&str; 16] = [
+/// Of every service: its calls.
+const OF_SERVICE: [&str; 5] = [
     "muster_rpc_requests_total",
     "muster_rpc_duration_seconds_bucket",
     "muster_rpc_in_flight",
     "muster_rpc_shed_total",
     "muster_rpc_deadline_refused_total",
+];
+/// Of every service that keeps something: pools, the way of its events to the bus, its copies of revocations and permissions.
+const OF_KEEPER: [&str; 11] = [
     "muster_db_pool_in_use",
     "muster_db_pool_wait_seconds_bucket",
     "muster_db_transaction_seconds_bucket",
@@ -44,7 +47,9 @@ fn missing(service: &str, shown: &str) -> Vec<&'static str> {
         lines.any(|rest| rest.starts_with([' ', '{']) && rest.contains(label))
     };
     let consumes = [authorization::NAME, audit::NAME, notifications::NAME].contains(&service);
-    let of_service = OF_SERVICE.into_iter().chain(OF_CONSUMER.into_iter().filter(|_| consumes));
+    let keeps = SCHEMAS.iter().any(|(keeper, ..)| *keeper == service);
+    let of_service =
+        OF_SERVICE.into_iter().chain(OF_KEEPER.into_iter().filter(|_| keeps)).chain(OF_CONSUMER.into_iter().filter(|_| consumes));
     let of_process = OF_PROCESS.into_iter().chain(OF_IDENTITY.into_iter().filter(|_| service == identity::NAME));
     of_service.filter(|family| !has(family, &label)).chain(of_process.filter(|family| !has(family, ""))).collect()
 }

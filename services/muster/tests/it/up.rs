@@ -16,6 +16,7 @@ use contract::identity::v1::{
     session_service_client::SessionServiceClient,
 };
 use devstack::{Options, Stack};
+use muster::serve::SERVICES;
 use runtime::config::Secret;
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{Connection, PgConnection};
@@ -44,7 +45,7 @@ fn command(folder: &Path) -> Command {
     for variable in ["DATABASE_URL", "NATS_URL", "REDIS_URL"] {
         command.env_remove(variable);
     }
-    for service in ["identity", "authorization", "tasks", "audit", "notifications"] {
+    for service in SERVICES {
         command.args(["--set", &format!("{service}.port=0"), "--set", &format!("{service}.admin_port=0")]);
     }
     command
@@ -137,9 +138,18 @@ fn it_says_where_everything_is_and_ctrl_c_leaves_nothing() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let mut up = Up::start(folder.path());
-    for word in
-        ["identity", "authorization", "tasks", "audit", "notifications", "postgres://", "nats://", "admin@muster.example", "grpcurl"]
-    {
+    for word in [
+        "gateway",
+        "identity",
+        "authorization",
+        "tasks",
+        "audit",
+        "notifications",
+        "postgres://",
+        "nats://",
+        "admin@muster.example",
+        "grpcurl",
+    ] {
         assert!(up.welcome.contains(word), "{word} is missing in: {}", up.welcome);
     }
     let children = up.descendants();

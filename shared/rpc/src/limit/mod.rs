@@ -11,7 +11,7 @@
 //! Source: field note reliability, 7.3.
 
 pub(crate) mod message;
-mod share;
+pub(crate) mod share;
 #[cfg(test)]
 mod tests;
 
@@ -66,7 +66,7 @@ pub(crate) struct Limiter {
     public_streams: Arc<Semaphore>,
     service_calls: Arc<Semaphore>,
     service_streams: Arc<Semaphore>,
-    shares: Shares,
+    shares: Shares<Subject>,
     /// Bytes of messages that are not there in full.
     unread: Arc<Semaphore>,
     read_at_most: Duration,
@@ -80,7 +80,7 @@ pub(crate) struct Limiter {
 #[derive(Debug)]
 pub(crate) struct Place {
     _lane: OwnedSemaphorePermit,
-    _share: Option<Share>,
+    _share: Option<Share<Subject>>,
 }
 
 impl Limiter {

@@ -1,49 +1,48 @@
-//! How many streams each caller has open, so that no one of them can take all places.
+//! How many things each one has, so that no one of them can take all places: streams of a caller, connections of an address.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::Subject;
-
-/// The streams of each caller that has any.
+/// What each one has that has any.
 #[derive(Clone, Debug)]
-pub(super) struct Shares {
-    open: Arc<Mutex<HashMap<Subject, usize>>>,
+pub(crate) struct Shares<K> {
+    open: Arc<Mutex<HashMap<K, usize>>>,
     max: usize,
 }
 
-/// One stream of a caller, until it is dropped.
+/// One thing of `owner`, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Share {
-    shares: Shares,
-    caller: Subject,
+pub(crate) struct Share<K: Eq + Hash> {
+    shares: Shares<K>,
+    owner: K,
 }
 
-impl Shares {
-    /// At most `max` for each caller.
-    pub(super) fn new(max: usize) -> Self {
+impl<K: Clone + Eq + Hash> Shares<K> {
+    /// At most `max` for each.
+    pub(crate) fn new(max: usize) -> Self {
         Self { open: Arc::default(), max }
     }
 
-    /// One more for `caller`; none when that were too many.
-    pub(super) fn take(&self, caller: &Subject) -> Option<Share> {
+    /// One more for `owner`; none when that were too many.
+    pub(crate) fn take(&self, owner: &K) -> Option<Share<K>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = open.entry(caller.clone()).or_insert(0);
+        let held = open.entry(owner.clone()).or_insert(0);
         if *held >= self.max {
             return None;
         }
         *held += 1;
-        Some(Share { shares: self.clone(), caller: caller.clone() })
+        Some(Share { shares: self.clone(), owner: owner.clone() })
     }
 }
 
-impl Drop for Share {
+impl<K: Eq + Hash> Drop for Share<K> {
     fn drop(&mut self) {
         let mut open = self.shares.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = open.get_mut(&self.caller) {
+        if let Some(held) = open.get_mut(&self.owner) {
             *held -= 1;
             if *held == 0 {
-                open.remove(&self.caller);
+                open.remove(&self.owner);
             }
         }
     }
@@ -52,6 +51,7 @@ impl Drop for Share {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Subject;
 
     #[test]
     fn who_has_no_stream_is_not_remembered() {

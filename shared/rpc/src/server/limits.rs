@@ -25,6 +25,8 @@ pub struct Limits {
     pub service_streams_max: usize,
     /// Connections that are open at once.
     pub connections_max: usize,
+    /// Connections that one address has open at once.
+    pub address_connections_max: usize,
     /// Streams on one connection at once.
     pub connection_streams_max: u32,
     /// After which a connection is asked to end (GOAWAY), plus or minus a tenth.
@@ -62,6 +64,7 @@ impl Default for Limits {
             service_calls_max: 64,
             service_streams_max: 256,
             connections_max: 1024,
+            address_connections_max: 1024,
             connection_streams_max: 100,
             connection_age_ms: 1_800_000,
             handshake_ms: 10_000,
@@ -92,6 +95,7 @@ impl Section for Limits {
                 "Streams of services, such as feeds, that are open at once: places that nobody else takes, 1..=100000.",
             ),
             ("connections_max", "Connections that are open at once, 1..=100000; keep it below the limit of file descriptors."),
+            ("address_connections_max", "Connections that one address has open at once, 1..=100000."),
             ("connection_streams_max", "Streams on one connection at once, 1..=1000."),
             ("connection_age_ms", "After which a connection is asked to end, plus or minus a tenth, 1000..=86400000 ms."),
             ("handshake_ms", "Within which a new connection must say something, 100..=60000 ms."),
@@ -123,6 +127,7 @@ impl Section for Limits {
         faults.range("service_calls_max", self.service_calls_max, 1..=100_000);
         faults.range("service_streams_max", self.service_streams_max, 1..=100_000);
         faults.range("connections_max", self.connections_max, 1..=100_000);
+        faults.range("address_connections_max", self.address_connections_max, 1..=100_000);
         faults.range("connection_streams_max", self.connection_streams_max, 1..=1_000);
         faults.range("connection_age_ms", self.connection_age_ms, 1_000..=86_400_000);
         faults.range("handshake_ms", self.handshake_ms, 100..=60_000);

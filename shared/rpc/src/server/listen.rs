@@ -5,7 +5,7 @@
 //! reliability, 2: traps 1, 3, 4, 6, 7b). hyper underneath is the same; its limits are set here by hand, one by one.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use super::body::AnswerBody;
 use super::limits::Limits;
 use super::stack::Stack;
+use crate::limit::share::Shares;
 
 /// How long nothing is accepted after an error, so that a process without file descriptors does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -43,6 +44,7 @@ pub(super) struct Listen {
     /// Whether HTTP/1.1 is spoken too.
     pub(super) http1: bool,
     pub(super) connections_max: usize,
+    pub(super) address_connections_max: usize,
     /// How long calls may go on once that was asked for.
     pub(super) drain: Duration,
     /// Asks connections to end.
@@ -57,19 +59,22 @@ struct Connections {
     shutdown: Shutdown,
     /// Ends connections without asking.
     kill: CancellationToken,
+    /// How many each address has.
+    shares: Shares<IpAddr>,
     tasks: TaskTracker,
 }
 
 impl Listen {
     /// Serves until shutdown, then gives calls `drain`, then ends what is left. Answers how many connections and calls were left.
     pub(super) async fn run(self) -> usize {
-        let Self { listener, stack, limits, http1, connections_max, drain, shutdown } = self;
+        let Self { listener, stack, limits, http1, connections_max, address_connections_max, drain, shutdown } = self;
         let connections = Arc::new(Connections {
             stack,
             limits,
             http1,
             shutdown: shutdown.clone(),
             kill: CancellationToken::new(),
+            shares: Shares::new(address_connections_max),
             tasks: TaskTracker::new(),
         });
         shutdown.or(accept(listener, &connections, connections_max)).await;
@@ -93,10 +98,15 @@ async fn accept(listener: TcpListener, connections: &Arc<Connections>, connectio
         };
         match listener.accept().await {
             Ok((stream, remote)) => {
+                // One that has its share is hung up on: it is not to be told anything, and the others are to have the place.
+                let Some(share) = connections.shares.take(&remote.ip().to_canonical()) else {
+                    metrics::counter!("muster_rpc_connections_refused_total", "service" => connections.stack.service).increment(1);
+                    continue;
+                };
                 let connection = connections.clone();
                 connections.tasks.spawn(async move {
                     connection.serve(stream, remote).await;
-                    drop(place);
+                    drop((place, share));
                 });
             }
             Err(error) => {

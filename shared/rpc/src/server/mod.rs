@@ -129,13 +129,8 @@ impl std::fmt::Debug for Server {
 /// Set health to NOT_SERVING and let it be seen before shutdown is asked for.
 pub async fn serve(server: Server, shutdown: Shutdown) {
     let Server { service, listener, admin_listener, routes, services, admin_routes, admin_services, request_limits, health, .. } = server;
-    let mut limits = server.limits;
     let is_edge = server.callers.are_passed_on();
-    if is_edge {
-        // Nobody is known here, so one caller is everybody: the service that knows them apart counts the streams of each.
-        limits.caller_streams_max = limits.streams_max;
-    }
-    let limits = Arc::new(limits);
+    let limits = Arc::new(server.limits);
     let limiter = Arc::new(Limiter::new(service, &limits));
     let descriptors = server.callers.descriptors();
     let stack = |routes: Routes, services: &[&'static str], shutdown: &Shutdown, http: Option<Probes>| {
@@ -159,6 +154,7 @@ pub async fn serve(server: Server, shutdown: Shutdown) {
         limits: limits.clone(),
         http1: is_edge,
         connections_max: limits.connections_max,
+        address_connections_max: limits.address_connections_max,
         drain: Duration::from_millis(limits.drain_ms),
         shutdown: shutdown.clone(),
     };
@@ -174,6 +170,7 @@ pub async fn serve(server: Server, shutdown: Shutdown) {
         limits: limits.clone(),
         http1: true,
         connections_max: ADMIN_CONNECTIONS_MAX,
+        address_connections_max: ADMIN_CONNECTIONS_MAX,
         drain: ADMIN_DRAIN,
         shutdown: admin_shutdown.clone(),
     });

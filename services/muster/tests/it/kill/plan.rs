@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use muster::serve::SERVICES;
+use muster::migrate::SCHEMAS;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 
 /// Every crash point (`grep crash_point!`), with the service that the load leads past it.
@@ -54,13 +54,13 @@ pub(crate) fn seed() -> u64 {
 /// What becomes of each service, life after life.
 pub(crate) fn fates(seed: u64, size: Size) -> BTreeMap<&'static str, Vec<Fate>> {
     let mut random = StdRng::seed_from_u64(seed);
-    let mut fates: BTreeMap<&'static str, Vec<Fate>> = SERVICES.into_iter().map(|service| (service, Vec::new())).collect();
+    let mut fates: BTreeMap<&'static str, Vec<Fate>> = SCHEMAS.into_iter().map(|(service, ..)| (service, Vec::new())).collect();
     for (point, service) in POINTS {
         let passes = (0..size.each_point).map(|_| Fate::At { point, pass: random.random_range(1..=12) });
         fates.get_mut(service).unwrap().extend(passes);
     }
     for _ in 0..size.random {
-        let service = SERVICES[random.random_range(0..SERVICES.len())];
+        let (service, ..) = SCHEMAS[random.random_range(0..SCHEMAS.len())];
         let fate = match random.random_range(0..4) {
             0 => Fate::Starting(Duration::from_millis(random.random_range(0..800))),
             _ => Fate::Running(Duration::from_millis(random.random_range(0..life_max_ms(service)))),
