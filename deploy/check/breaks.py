@@ -1,10 +1,14 @@
 """How each check is shown to be able to fail: file, what stands there, what takes its place, what must be said."""
 
+GATEWAY = "k8s/base/gateway.yaml"
 IDENTITY, NETWORK, SETTINGS = "k8s/base/identity.yaml", "k8s/base/network.yaml", "k8s/base/settings.yaml"
 ALERTS, RUNBOOK, DASHBOARD = "deploy/prometheus/alerts.yaml", "deploy/runbook.md", "deploy/grafana/dashboards/suite.json"
 COMPOSE, IMAGE = "deploy/compose.yaml", "deploy/image/Dockerfile"
 
 BREAKS = [
+    (GATEWAY, "name: gateway-keys", "name: gateway-database", "has a database or a seal"),
+    (GATEWAY, "value: http://identity:7101", "value: http://identity-peers:7101", "pods that refuse people's calls"),
+    (GATEWAY, "value: http://tasks:7103", "value: http://tasks:7104", "no Service of tasks"),
     (IDENTITY, "maxUnavailable: 0", "maxUnavailable: []", "Kubernetes 1.32"),
     (IDENTITY, "args: [serve, identity]", "args: [serve, all]", "runs ['serve', 'all']"),
     (IDENTITY, "image: muster", "image: other", "not one image"),
@@ -32,8 +36,9 @@ BREAKS = [
     (SETTINGS, "MUSTER__NATS__URL", "MUSTER__NATS__URI", "MUSTER__NATS__URI is no setting"),
     (SETTINGS, "identity-peers:7101", "identity-peers:7102", "no Service of identity"),
     (NETWORK, "policyTypes: [Ingress, Egress]", "policyTypes: [Ingress]", "nothing denies by default"),
-    (NETWORK, "              app.kubernetes.io/name: audit\n", "              app.kubernetes.io/name: nobody\n", "nobody -> identity is allowed"),
-    (NETWORK, "              app.kubernetes.io/name: tasks\n", "              app.kubernetes.io/name: audit\n", "tasks -> identity is a call"),
+    (NETWORK, "              app.kubernetes.io/name: audit\n        - podSelector", "              app.kubernetes.io/name: nobody\n        - podSelector", "nobody -> identity is allowed"),
+    (NETWORK, "              app.kubernetes.io/name: tasks\n        - podSelector", "              app.kubernetes.io/name: audit\n        - podSelector", "tasks -> identity is a call"),
+    (NETWORK, "              app.kubernetes.io/name: tasks\n", "              app.kubernetes.io/name: nobody\n", "gateway -> tasks is a call"),
     (NETWORK, "{port: 7102, protocol: TCP}", "{port: 7103, protocol: TCP}", "meet on another port than 7102"),
     (NETWORK, "muster.example/role: monitoring\n        - podSelector", "muster.example/role: client\n        - podSelector", "reaches the admin port"),
     ("k8s/dev/kustomization.yaml", "name: muster-settings", "name: settings", "a patch meets nothing"),

@@ -11,6 +11,8 @@ class Facts:
         self.root = root
         serve = self.text("services/muster/src/serve.rs")
         self.services = re.findall(r"(\w+)::NAME", re.search(r"SERVICES: .*?= \[(.*?)\];", serve, re.S)[1])
+        # Those that keep something; the others have no database and no seal.
+        self.keepers = re.findall(r"\((\w+)::NAME, \w+::SCHEMA", self.text("services/muster/src/migrate.rs"))
         example = self.text("deploy/muster.example.toml")
         settings = tomllib.loads(example)
         self.ports = {name: (settings[name]["port"], settings[name]["admin_port"]) for name in self.services}
@@ -31,8 +33,8 @@ class Facts:
         return (self.root / path).read_text()
 
     def read_calls(self):
-        """Who calls whom: the feeds that shared/host opens for every service, and what a service opens by `deps.peers` itself. Any other
-        way to a peer is an error here, so that this reading stays complete."""
+        """Who calls whom: the feeds that shared/host opens for every service that keeps something, what a service opens by `deps.peers` itself,
+        and the edge every service with a method for the outside. Any other way to a peer is an error here, so that this reading stays complete."""
         replicas = self.text("shared/host/src/replicas.rs")
         everyone, unless_own = opened(replicas)
         calls = set()
@@ -40,12 +42,18 @@ class Facts:
             sources = "\n".join(path.read_text() for path in sorted((self.root / "services" / service / "src").rglob("*.rs")))
             if "client::channel(" in sources:
                 raise ValueError(f"{service} opens a channel without deps.peers: k8s/base/network.yaml can't be compared with it")
+            if service not in self.keepers:
+                calls |= {(service, callee) for callee in self.keepers if self.has_edge_method(callee)}
+                continue
             callees = {everyone, *opened(sources)}
             if ".feeds_authorizer()" not in sources:
                 callees.add(unless_own)
             calls |= {(service, callee) for callee in callees}
         # A service reaches itself by its own port, not through the network.
         return {(caller, callee) for caller, callee in calls if caller != callee}
+
+    def has_edge_method(self, service):
+        return any("EXPOSURE_EDGE" in path.read_text() for path in (self.root / "proto/muster" / service).rglob("*.proto"))
 
     def read_metrics(self):
         """Each metric name with its kind, and every label."""

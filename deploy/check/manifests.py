@@ -24,14 +24,18 @@ def workloads(objects):
 
 
 def deployments(objects, facts):
-    """One for each service, of one image, the same but for name and ports."""
+    """One for each service, of one image; those of services that keep something the same but for name and ports, the others without a database
+    and a seal."""
     found, faults, shapes, images = of(objects, "Deployment"), [], {}, set()
     if set(found) != set(facts.services):
         faults.append(f"there are deployments {sorted(found)}, and services {sorted(facts.services)}")
     for name, o in found.items():
         port, admin = facts.ports.get(name, (0, 0))
-        shape = re.sub(rf"\b{name}\b", "SERVICE", str(o))
-        shapes[name] = shape.replace(str(port), "PORT").replace(str(admin), "ADMIN")
+        if name in facts.keepers:
+            shape = re.sub(rf"\b{name}\b", "SERVICE", str(o))
+            shapes[name] = shape.replace(str(port), "PORT").replace(str(admin), "ADMIN")
+        elif re.search(r"DATABASE|database|\.seal", str(o)):
+            faults.append(f"deployment {name} has a database or a seal, and keeps nothing")
         images |= {container["image"] for container in containers(o)}
         if containers(o)[0]["args"] != ["serve", name]:
             faults.append(f"deployment {name} runs {containers(o)[0]['args']}")
@@ -99,22 +103,21 @@ def ports(objects, facts):
 
 
 def settings(objects, facts):
-    """Every variable is a setting; every address of a peer is one of its Services."""
-    faults = []
-    named = {key: value for o in of(objects, "ConfigMap").values() for key, value in o["data"].items()}
-    for o in workloads(objects):
-        for container in containers(o):
-            named.update({entry["name"]: entry.get("value", "") for entry in container.get("env", [])})
-    faults += [f"{variable} is no setting" for variable in named if not is_setting(variable, facts)]
+    """Every variable is a setting; every address of a peer is one of its Services: of all its pods for a feed, of the ready ones for the edge."""
+    shared = {key: value for o in of(objects, "ConfigMap").values() for key, value in o["data"].items()}
+    own = {o["metadata"]["name"]: {entry["name"]: entry.get("value", "") for c in containers(o) for entry in c.get("env", [])} for o in workloads(objects)}
+    faults = [f"{variable} is no setting" for variable in {*shared, *(name for env in own.values() for name in env)} if not is_setting(variable, facts)]
     services = of(objects, "Service")
-    for callee in sorted({callee for _, callee in facts.calls}):
-        address = named.get(f"{PREFIX}SUITE__PEERS__{callee.upper()}", "")
+    for caller, callee in sorted(facts.calls):
+        address = {**shared, **own.get(caller, {})}.get(f"{PREFIX}SUITE__PEERS__{callee.upper()}", "")
         host = re.fullmatch(r"http://([\w-]+):(\d+)", address)
         target = services.get(host[1]) if host else None
         if not target or target["spec"]["selector"]["app.kubernetes.io/name"] != callee or int(host[2]) != facts.ports[callee][0]:
-            faults.append(f"suite.peers.{callee} is {address!r}, which is no Service of {callee}")
-        elif not target["spec"].get("publishNotReadyAddresses"):
-            faults.append(f"suite.peers.{callee} is {address}, which has ready pods alone: a first start would wait for ever")
+            faults.append(f"{caller}: suite.peers.{callee} is {address!r}, which is no Service of {callee}")
+        elif caller in facts.keepers and not target["spec"].get("publishNotReadyAddresses"):
+            faults.append(f"{caller}: suite.peers.{callee} is {address}, which has ready pods alone: a first start would wait for ever")
+        elif caller not in facts.keepers and target["spec"].get("publishNotReadyAddresses"):
+            faults.append(f"{caller}: suite.peers.{callee} is {address}, which has pods that refuse people's calls")
     return faults
 
 
@@ -178,8 +181,9 @@ def network(objects, facts):
                     callee = own if mine else other
                     if other:
                         edges.add((other, own) if mine else (own, other))
-                        if [port["port"] for port in rule["ports"]] != [facts.ports[callee][0]]:
-                            faults.append(f"network: {own} and {other} meet on another port than {facts.ports[callee][0]}")
+                        port = facts.ports.get(callee, (0, 0))[0]
+                        if [entry["port"] for entry in rule["ports"]] != [port]:
+                            faults.append(f"network: {own} and {other} meet on another port than {port}")
                     if direction == "ingress" and facts.ports[own][1] in [port["port"] for port in rule["ports"]] and peer not in ADMIN:
                         faults.append(f"network: {peer} reaches the admin port of {own}")
         faults += [f"network: {direction} {a} -> {b} is allowed, and the code has no such call" for a, b in sorted(edges - facts.calls)]

@@ -99,11 +99,9 @@ async fn the_story_of_the_readme_is_true() {
     // Whether a role is in force when it is answered depends on the machine; the story waits for it.
     let suite = Suite::start_with(|config| config.identity.own.propagation_wait_ms = 5_000).await;
     let mut readme = fs::read_to_string(root().join("README.md")).unwrap();
-    for (service, address) in [("identity", "7101"), ("authorization", "7102"), ("tasks", "7103"), ("audit", "7104")] {
-        let address = format!("127.0.0.1:{address}");
-        assert!(readme.contains(&format!("{}={address}", service.to_uppercase())), "the story says where {service} answers");
-        readme = readme.replace(&address, &suite.address(service).to_string());
-    }
+    const GATEWAY: &str = "127.0.0.1:8080";
+    assert!(readme.contains(&format!("MUSTER={GATEWAY}")), "the story says where the suite answers");
+    readme = readme.replace(GATEWAY, &suite.address("gateway").to_string());
     let (steps, mut shell) = (steps(&readme), Shell::start().await);
     assert!(steps.iter().filter(|step| step.shown.is_some()).count() >= 20, "the story is told in many steps");
     for Step { command, shown } in steps {

@@ -69,7 +69,8 @@ fn every_service_shows_its_calls_pools_events_copies_and_process() {
         // Counted even if it is refused: audit may not have heard of the role yet.
         let _ = world.trail.clone().list_events(request).await;
         let request = world.request(&world.ids.next().to_string(), GetUnreadCountRequest::default()).await;
-        let _ = InboxServiceClient::new(suite.channel(notifications::NAME)).get_unread_count(request).await;
+        // Through the edge, which counts it too.
+        let _ = InboxServiceClient::new(suite.channel(gateway::NAME)).get_unread_count(request).await;
         for service in SERVICES {
             let began = Instant::now();
             loop {

@@ -1,11 +1,11 @@
-//! One call is one trace: through the service that answers it, the relay of its log, and the consumer of its event.
+//! One call is one trace: through the edge, the service that answers it, the relay of its log, and the consumer of its event.
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
 };
 
-use contract::tasks::v1::CreateWorkItemRequest;
+use contract::tasks::v1::{CreateWorkItemRequest, work_item_service_client::WorkItemServiceClient};
 use muster::serve::SERVICES;
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{
@@ -82,7 +82,7 @@ fn attribute(attributes: &[KeyValue], key: &str) -> String {
 }
 
 #[test]
-fn one_trace_runs_from_the_call_through_the_relay_to_the_audit_trail() {
+fn one_trace_runs_from_the_edge_through_call_and_relay_to_the_audit_trail() {
     let _alone = alone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -105,11 +105,13 @@ fn one_trace_runs_from_the_call_through_the_relay_to_the_audit_trail() {
         };
         let mut request = world.request(&world.ids.next().to_string(), item).await;
         request.metadata_mut().insert("traceparent", TRACEPARENT.parse().unwrap());
-        world.items.clone().create_work_item(request).await.unwrap();
+        WorkItemServiceClient::new(suite.channel(gateway::NAME)).create_work_item(request).await.unwrap();
 
         let call = collector.span(tasks::NAME, "rpc").await;
         assert_eq!(attribute(&call.attributes, "method"), "muster.tasks.v1.WorkItemService/CreateWorkItem");
-        assert_eq!(call.parent_span_id, b"\xb7\xad\x6b\x71\x69\x20\x33\x31");
+        let edge = collector.span(gateway::NAME, "rpc").await;
+        assert_eq!(edge.parent_span_id, b"\xb7\xad\x6b\x71\x69\x20\x33\x31");
+        assert_eq!(call.parent_span_id, edge.span_id, "the call hangs on that of the edge");
         for (service, name) in [(tasks::NAME, "publish"), (audit::NAME, "consume")] {
             let span = collector.span(service, name).await;
             assert_eq!(attribute(&span.attributes, "event.type"), "muster.tasks.v1.WorkItemCreated");
