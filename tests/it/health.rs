@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use contract::grpc::health::v1::{HealthCheckRequest, HealthListRequest, health_client::HealthClient};
-use muster::serve::SERVICES;
+use contract::{Exposure, MethodPolicy};
+use muster::{migrate::SCHEMAS, serve::SERVICES};
 use muster_tests::Suite;
 use rpc::health::{LIVENESS, READINESS, ServingStatus};
 use sqlx::AssertSqlSafe;
@@ -41,12 +42,17 @@ async fn becomes(client: &mut HealthClient<Channel>, name: &str, expected: Servi
 async fn every_service_lists_its_names_and_no_other_on_both_ports() {
     let suite = Suite::start().await;
     for service in SERVICES {
-        let own = contract::METHODS.iter().filter(|policy| policy.owner == service).map(|policy| policy.service);
-        let names = own.chain(["", LIVENESS, READINESS, POSTGRES, NATS]);
+        // The edge keeps nothing and leans on no server; it answers for what it shows.
+        let keeps = SCHEMAS.iter().any(|(keeper, ..)| *keeper == service);
+        let is_named = |policy: &&MethodPolicy| policy.owner == service || (!keeps && policy.exposure == Exposure::Edge);
+        let own = contract::METHODS.iter().filter(is_named).map(|policy| policy.service);
+        let dependencies = [POSTGRES, NATS].into_iter().filter(|_| keeps);
+        let names = own.chain(["", LIVENESS, READINESS]).chain(dependencies);
         let expected: BTreeMap<String, ServingStatus> = names.map(|name| (name.to_owned(), ServingStatus::Serving)).collect();
         for mut client in health(&suite, service) {
-            becomes(&mut client, POSTGRES, ServingStatus::Serving).await;
-            becomes(&mut client, NATS, ServingStatus::Serving).await;
+            for name in expected.keys() {
+                becomes(&mut client, name, ServingStatus::Serving).await;
+            }
             assert_eq!(listed(&mut client).await, expected, "{service}");
             for name in expected.keys() {
                 let answer = client.check(HealthCheckRequest { service: name.clone() }).await.unwrap().into_inner();
