@@ -1,3 +1,4 @@
 -- Takes accounts and sessions away, with everything in them.
 DROP TABLE :schema.session;
+DROP TABLE :schema.mail_request;
 DROP TABLE :schema.user_account;

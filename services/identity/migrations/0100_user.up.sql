@@ -8,7 +8,8 @@ CREATE TABLE :schema.user_account (
     password_hash           bytea       NOT NULL,          -- PHC string, sealed: a dump alone can't be tried against a word list
     state                   smallint    NOT NULL CHECK (state IN (1, 2)),           -- PENDING, ACTIVE
     system_role             smallint    NOT NULL CHECK (system_role IN (1, 2)),     -- USER, ADMIN
-    verification_generation bigint      NOT NULL DEFAULT 1,
+    verification_generation bigint      NOT NULL DEFAULT 1,   -- the token that proves the address, and the one that
+    reset_generation        bigint      NOT NULL DEFAULT 1,   -- resets the password: each is good once
     version                 bigint      NOT NULL DEFAULT 1,
     create_time             timestamptz NOT NULL,
     update_time             timestamptz NOT NULL
@@ -18,6 +19,17 @@ CREATE INDEX user_account_create_time_idx ON :schema.user_account (create_time, 
 CREATE UNIQUE INDEX user_account_proved_key ON :schema.user_account (email_index) WHERE state = 2;
 CREATE INDEX user_account_email_index_idx ON :schema.user_account (email_index);
 CREATE INDEX user_account_pending_idx ON :schema.user_account (create_time) WHERE state = 1;
+
+-- When a mail was last asked for in the name of an address, whether or not it is somebody's: nobody's mailbox is filled.
+CREATE TABLE :schema.mail_request (
+    email_index  text        NOT NULL,
+    asked        smallint    NOT NULL CHECK (asked IN (1, 2)),   -- VERIFY_EMAIL, RESET_PASSWORD
+    request_time timestamptz NOT NULL,
+    PRIMARY KEY (email_index, asked)
+);
+CREATE INDEX mail_request_request_time_idx ON :schema.mail_request (request_time);
+SELECT :schema.mark_service('mail_request', 'asked for by anybody, before there is a principal: a blind index and a time', verbs => 'SELECT, INSERT, UPDATE');
+SELECT :schema.grant_worker('mail_request', 'SELECT, DELETE');
 
 -- A sign-in on one device. `generation` is the refresh token that is good now.
 CREATE TABLE :schema.session (

@@ -90,21 +90,31 @@ CREATE FUNCTION :schema.pending_verification(wanted uuid) RETURNS TABLE (generat
           AND NOT EXISTS (SELECT FROM :schema.user_account proved WHERE proved.email_index = u.email_index AND proved.state = 2)
     $$;
 
+-- Before there is a principal: which registration of an address another mail is sent for, the newest one.
+CREATE FUNCTION :schema.pending_user(wanted_index text) RETURNS uuid LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+    AS $$
+        SELECT u.user_id FROM :schema.user_account u
+        WHERE u.email_index = wanted_index AND u.state = 1
+          AND NOT EXISTS (SELECT FROM :schema.user_account proved WHERE proved.email_index = wanted_index AND proved.state = 2)
+        ORDER BY u.create_time DESC, u.user_id DESC LIMIT 1
+    $$;
+
 -- For whoever sends mail in the suite's name: where a person is reached. A registration is none when another one of the address was proved.
-CREATE FUNCTION :schema.recipient(wanted uuid) RETURNS TABLE (email bytea, display_name bytea, state smallint, generation bigint)
+CREATE FUNCTION :schema.recipient(wanted uuid)
+    RETURNS TABLE (email bytea, display_name bytea, state smallint, verification_generation bigint, reset_generation bigint)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
     AS $$
-        SELECT u.email, u.display_name, u.state, u.verification_generation FROM :schema.user_account u
+        SELECT u.email, u.display_name, u.state, u.verification_generation, u.reset_generation FROM :schema.user_account u
         WHERE u.user_id = wanted
           AND (u.state = 2 OR NOT EXISTS (SELECT FROM :schema.user_account proved WHERE proved.email_index = u.email_index AND proved.state = 2))
     $$;
 
--- Whom an admin adds, by id or address: somebody who can sign in.
+-- Whom an admin adds, and who asks for another password, by id or address: somebody who can sign in.
 CREATE FUNCTION :schema.active_user(wanted uuid, wanted_index text) RETURNS uuid LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
     AS $$ SELECT u.user_id FROM :schema.user_account u WHERE u.state = 2 AND (u.user_id = wanted OR u.email_index = wanted_index) $$;
 
 GRANT EXECUTE ON FUNCTION :schema.my_memberships(), :schema.is_system_admin(), :schema.sign_in_credential(text),
-    :schema.pending_verification(uuid), :schema.recipient(uuid), :schema.active_user(uuid, text) TO :schema_app;
+    :schema.pending_verification(uuid), :schema.pending_user(text), :schema.recipient(uuid), :schema.active_user(uuid, text) TO :schema_app;
 
 SELECT :schema.mark_user('user_account', 'an account is its user''s; who shares the organization of the call may read it, and system admins all',
     verbs => 'INSERT',
@@ -113,8 +123,8 @@ SELECT :schema.mark_user('user_account', 'an account is its user''s; who shares 
             AND EXISTS (SELECT FROM :schema.organization_member m
                         WHERE m.organization_id = (SELECT :schema.tenant()) AND m.user_id = user_account.user_id)');
 -- Nobody reads a hash but the two functions above, whoever's it is. A sign-in replaces one that was made at another cost.
-GRANT SELECT (user_id, email, email_index, display_name, state, system_role, verification_generation, version, create_time, update_time),
-    UPDATE (password_hash, state, system_role, verification_generation, version, update_time) ON :schema.user_account TO :schema_app;
+GRANT SELECT (user_id, email, email_index, display_name, state, system_role, verification_generation, reset_generation, version, create_time,
+    update_time), UPDATE (password_hash, state, system_role, verification_generation, reset_generation, version, update_time) ON :schema.user_account TO :schema_app;
 SELECT :schema.allow_definer('user_account');
 -- Retention deletes registrations that nobody proved, and can't touch an account.
 GRANT SELECT (user_id, state, create_time), DELETE ON :schema.user_account TO :schema_worker;

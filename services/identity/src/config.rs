@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hashing::Cost;
 use crate::key::Algorithm;
+use crate::user::links::COOLDOWN_SECONDS_MAX;
 
 /// The longest that an access token may be good for, in seconds. Tokens that were issued under an earlier setting may live so long, so what is
 /// kept for as long as a token could live (revocations, retired keys) is kept by this and not by the setting of today.
@@ -31,6 +32,10 @@ pub struct Config {
     pub refresh_grace_seconds: u32,
     /// How long a verification token is good, in seconds.
     pub verification_token_seconds: u32,
+    /// How long a link that resets a password is good, in seconds.
+    pub password_reset_seconds: u32,
+    /// The least time between two mails of one kind that are asked for in the name of one address, in seconds.
+    pub mail_cooldown_seconds: u32,
     /// How often a replica looks whether another one rotated the signing key, in seconds.
     pub key_poll_seconds: u32,
     /// How long a change of roles waits to be in force before it is answered PENDING, in milliseconds.
@@ -80,6 +85,8 @@ impl Default for Config {
             pending_account_days: 7,
             refresh_grace_seconds: 30,
             verification_token_seconds: 86_400,
+            password_reset_seconds: 3_600,
+            mail_cooldown_seconds: 60,
             key_poll_seconds: 10,
             propagation_wait_ms: 800,
             hashing: HashingConfig::default(),
@@ -128,6 +135,11 @@ impl ServiceConfig for Config {
             ("pending_account_days", "how long a registration waits for its address to be proved, in days, 1..=90"),
             ("refresh_grace_seconds", "how long a used refresh token gets the same successor again, in seconds, 0..=60"),
             ("verification_token_seconds", "how long a verification token is good, in seconds, 300..=604800"),
+            ("password_reset_seconds", "how long a link that resets a password is good, in seconds, 300..=86400"),
+            (
+                "mail_cooldown_seconds",
+                "least time between two mails of one kind asked for in the name of one address, in seconds, 0..=3600",
+            ),
             ("key_poll_seconds", "how often a replica looks whether another one rotated the signing key, in seconds, 1..=60"),
             ("propagation_wait_ms", "how long a change of roles waits to be in force, in milliseconds, 0..=5000"),
             ("hashing.memory_kib", "memory of one password hash, in KiB, 8..=262144; OWASP asks for 19456"),
@@ -149,6 +161,8 @@ impl ServiceConfig for Config {
         faults.range("pending_account_days", self.pending_account_days, 1..=90);
         faults.range("refresh_grace_seconds", self.refresh_grace_seconds, 0..=60);
         faults.range("verification_token_seconds", self.verification_token_seconds, 300..=604_800);
+        faults.range("password_reset_seconds", self.password_reset_seconds, 300..=86_400);
+        faults.range("mail_cooldown_seconds", self.mail_cooldown_seconds, 0..=COOLDOWN_SECONDS_MAX);
         faults.range("key_poll_seconds", self.key_poll_seconds, 1..=60);
         faults.range("propagation_wait_ms", self.propagation_wait_ms, 0..=5_000);
         self.hashing.validate(faults);

@@ -30,6 +30,9 @@ pub enum Error {
     /// The verification token is forged, used or past its time, or the password is not that of its registration.
     #[error("the verification token and password prove no address")]
     VerificationTokenInvalid,
+    /// The token of a password reset is forged, used or past its time.
+    #[error("the token resets no password")]
+    PasswordResetTokenInvalid,
     /// The refresh token is forged, or its session is over.
     #[error("the refresh token is not good")]
     RefreshTokenInvalid,
@@ -122,6 +125,7 @@ impl Fault for Error {
             Error::RecipientNotFound => (Code::NotFound, IdentityReason::RecipientNotFound),
             Error::PasswordTooWeak(_) => (Code::InvalidArgument, IdentityReason::PasswordTooWeak),
             Error::VerificationTokenInvalid => (Code::InvalidArgument, IdentityReason::VerificationTokenInvalid),
+            Error::PasswordResetTokenInvalid => (Code::InvalidArgument, IdentityReason::PasswordResetTokenInvalid),
             Error::RefreshTokenInvalid => (Code::Unauthenticated, IdentityReason::RefreshTokenInvalid),
             Error::RefreshTokenReused => (Code::Unauthenticated, IdentityReason::RefreshTokenReused),
             Error::SessionNotFound => (Code::NotFound, IdentityReason::SessionNotFound),

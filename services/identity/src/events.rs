@@ -3,7 +3,8 @@
 
 use contract::identity::v1 as pb;
 use db::Tx;
-use runtime::OrganizationId;
+use runtime::{OrganizationId, UserId};
+use uuid::Uuid;
 
 use crate::key::SigningKey;
 use crate::member::Member;
@@ -21,6 +22,23 @@ pub(crate) fn registration_repeated(email_index: &str) -> pb::RegistrationRepeat
     pb::RegistrationRepeated { subject_key: email_index.to_owned() }
 }
 
+/// The blind index alone, as for a sign-in that failed.
+pub(crate) fn mail_request_missed(email_index: &str) -> pb::MailRequestMissed {
+    pb::MailRequestMissed { subject_key: email_index.to_owned() }
+}
+
+pub(crate) fn verification_requested(user_id: UserId) -> pb::VerificationRequested {
+    pb::VerificationRequested { user_id: user_id.to_string() }
+}
+
+pub(crate) fn password_reset_requested(id: Uuid, user_id: UserId) -> pb::PasswordResetRequested {
+    pb::PasswordResetRequested { password_reset_id: id.to_string(), user_id: user_id.to_string() }
+}
+
+pub(crate) fn password_reset(before: &User, after: &User) -> pb::PasswordReset {
+    pb::PasswordReset { user_id: after.id.to_string(), before: Some(before.clone().into()), after: Some(after.clone().into()) }
+}
+
 pub(crate) fn user_verified(before: &User, after: &User) -> pb::UserVerified {
     pb::UserVerified { user_id: after.id.to_string(), before: Some(before.clone().into()), after: Some(after.clone().into()) }
 }
@@ -30,7 +48,7 @@ pub(crate) fn user_system_role_changed(before: &User, after: &User) -> pb::UserS
 }
 
 /// The blind index alone: what was typed in the field may be a password.
-pub(crate) fn sign_in_failed(email_index: &str, user_id: Option<runtime::UserId>) -> pb::SignInFailed {
+pub(crate) fn sign_in_failed(email_index: &str, user_id: Option<UserId>) -> pb::SignInFailed {
     pb::SignInFailed { subject_key: email_index.to_owned(), user_id: user_id.map(String::from).unwrap_or_default() }
 }
 

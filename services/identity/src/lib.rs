@@ -48,7 +48,7 @@ use retention::Retention;
 use sealed::Sealed;
 use session::Lifetimes;
 use token::refresh::RefreshTokens;
-use token::verification::VerificationTokens;
+use user::links::Links;
 
 /// The service's name.
 pub const NAME: &str = "identity";
@@ -70,9 +70,8 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
     let longest = Span::seconds(config::ACCESS_TOKEN_SECONDS_MAX.into());
     let start_keys = async || key::ops::Ops::start(db.clone(), config.signing_algorithm, longest).await;
     let keys = startup::beside_others("signing keys", start_keys).await?;
-    let tokens = VerificationTokens::new(db.sealer());
-    let token_ttl = Span::seconds(config.verification_token_seconds.into());
-    let users = user::ops::Ops { db: db.clone(), sealed: sealed.clone(), hashing: hashing.clone(), tokens, token_ttl };
+    let links = Links::new(config, db.sealer());
+    let users = user::ops::Ops { db: db.clone(), sealed: sealed.clone(), hashing: hashing.clone(), links };
     startup::beside_others("first admin", async || users.ensure_first_admin(&config.first_admin).await).await?;
 
     let refresh_tokens = RefreshTokens::new(db.sealer().clone());

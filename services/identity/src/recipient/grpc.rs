@@ -24,6 +24,7 @@ impl RecipientService for Grpc {
         let link = match req.link() {
             pb::Link::Unspecified => Link::None,
             pb::Link::VerifyEmail => Link::VerifyEmail,
+            pb::Link::ResetPassword => Link::ResetPassword(decode::id("link_id", &req.link_id)?),
         };
         let recipient = self.ops.resolve(&caller, decode::id("user_id", &req.user_id)?, link).await?;
         let (link_token, link_expire_time) = recipient.link_token.unzip();

@@ -7,6 +7,7 @@ pub mod ops;
 pub(crate) mod store;
 
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 /// What the link of a mail is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Link {
     None,
     /// Proves the address of a registration.
     VerifyEmail,
+    /// Lets the person choose another password: the reset that was asked for.
+    ResetPassword(Uuid),
 }
 
 /// Where a person is reached.

@@ -24,9 +24,15 @@ impl Ops {
     pub async fn resolve(&self, caller: &Caller, user_id: UserId, link: Link) -> Result<Recipient, Error> {
         let found = store::find(&self.users.db, caller, &self.users.sealed, user_id).await?.ok_or(Error::RecipientNotFound)?;
         let link_token = match (link, found.state) {
-            (Link::VerifyEmail, UserState::Pending) => Some(self.users.verification_token(user_id, found.generation)),
             (Link::None, UserState::Active) => None,
-            (Link::VerifyEmail, UserState::Active) | (Link::None, UserState::Pending) => return Err(Error::RecipientNotFound),
+            (Link::VerifyEmail, UserState::Pending) => Some(self.users.verification_token(user_id, found.verification_generation)),
+            (Link::ResetPassword(id), UserState::Active) => {
+                let token = self.users.password_reset_token(user_id, id, found.reset_generation);
+                Some(token.ok_or(Error::RecipientNotFound)?)
+            }
+            (Link::VerifyEmail, UserState::Active) | (Link::None | Link::ResetPassword(_), UserState::Pending) => {
+                return Err(Error::RecipientNotFound);
+            }
         };
         Ok(Recipient { email: found.email, display_name: found.display_name, link_token })
     }

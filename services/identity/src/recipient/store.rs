@@ -14,15 +14,17 @@ pub(super) struct Found {
     pub(super) display_name: String,
     pub(super) state: UserState,
     /// The verification token that is good.
-    pub(super) generation: i64,
+    pub(super) verification_generation: i64,
+    /// The password reset token that is good.
+    pub(super) reset_generation: i64,
 }
 
 /// The account `id`, unless it is a registration whose address somebody else proved.
 pub(super) async fn find(db: &Db, caller: &Caller, sealed: &Sealed, id: UserId) -> Result<Option<Found>, Error> {
-    let sql = "SELECT email, display_name, state, generation FROM identity.recipient($1)";
-    let found: Vec<(Vec<u8>, Vec<u8>, UserState, i64)> = db.look_up(caller, sql, |query| query.bind(id)).await?;
-    let Some((email, display_name, state, generation)) = found.into_iter().next() else { return Ok(None) };
+    let sql = "SELECT email, display_name, state, verification_generation, reset_generation FROM identity.recipient($1)";
+    let found: Vec<(Vec<u8>, Vec<u8>, UserState, i64, i64)> = db.look_up(caller, sql, |query| query.bind(id)).await?;
+    let Some((email, display_name, state, verification_generation, reset_generation)) = found.into_iter().next() else { return Ok(None) };
     let email = sealed.open(Column::EMAIL, id.uuid(), &email)?;
     let display_name = sealed.open(Column::DISPLAY_NAME, id.uuid(), &display_name)?;
-    Ok(Some(Found { email, display_name, state, generation }))
+    Ok(Some(Found { email, display_name, state, verification_generation, reset_generation }))
 }

@@ -2,20 +2,26 @@
 
 use db::{Tx, WorkTx};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{Revocation, RevocationKind};
 use crate::error::Error;
 
-/// Stores a revocation; one that is there is widened.
-pub(crate) async fn insert(tx: &mut Tx, revocation: &Revocation) -> Result<(), Error> {
+/// Stores revocations, no two of one subject; one that is there is widened.
+pub(crate) async fn insert(tx: &mut Tx, revocations: &[Revocation]) -> Result<(), Error> {
+    let kinds: Vec<i16> = revocations.iter().map(|revocation| revocation.kind as i16).collect();
+    let subject_ids: Vec<Uuid> = revocations.iter().map(|revocation| revocation.subject_id).collect();
+    let not_before: Vec<OffsetDateTime> = revocations.iter().map(|revocation| revocation.not_before).collect();
+    let expire_times: Vec<OffsetDateTime> = revocations.iter().map(|revocation| revocation.expire_time).collect();
     sqlx::query!(
-        "INSERT INTO identity.revocation AS r (kind, subject_id, not_before, expire_time) VALUES ($1, $2, $3, $4)
+        "INSERT INTO identity.revocation AS r (kind, subject_id, not_before, expire_time)
+         SELECT * FROM unnest($1::smallint[], $2::uuid[], $3::timestamptz[], $4::timestamptz[])
          ON CONFLICT (kind, subject_id) DO UPDATE
          SET not_before = greatest(r.not_before, excluded.not_before), expire_time = greatest(r.expire_time, excluded.expire_time)",
-        revocation.kind as _,
-        revocation.subject_id,
-        revocation.not_before,
-        revocation.expire_time,
+        &kinds,
+        &subject_ids,
+        &not_before,
+        &expire_times,
     )
     .execute(tx.conn())
     .await?;

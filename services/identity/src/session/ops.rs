@@ -82,7 +82,7 @@ impl Ops {
                 let mut session = Session::opened(self.db.ids().next_id(), known.user_id, &self.lifetimes, tx.now());
                 session.client_address = caller.client_address().map(str::to_owned);
                 session.user_agent = caller.user_agent().map(str::to_owned);
-                let system_role = store::insert(tx, &self.sealed, &session).await?.ok_or(Error::SignInRefused)?;
+                let system_role = store::insert(tx, &self.sealed, &session, known.version).await?.ok_or(Error::SignInRefused)?;
                 self.make_room(tx, known.user_id).await?;
                 let held = Held { system_admin: system_role == SystemRole::Admin, ..Held::default() };
                 tx.emit(events::session_created(&session));
@@ -178,7 +178,7 @@ impl Ops {
             return Ok(None);
         }
         let revocation = Revocation::of_session(before.id, tx.now());
-        revocations::insert(tx, &revocation).await?;
+        revocations::insert(tx, std::slice::from_ref(&revocation)).await?;
         Ok(Some((Session { revoked: true, ..before.clone() }, revocation)))
     }
 

@@ -52,14 +52,15 @@ impl Row {
 }
 
 /// Inserts a session and holds its user's account to the end of the transaction: sign-ins of one user take turns, so that the bound of their
-/// sessions holds. Gives what the person may do across organizations; `None` when the account is not there.
+/// sessions holds. Gives what the person may do across organizations; `None` when the account is not as `version` was, the one that the
+/// password was checked against: another one may have been chosen since.
 ///
 /// The account is held first and in the same statement; it does not hold up rows that refer to it (FOR NO KEY UPDATE).
-pub(super) async fn insert(tx: &mut Tx, sealed: &Sealed, session: &Session) -> Result<Option<SystemRole>, Error> {
+pub(super) async fn insert(tx: &mut Tx, sealed: &Sealed, session: &Session, version: i64) -> Result<Option<SystemRole>, Error> {
     let id = session.id.uuid();
     let seal = |column, value: &Option<String>| value.as_ref().map(|value| sealed.seal(column, id, value));
     let role = sqlx::query_scalar!(
-        r#"WITH held AS MATERIALIZED (SELECT user_id, system_role FROM identity.user_account WHERE user_id = $2 FOR NO KEY UPDATE)
+        r#"WITH held AS MATERIALIZED (SELECT user_id, system_role FROM identity.user_account WHERE user_id = $2 AND version = $13 FOR NO KEY UPDATE)
            INSERT INTO identity.session (session_id, user_id, organization_id, workspace_id, state, generation, client_address, user_agent,
                                          create_time, last_use_time, refresh_expire_time, expire_time)
            SELECT $1, held.user_id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM held
@@ -76,6 +77,7 @@ pub(super) async fn insert(tx: &mut Tx, sealed: &Sealed, session: &Session) -> R
         session.last_use_time,
         session.refresh_expire_time,
         session.expire_time,
+        version,
     );
     Ok(role.fetch_optional(tx.conn()).await?)
 }
@@ -170,6 +172,22 @@ pub(super) async fn revoke(tx: &mut Tx, id: SessionId) -> Result<bool, Error> {
     let done =
         sqlx::query!("UPDATE identity.session SET state = 2 WHERE session_id = $1 AND state = 1", id as _).execute(tx.conn()).await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Ends every open session of the user and gives them as they are now.
+pub(crate) async fn revoke_all(tx: &mut Tx, sealed: &Sealed, user_id: UserId) -> Result<Vec<Session>, Error> {
+    let now = tx.now();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"UPDATE identity.session SET state = 2
+           WHERE user_id = $1 AND state = 1 AND refresh_expire_time > $2 AND expire_time > $2
+           RETURNING session_id AS "session_id: SessionId", user_id AS "user_id: UserId", organization_id AS "organization_id: OrganizationId",
+                     workspace_id AS "workspace_id: WorkspaceId", state, generation, client_address, user_agent, create_time, last_use_time,
+                     refresh_expire_time, expire_time"#,
+        user_id as _,
+        now,
+    );
+    Ok(rows.fetch_all(tx.conn()).await?.into_iter().map(|row| row.open(sealed)).collect::<Result<_, _>>()?)
 }
 
 /// What the user of this transaction holds in `context`.

@@ -1,12 +1,12 @@
-//! Tokens that identity makes: access tokens (JWT), refresh tokens and verification tokens.
+//! Tokens that identity makes: access tokens (JWT), refresh tokens and the tokens of links in mails.
 //!
-//! The two opaque kinds share this frame: a prefix that a leak scanner knows, `base64url(version | payload | HMAC-128)`, and a CRC-32 of what
+//! The opaque kinds share this frame: a prefix that a leak scanner knows, `base64url(version | payload | HMAC-128)`, and a CRC-32 of what
 //! stands before it. The CRC tells a mistyped or cut token from a forged one without a key; the HMAC alone decides.
 //! Nothing of a token is stored: it is computed from a key, ids and a counter, so that a dump of the database makes none.
 
 pub mod access;
+pub mod link;
 pub mod refresh;
-pub mod verification;
 
 use aws_lc_rs::hmac;
 use base64::Engine;
@@ -25,6 +25,7 @@ const CRC_CHARACTERS: usize = 8;
 pub struct NotAToken;
 
 /// One kind of opaque token with a payload of `N` bytes.
+#[derive(Clone, Copy)]
 struct Frame<const N: usize> {
     prefix: &'static str,
 }

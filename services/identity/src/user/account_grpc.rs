@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 use super::ops::{NewUser, Ops};
 use crate::decode;
 
-/// The transport of registration.
+/// The transport of registration and of what accounts are mailed.
 pub struct Grpc {
     /// The use cases.
     pub ops: Ops,
@@ -37,5 +37,29 @@ impl AccountService for Grpc {
         let (caller, req) = rpc::open(req)?;
         let user_id = self.ops.verify_email(&caller, &req.verification_token, req.password.into()).await?;
         Ok(Response::new(pb::VerifyEmailResponse { user_id: user_id.to_string() }))
+    }
+
+    async fn resend_verification(
+        &self,
+        req: Request<pb::ResendVerificationRequest>,
+    ) -> Result<Response<pb::ResendVerificationResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        self.ops.resend_verification(&caller, &req.email).await?;
+        Ok(Response::new(pb::ResendVerificationResponse {}))
+    }
+
+    async fn request_password_reset(
+        &self,
+        req: Request<pb::RequestPasswordResetRequest>,
+    ) -> Result<Response<pb::RequestPasswordResetResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        self.ops.request_password_reset(&caller, &req.email).await?;
+        Ok(Response::new(pb::RequestPasswordResetResponse {}))
+    }
+
+    async fn reset_password(&self, req: Request<pb::ResetPasswordRequest>) -> Result<Response<pb::ResetPasswordResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        self.ops.reset_password(&caller, &req.password_reset_token, req.password.into()).await?;
+        Ok(Response::new(pb::ResetPasswordResponse {}))
     }
 }

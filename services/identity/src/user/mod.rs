@@ -12,7 +12,9 @@ pub mod convert;
 pub mod filter;
 pub mod first_admin;
 pub mod grpc;
+pub mod links;
 pub mod ops;
+mod password_reset;
 pub mod store;
 
 use runtime::UserId;
@@ -79,6 +81,11 @@ impl User {
     /// The account with its address proved.
     pub fn verified(&self, now: OffsetDateTime) -> Self {
         User { state: UserState::Active, version: self.version + 1, update_time: now, ..self.clone() }
+    }
+
+    /// The account with another password, which is no part of what is seen of it.
+    pub fn changed(&self, now: OffsetDateTime) -> Self {
+        User { version: self.version + 1, update_time: now, ..self.clone() }
     }
 
     /// The account as a system admin's.

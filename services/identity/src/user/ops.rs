@@ -1,4 +1,4 @@
-//! Use cases of accounts: registration, the proof of an address, reading.
+//! Use cases of accounts: registration, the proof of an address, reading. What is mailed is beside, in `links` and `password_reset`.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use secrecy::ExposeSecret;
 use time::OffsetDateTime;
 
 use super::filter::{COLUMNS, ORDER, blinded};
+use super::links::Links;
 use super::{Seen, User, store};
 use crate::error::Error;
 use crate::events;
 use crate::hashing::Hashing;
 use crate::password;
 use crate::sealed::Sealed;
-use crate::token::verification::{VerificationToken, VerificationTokens};
 
 /// What a call keeps of its time for the database after its password was hashed.
 pub(crate) const RESERVE: Duration = Duration::from_millis(100);
@@ -29,10 +29,8 @@ pub struct Ops {
     pub sealed: Sealed,
     /// Password hashing.
     pub hashing: Hashing,
-    /// Verification tokens.
-    pub tokens: VerificationTokens,
-    /// How long a verification token is good.
-    pub token_ttl: time::Duration,
+    /// What accounts are mailed.
+    pub links: Links,
 }
 
 /// An account to register.
@@ -89,13 +87,6 @@ impl Ops {
         Ok(self.verification_token(id, pending.ok_or(Error::UserNotFound)?.generation))
     }
 
-    /// The token of an account's `generation`, good from now on, and until when.
-    pub(crate) fn verification_token(&self, id: UserId, generation: i64) -> (String, OffsetDateTime) {
-        // Whole seconds, as the token has it.
-        let expire_time = (self.db.clock().now() + self.token_ttl).replace_nanosecond(0).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        (self.tokens.encode(VerificationToken { user_id: id, generation, expire_time }), expire_time)
-    }
-
     /// Proves an address with the token that was sent there and the password of the same registration: the account becomes ACTIVE. Whoever
     /// registered somebody else's address has the password and not the mailbox; its owner, the other way round. A token works once.
     ///
@@ -106,16 +97,17 @@ impl Ops {
     /// # Emits
     /// `UserVerified`, same transaction.
     pub async fn verify_email(&self, caller: &Caller, token: &str, password: SecretString) -> Result<UserId, Error> {
-        let token = self.tokens.decode(token, self.db.clock().now()).map_err(|_| Error::VerificationTokenInvalid)?;
-        let caller = caller.proven_as(token.user_id);
-        let pending = store::pending(&self.db, &caller, &self.sealed, token.user_id).await?;
+        let token = self.links.verification.decode(token, self.db.clock().now()).map_err(|_| Error::VerificationTokenInvalid)?;
+        let user_id = UserId::from(token.subject_id);
+        let caller = caller.proven_as(user_id);
+        let pending = store::pending(&self.db, &caller, &self.sealed, user_id).await?;
         let stored = pending.filter(|pending| pending.generation == token.generation).map(|pending| pending.password_hash);
         if !self.hashing.verify(password, stored, caller.deadline().remaining().saturating_sub(RESERVE)).await? {
             return Err(Error::VerificationTokenInvalid);
         }
         self.db
             .write_unrecorded(&caller, async |tx: &mut Tx| {
-                let before = store::find(tx, &self.sealed, token.user_id).await?.ok_or(Error::VerificationTokenInvalid)?.user;
+                let before = store::find(tx, &self.sealed, user_id).await?.ok_or(Error::VerificationTokenInvalid)?.user;
                 let after = before.verified(tx.now());
                 if !store::verify(tx, &after, token.generation).await? {
                     return Err(Error::VerificationTokenInvalid);

@@ -7,6 +7,7 @@ use runtime::UserId;
 use sqlx::{Postgres, QueryBuilder};
 use time::OffsetDateTime;
 
+use super::links::Asked;
 use super::{Seen, SystemRole, User, UserState};
 use crate::error::Error;
 use crate::sealed::{Column, Sealed, Unopened};
@@ -140,6 +141,67 @@ pub(super) async fn verify(tx: &mut Tx, user: &User, generation: i64) -> Result<
     .await
     .on_constraint("user_account_proved_key", || Error::VerificationTokenInvalid)?;
     Ok(done.rows_affected() == 1)
+}
+
+/// The newest registration of an address that waits for its proof, while nobody proved the address.
+pub(super) async fn pending_user(db: &Db, caller: &Caller, email_index: &str) -> Result<Option<UserId>, Error> {
+    let found: Vec<(Option<UserId>,)> = db.look_up(caller, "SELECT identity.pending_user($1)", |query| query.bind(email_index)).await?;
+    Ok(found.into_iter().next().and_then(|(id,)| id))
+}
+
+/// Before there is a principal: who proved the address.
+pub(super) async fn active_user_before(db: &Db, caller: &Caller, email_index: &str) -> Result<Option<UserId>, Error> {
+    let found: Vec<(Option<UserId>,)> =
+        db.look_up(caller, "SELECT identity.active_user(NULL, $1)", |query| query.bind(email_index)).await?;
+    Ok(found.into_iter().next().and_then(|(id,)| id))
+}
+
+/// Notes that `what` was asked for now, whether or not the address is somebody's; false when it was asked for after `before` already. Of two
+/// at once one is told so.
+pub(super) async fn ask_for_mail(tx: &mut Tx, email_index: &str, what: Asked, before: OffsetDateTime) -> Result<bool, Error> {
+    let now = tx.now();
+    let done = sqlx::query!(
+        "INSERT INTO identity.mail_request AS r (email_index, asked, request_time) VALUES ($1, $2, $3)
+         ON CONFLICT (email_index, asked) DO UPDATE SET request_time = excluded.request_time WHERE r.request_time <= $4",
+        email_index,
+        what as _,
+        now,
+        before,
+    );
+    Ok(done.execute(tx.conn()).await?.rows_affected() == 1)
+}
+
+/// Deletes at most `at_most` notes of what was asked for before `time`; says how many.
+pub(crate) async fn prune_mail_requests(tx: &mut WorkTx, time: OffsetDateTime, at_most: i64) -> Result<u64, Error> {
+    let done = sqlx::query!(
+        "DELETE FROM identity.mail_request WHERE (email_index, asked) IN
+             (SELECT email_index, asked FROM identity.mail_request WHERE request_time < $1 ORDER BY request_time LIMIT $2)",
+        time,
+        at_most,
+    );
+    Ok(done.execute(tx.conn()).await?.rows_affected())
+}
+
+/// Holds the account to the end of the transaction, if it is there: sign-ins and changes of it take turns.
+pub(super) async fn hold(tx: &mut Tx, id: UserId) -> Result<(), Error> {
+    sqlx::query!("SELECT user_id FROM identity.user_account WHERE user_id = $1 FOR NO KEY UPDATE", id as _)
+        .fetch_optional(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Stores what [`User::changed`] made of an account, with another password, if `generation` is that of the good token: once.
+pub(super) async fn reset_password(tx: &mut Tx, sealed: &Sealed, user: &User, generation: i64, password_hash: &str) -> Result<bool, Error> {
+    let done = sqlx::query!(
+        "UPDATE identity.user_account SET password_hash = $3, reset_generation = reset_generation + 1, version = $4, update_time = $5
+         WHERE user_id = $1 AND reset_generation = $2 AND state = 2",
+        user.id as _,
+        generation,
+        sealed.seal(Column::PASSWORD_HASH, user.id.uuid(), password_hash),
+        user.version,
+        user.update_time,
+    );
+    Ok(done.execute(tx.conn()).await?.rows_affected() == 1)
 }
 
 /// Stores what [`User::promoted`] made of an account.

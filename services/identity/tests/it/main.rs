@@ -8,6 +8,8 @@ mod manage_sessions;
 mod personal_data;
 mod refresh_session;
 mod register;
+mod resend_verification;
+mod reset_password;
 mod resolve_recipient;
 mod rotate_signing_key;
 mod sign_in;

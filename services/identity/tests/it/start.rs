@@ -80,8 +80,8 @@ async fn start_wanting(app: &App, name: &str) -> Result<(), Error> {
     let sealed = identity::sealed::Sealed::new(db.sealer().clone());
     let config = wanting(name);
     let hashing = identity::hashing::Hashing::start(config.hashing.cost(), 1, 8).unwrap();
-    let tokens = identity::token::verification::VerificationTokens::new(db.sealer());
-    let users = identity::user::ops::Ops { db, sealed, hashing, tokens, token_ttl: time::Duration::DAY };
+    let links = identity::user::links::Links::new(&config, db.sealer());
+    let users = identity::user::ops::Ops { db, sealed, hashing, links };
     users.ensure_first_admin(&config.first_admin).await
 }
 

@@ -3,6 +3,7 @@
 use contract::BaseRole;
 use contract::identity::v1::account_service_client::AccountServiceClient;
 use contract::identity::v1::key_service_client::KeyServiceClient;
+use contract::identity::v1::recipient_service_client::RecipientServiceClient;
 use contract::identity::v1::revocation_service_client::RevocationServiceClient;
 use contract::identity::v1::session_service_client::SessionServiceClient;
 use contract::identity::v1::*;
@@ -19,6 +20,11 @@ pub(crate) trait Door {
     async fn issue_verification_token(&self, user: &str) -> Result<String, Status>;
     async fn verify_email(&self, token: &str, password: &str) -> Result<String, Status>;
     async fn create_session(&self, email: &str, password: &str) -> Result<CreateSessionResponse, Status>;
+    async fn resend_verification(&self, email: &str) -> Result<ResendVerificationResponse, Status>;
+    async fn request_password_reset(&self, email: &str) -> Result<RequestPasswordResetResponse, Status>;
+    async fn reset_password(&self, token: &str, password: &str) -> Result<ResetPasswordResponse, Status>;
+    /// What the service that sends mail is told, as that service.
+    async fn resolve_recipient(&self, request: ResolveRecipientRequest) -> Result<ResolveRecipientResponse, Status>;
     async fn refresh_session(&self, refresh_token: &str) -> Result<TokenPair, Status>;
     async fn key_set(&self) -> serde_json::Value;
 
@@ -67,6 +73,25 @@ impl Door for App {
     async fn create_session(&self, email: &str, password: &str) -> Result<CreateSessionResponse, Status> {
         let request = CreateSessionRequest { email: email.to_owned(), password: password.to_owned() };
         Ok(SessionServiceClient::new(self.anonymous().channel()).create_session(request).await?.into_inner())
+    }
+
+    async fn resend_verification(&self, email: &str) -> Result<ResendVerificationResponse, Status> {
+        let request = ResendVerificationRequest { email: email.to_owned() };
+        Ok(AccountServiceClient::new(self.anonymous().channel()).resend_verification(request).await?.into_inner())
+    }
+
+    async fn request_password_reset(&self, email: &str) -> Result<RequestPasswordResetResponse, Status> {
+        let request = RequestPasswordResetRequest { email: email.to_owned() };
+        Ok(AccountServiceClient::new(self.anonymous().channel()).request_password_reset(request).await?.into_inner())
+    }
+
+    async fn reset_password(&self, token: &str, password: &str) -> Result<ResetPasswordResponse, Status> {
+        let request = ResetPasswordRequest { password_reset_token: token.to_owned(), password: password.to_owned() };
+        Ok(AccountServiceClient::new(self.anonymous().channel()).reset_password(request).await?.into_inner())
+    }
+
+    async fn resolve_recipient(&self, request: ResolveRecipientRequest) -> Result<ResolveRecipientResponse, Status> {
+        Ok(RecipientServiceClient::new(self.service("notifications").channel()).resolve_recipient(request).await?.into_inner())
     }
 
     async fn refresh_session(&self, refresh_token: &str) -> Result<TokenPair, Status> {

@@ -1,61 +1,64 @@
-//! Verification tokens: the proof that a person reads the mail of an address. `mvt1_` + base64url(version | user id | generation | expiry |
-//! HMAC-128) + CRC-32.
+//! Tokens that a link in a mail holds: the proof that a person reads the mail of an address. `<prefix>` + base64url(version | subject id |
+//! generation | expiry | HMAC-128) + CRC-32.
 //!
-//! Derived, never stored: the service that sends it asks for it at send time. The account's row holds the generation that is good;
-//! verifying raises it, so that a token works once.
+//! Derived, never stored: the service that sends the mail asks for the token at send time. The subject's row holds the generation that is
+//! good; using the token raises it, so that a token works once. Each kind has a prefix and a key of its own.
 
 use db::Sealer;
-use runtime::UserId;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Frame, NotAToken, take};
 
-const FRAME: Frame<32> = Frame { prefix: "mvt1_" };
-
-/// What a verification token says.
+/// What the token of a link says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct VerificationToken {
-    /// Whose address.
-    pub user_id: UserId,
-    /// Which of the account's tokens, from 1.
+pub struct LinkToken {
+    /// Whose: the user of an account.
+    pub subject_id: Uuid,
+    /// Which of the subject's tokens, from 1.
     pub generation: i64,
     /// Good until then, to the second.
     pub expire_time: OffsetDateTime,
 }
 
-/// Makes and reads verification tokens under one key file.
+/// Makes and reads the tokens of one kind of link under one key file.
 #[derive(Clone)]
-pub struct VerificationTokens {
+pub struct LinkTokens {
+    frame: Frame<32>,
     key: [u8; 32],
 }
 
-impl VerificationTokens {
-    /// Under a key of `sealer`.
-    pub fn new(sealer: &Sealer) -> Self {
-        VerificationTokens { key: sealer.derive("identity verification token") }
+impl LinkTokens {
+    /// Of links that prove the address of a registration.
+    pub fn verification(sealer: &Sealer) -> Self {
+        LinkTokens { frame: Frame { prefix: "mvt1_" }, key: sealer.derive("identity verification token") }
+    }
+
+    /// Of links that let a person choose another password.
+    pub fn password_reset(sealer: &Sealer) -> Self {
+        LinkTokens { frame: Frame { prefix: "mpr1_" }, key: sealer.derive("identity password reset token") }
     }
 
     /// The token: the same text every time.
-    pub fn encode(&self, token: VerificationToken) -> String {
+    pub fn encode(&self, token: LinkToken) -> String {
         let mut payload = [0; 32];
-        payload[..16].copy_from_slice(token.user_id.uuid().as_bytes());
+        payload[..16].copy_from_slice(token.subject_id.as_bytes());
         payload[16..24].copy_from_slice(&token.generation.to_be_bytes());
         payload[24..].copy_from_slice(&token.expire_time.unix_timestamp().to_be_bytes());
-        FRAME.encode(&self.key, &payload)
+        self.frame.encode(&self.key, &payload)
     }
 
-    /// What `token` says, if this service made it and its time is not past at `now`.
+    /// What `token` says, if this service made it for this kind of link and its time is not past at `now`.
     ///
     /// # Errors
-    /// `VERIFICATION_TOKEN_INVALID` on the wire.
-    pub fn decode(&self, token: &str, now: OffsetDateTime) -> Result<VerificationToken, NotAToken> {
-        let payload = FRAME.decode(token, |_| self.key)?;
+    /// Each kind has a reason of its own on the wire.
+    pub fn decode(&self, token: &str, now: OffsetDateTime) -> Result<LinkToken, NotAToken> {
+        let payload = self.frame.decode(token, |_| self.key)?;
         let mut rest = payload.as_slice();
-        let user_id = Uuid::from_bytes(take(&mut rest)).into();
+        let subject_id = Uuid::from_bytes(take(&mut rest));
         let generation = i64::from_be_bytes(take(&mut rest));
         let expire_time = OffsetDateTime::from_unix_timestamp(i64::from_be_bytes(take(&mut rest))).map_err(|_| NotAToken)?;
-        if now < expire_time { Ok(VerificationToken { user_id, generation, expire_time }) } else { Err(NotAToken) }
+        if now < expire_time { Ok(LinkToken { subject_id, generation, expire_time }) } else { Err(NotAToken) }
     }
 }
 
@@ -66,15 +69,15 @@ mod tests {
 
     use super::*;
 
-    fn tokens() -> VerificationTokens {
-        VerificationTokens::new(&Sealer::from_key(&[7; 32]))
+    fn tokens() -> LinkTokens {
+        LinkTokens::verification(&Sealer::from_key(&[7; 32]))
     }
 
     const EXPIRE: i64 = 1_800_000_000;
 
-    fn token(user: u128, generation: i64) -> VerificationToken {
+    fn token(user: u128, generation: i64) -> LinkToken {
         let expire_time = OffsetDateTime::UNIX_EPOCH + Duration::seconds(EXPIRE);
-        VerificationToken { user_id: Uuid::from_u128(user).into(), generation, expire_time }
+        LinkToken { subject_id: Uuid::from_u128(user), generation, expire_time }
     }
 
     fn now() -> OffsetDateTime {
@@ -97,6 +100,15 @@ mod tests {
             generation: 1,
         };
         assert_eq!(tokens().decode(&refresh.encode(told), now()), Err(NotAToken));
+    }
+
+    #[test]
+    fn the_token_of_one_kind_of_link_is_none_of_another() {
+        let resets = LinkTokens::password_reset(&Sealer::from_key(&[7; 32]));
+        assert_eq!(tokens().decode(&resets.encode(token(1, 1)), now()), Err(NotAToken));
+        assert_eq!(resets.decode(&tokens().encode(token(1, 1)), now()), Err(NotAToken));
+        let renamed = resets.encode(token(1, 1)).replacen("mpr1_", "mvt1_", 1);
+        assert_eq!(tokens().decode(&renamed, now()), Err(NotAToken));
     }
 
     proptest! {

@@ -1,0 +1,79 @@
+use std::time::Duration;
+
+use contract::identity::v1::{Link, MailRequestMissed, ResendVerificationResponse, ResolveRecipientRequest, VerificationRequested};
+use testkit::App;
+
+use crate::verbs::{Door, PASSWORD, address, identity};
+
+/// Whose registrations another mail was asked for so far, and how often an address had none.
+async fn told(app: &App) -> (Vec<String>, usize) {
+    let requested = app.events::<VerificationRequested>().await.into_iter().map(|event| event.user_id).collect();
+    (requested, app.events::<MailRequestMissed>().await.len())
+}
+
+#[tokio::test]
+async fn another_mail_goes_to_the_newest_registration_and_its_token_proves_the_address() {
+    let app = identity().await;
+    app.pending("ana").await;
+    let newest = app.pending("ana").await.to_string();
+    app.resend_verification("Ana@Example.com").await.unwrap();
+    assert_eq!(told(&app).await, (vec![newest.clone()], 0));
+    let link = Link::VerifyEmail.into();
+    let reached = app.resolve_recipient(ResolveRecipientRequest { user_id: newest.clone(), link, ..Default::default() }).await.unwrap();
+    assert_eq!(app.verify_email(&reached.link_token, PASSWORD).await.unwrap(), newest);
+}
+
+#[tokio::test]
+async fn an_address_with_nothing_to_prove_gets_the_same_answer_after_the_same_commit() {
+    let app = identity().await;
+    app.verified("ana").await;
+    app.pending("ben").await;
+    let before = app.emitted().await.len();
+    for (name, events) in [("ana", 1), ("ben", 2), ("nobody", 3)] {
+        assert_eq!(app.resend_verification(&address(name)).await.unwrap(), ResendVerificationResponse {}, "{name}");
+        assert_eq!(app.emitted().await.len(), before + events, "{name}: one event each");
+    }
+    let (requested, missed) = told(&app).await;
+    assert_eq!((requested.len(), missed), (1, 2));
+}
+
+#[tokio::test]
+async fn within_a_minute_an_address_is_asked_for_once_whether_or_not_it_is_somebodys() {
+    let app = identity().await;
+    app.pending("ana").await;
+    for _ in 0..3 {
+        app.resend_verification(&address("ana")).await.unwrap();
+        app.resend_verification(&address("nobody")).await.unwrap();
+        app.clock().advance(Duration::from_secs(19));
+    }
+    assert_eq!((told(&app).await.0.len(), told(&app).await.1), (1, 1));
+    app.clock().advance(Duration::from_secs(3));
+    app.resend_verification(&address("ana")).await.unwrap();
+    app.resend_verification(&address("nobody")).await.unwrap();
+    assert_eq!((told(&app).await.0.len(), told(&app).await.1), (2, 2));
+}
+
+#[tokio::test]
+async fn of_many_who_ask_at_once_one_causes_a_mail() {
+    let app = identity().await;
+    app.pending("ana").await;
+    let email = address("ana");
+    for answer in futures::future::join_all((0..8).map(|_| app.resend_verification(&email))).await {
+        answer.unwrap();
+    }
+    assert_eq!(told(&app).await.0.len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_asked_for_is_forgotten_once_no_cool_down_lasts() {
+    let app = identity().await;
+    app.resend_verification(&address("nobody")).await.unwrap();
+    let noted =
+        async || -> i64 { sqlx::query_scalar("SELECT count(*) FROM identity.mail_request").fetch_one(&mut app.sql().await).await.unwrap() };
+    app.clock().advance(Duration::from_secs(3_600));
+    app.retention_round().await;
+    assert_eq!(noted().await, 1);
+    app.clock().advance(Duration::from_secs(1));
+    app.retention_round().await;
+    assert_eq!(noted().await, 0);
+}
