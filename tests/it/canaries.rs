@@ -91,6 +91,16 @@ async fn no_secret_and_nothing_personal_is_left_lying_about() {
     }
     faults.push(refused(nobody.call("identity.SessionService/RefreshSession", refresh).await));
 
+    let asking = json!({"email": canaries.keep("ResendVerificationRequest.email", email.clone())});
+    done(nobody.call("identity.AccountService/ResendVerification", asking).await);
+    canaries.keep("RequestPasswordResetRequest.email", email.clone());
+    let token = world.suite.password_reset_token(&email).await;
+    let token = canaries.keep("ResetPasswordRequest.password_reset_token", token);
+    let password = canaries.keep("ResetPasswordRequest.password", "canary short ladder 4712");
+    let reset = json!({"passwordResetToken": token, "password": password});
+    done(nobody.call("identity.AccountService/ResetPassword", reset.clone()).await);
+    faults.push(refused(nobody.call("identity.AccountService/ResetPassword", reset).await));
+
     canaries.keep("CreateOrganizationMemberRequest.email", "canary-kim@canary.example");
     canaries.keep("CreateWorkspaceMemberRequest.email", "canary-kim@canary.example");
     let member = json!({"organizationId": world.organization_id, "email": email, "role": "BASE_ROLE_VIEWER"});

@@ -31,6 +31,7 @@ async fn the_rest_of_the_story(world: &World) {
     refused(suite.nobody().call("identity.SessionService/RefreshSession", json!({"refreshToken": session.refresh_token})).await);
     let session = suite.sign_in("ana").await;
     done(session.call("identity.SessionService/RevokeSession", json!({})).await);
+    what_a_person_is_mailed(suite).await;
     done(suite.sign_in(seed::ADMIN).await.call("identity.KeyService/RotateSigningKey", json!({"emergency": true})).await);
     // Whom the configuration names as the first admin becomes one at a start.
     let (replica, _) = suite
@@ -68,6 +69,19 @@ async fn the_rest_of_the_story(world: &World) {
     what_a_person_does_with_an_inbox(world).await;
     what_an_operator_does(suite).await;
     suite.settle().await;
+}
+
+async fn what_a_person_is_mailed(suite: &Suite) {
+    let person = json!({"email": "uma@muster.example", "password": seed::PASSWORD, "displayName": "Uma"});
+    done(suite.nobody().call("identity.AccountService/RegisterUser", person).await);
+    for email in ["uma@muster.example", "nobody@muster.example"] {
+        done(suite.nobody().call("identity.AccountService/ResendVerification", json!({"email": email})).await);
+    }
+    suite.register("rex").await;
+    suite.sign_in("rex").await;
+    let token = suite.password_reset_token("rex@muster.example").await;
+    let reset = json!({"passwordResetToken": token, "password": "another good password"});
+    done(suite.nobody().call("identity.AccountService/ResetPassword", reset).await);
 }
 
 async fn what_a_person_does_with_an_inbox(world: &World) {

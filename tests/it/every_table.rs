@@ -12,10 +12,11 @@ const WITHOUT_TENANT_INDEX: [(&str, &str); 2] =
 const VERBS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 
 /// Functions that run with the owner's rights: look-ups before there is a principal.
-const DEFINERS: [&str; 6] = [
+const DEFINERS: [&str; 7] = [
     "identity.active_user",
     "identity.is_system_admin",
     "identity.my_memberships",
+    "identity.pending_user",
     "identity.pending_verification",
     "identity.recipient",
     "identity.sign_in_credential",

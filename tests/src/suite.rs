@@ -9,6 +9,7 @@ use std::{
 };
 
 use contract::common::v1::{ListLoggedEventsRequest, LoggedEvent, event_admin_service_client::EventAdminServiceClient};
+use contract::identity::v1::PasswordResetRequested;
 use devstack::{Options, Stack};
 use futures::FutureExt;
 use host::Running;
@@ -17,6 +18,7 @@ use muster::{
     migrate, seed,
     serve::{Conditions, Serving},
 };
+use prost::{Message, Name};
 use rpc::authn::PeerKeys;
 use runtime::{config::Secret, feed::FeedFaults};
 use serde_json::json;
@@ -141,6 +143,21 @@ impl Suite {
         let proof = json!({"verificationToken": token, "password": seed::PASSWORD});
         self.nobody().call("identity.AccountService/VerifyEmail", proof).await.expect("the token is good");
         user_id
+    }
+
+    /// The token of a link that resets the password of the person at `email`, as the mail holds it.
+    ///
+    /// # Panics
+    /// When a step is refused, or it was asked for in the last minute.
+    pub async fn password_reset_token(&self, email: &str) -> String {
+        self.nobody().call("identity.AccountService/RequestPasswordReset", json!({"email": email})).await.expect("anybody may ask");
+        self.settle().await;
+        let of_reset = |event: &LoggedEvent| event.envelope.as_ref().is_some_and(|told| told.r#type == PasswordResetRequested::full_name());
+        let event = self.events("identity").await.into_iter().rfind(of_reset).expect("it was asked for");
+        let asked = PasswordResetRequested::decode(event.body.as_ref()).expect("the event can be read");
+        let mail = json!({"userId": asked.user_id, "link": "LINK_RESET_PASSWORD", "linkId": asked.password_reset_id});
+        let answer = self.service("notifications").call("identity.RecipientService/ResolveRecipient", mail).await;
+        text(&answer.expect("the mail is sent"), "linkToken")
     }
 
     /// The user at an address, as the system admin finds it.

@@ -62,8 +62,8 @@ fn requests() -> BTreeMap<&'static str, Validate> {
             CreateWorkspaceRequest DeleteOrganizationMemberRequest DeleteWorkspaceMemberRequest GetJsonWebKeySetRequest
             GetOrganizationRequest GetUserRequest GetWorkspaceRequest IssueVerificationTokenRequest ListMembershipsRequest ListOrganizationMembersRequest
             ListOrganizationsRequest ListRevocationsRequest ListSessionsRequest ListSigningKeysRequest ListUsersRequest
-            ListWorkspaceMembersRequest ListWorkspacesRequest RefreshSessionRequest RegisterUserRequest ResolveRecipientRequest
-            RevokeSessionRequest RotateSigningKeyRequest SwitchContextRequest UpdateOrganizationMemberRequest UpdateWorkspaceMemberRequest
+            ListWorkspaceMembersRequest ListWorkspacesRequest RefreshSessionRequest RegisterUserRequest RequestPasswordResetRequest
+            ResendVerificationRequest ResetPasswordRequest ResolveRecipientRequest RevokeSessionRequest RotateSigningKeyRequest SwitchContextRequest UpdateOrganizationMemberRequest UpdateWorkspaceMemberRequest
             VerifyEmailRequest WatchRevocationsRequest;
         notifications: ArchiveInboxItemRequest GetUnreadCountRequest ListInboxItemsRequest MarkAllReadRequest MarkReadRequest WatchInboxRequest;
         tasks: CreateProductRequest CreateWorkItemRequest DeleteWorkItemRequest GetProductRequest GetWorkItemRequest ImportPlanRequest
