@@ -8,6 +8,16 @@ use crate::error::Error;
 use crate::sealed::{Column, Sealed};
 use crate::user::UserState;
 
+/// A row as the function gives it.
+#[derive(sqlx::FromRow)]
+struct Row {
+    email: Vec<u8>,
+    display_name: Vec<u8>,
+    state: UserState,
+    verification_generation: i64,
+    reset_generation: i64,
+}
+
 /// An account as mail needs it.
 pub(super) struct Found {
     pub(super) email: String,
@@ -22,9 +32,13 @@ pub(super) struct Found {
 /// The account `id`, unless it is a registration whose address somebody else proved.
 pub(super) async fn find(db: &Db, caller: &Caller, sealed: &Sealed, id: UserId) -> Result<Option<Found>, Error> {
     let sql = "SELECT email, display_name, state, verification_generation, reset_generation FROM identity.recipient($1)";
-    let found: Vec<(Vec<u8>, Vec<u8>, UserState, i64, i64)> = db.look_up(caller, sql, |query| query.bind(id)).await?;
-    let Some((email, display_name, state, verification_generation, reset_generation)) = found.into_iter().next() else { return Ok(None) };
-    let email = sealed.open(Column::EMAIL, id.uuid(), &email)?;
-    let display_name = sealed.open(Column::DISPLAY_NAME, id.uuid(), &display_name)?;
-    Ok(Some(Found { email, display_name, state, verification_generation, reset_generation }))
+    let found: Vec<Row> = db.look_up(caller, sql, |query| query.bind(id)).await?;
+    let Some(row) = found.into_iter().next() else { return Ok(None) };
+    Ok(Some(Found {
+        email: sealed.open(Column::EMAIL, id.uuid(), &row.email)?,
+        display_name: sealed.open(Column::DISPLAY_NAME, id.uuid(), &row.display_name)?,
+        state: row.state,
+        verification_generation: row.verification_generation,
+        reset_generation: row.reset_generation,
+    }))
 }
