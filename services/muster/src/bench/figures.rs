@@ -66,7 +66,7 @@ impl Run<'_> {
             figures.push(self.create(1).await.context("creating work items of one product")?);
         }
         if wants(Group::Isolation) {
-            figures.push(isolation::page(&self.suite.database_url(), &self.tasks, &self.actor).await.context("row security")?);
+            figures.extend(isolation::figures(&self.suite.database_url(), &self.tasks, &self.actor).await.context("row security")?);
         }
         if wants(Group::Events) {
             figures.extend(self.events().await.context("events")?);

