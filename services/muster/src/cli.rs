@@ -3,14 +3,14 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use runtime::{
     Shutdown, Tasks,
     config::{self, Loaded, Sources},
     telemetry,
 };
 
-use crate::{bench, config::Config, events, keys, levels, migrate, serve::Serving, table, up};
+use crate::{bench, config::Config, events, import, keys, levels, migrate, serve::Serving, table, token, up};
 
 /// The multi-tenant back office: identity, authorization, tasks, audit and notifications, behind one gateway.
 #[derive(Debug, Parser)]
@@ -56,6 +56,15 @@ enum Command {
     /// Serve an empty RPC, for `bench`.
     #[command(hide = true)]
     BenchServer(bench::EmptyArguments),
+    /// Sign in and print an access token.
+    Token(token::Arguments),
+    /// Import a Markdown plan as work items.
+    Import(import::Arguments),
+    /// Print the completions of a shell: `source <(muster completions bash)`.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
     /// Look into event logs and dead letters.
     Events {
         #[command(flatten)]
@@ -107,6 +116,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         say(config::example::<Config>().trim_end());
         return Ok(());
     }
+    if let Command::Completions { shell } = arguments.command {
+        clap_complete::generate(shell, &mut Arguments::command(), "muster", &mut std::io::stdout());
+        return Ok(());
+    }
     let sources = Sources::of_process(arguments.config, arguments.set);
     let Loaded { config, warnings } = config::load::<Config>(&sources)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -144,6 +157,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
                 let telemetry = telemetry::init(&config.telemetry, "bench")?;
                 bench::serve_empty(arguments, &config, background(&telemetry, Some(sources))?).await
             }
+            Command::Token(arguments) => token::run(arguments).await,
+            Command::Import(arguments) => import::run(arguments).await,
+            // Answered above: it needs no configuration.
+            Command::Completions { .. } => Ok(()),
             Command::Events { target, command } => events::run(&config, target, command).await,
         }
     })

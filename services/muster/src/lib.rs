@@ -4,12 +4,15 @@
 
 mod bench;
 pub mod cli;
+mod client;
 pub mod config;
 mod events;
+mod import;
 pub mod keys;
 mod levels;
 pub mod migrate;
 pub mod seed;
 pub mod serve;
 mod table;
+mod token;
 mod up;

@@ -8,8 +8,9 @@ use contract::{
     },
     tasks::v1::{CreateProductRequest, product_service_client::ProductServiceClient},
 };
-use tonic::{Request, transport::Channel};
+use tonic::transport::Channel;
 
+pub(super) use crate::client::signed;
 use crate::seed;
 
 /// Who calls in a run.
@@ -20,13 +21,6 @@ pub(super) struct Actor {
     pub(super) organization_id: String,
     pub(super) workspace_id: String,
     pub(super) products: Vec<String>,
-}
-
-/// `message` with the credentials of `authorization`.
-pub(super) fn signed<M>(message: M, authorization: &str) -> anyhow::Result<Request<M>> {
-    let mut request = Request::new(message);
-    request.metadata_mut().insert("authorization", authorization.parse()?);
-    Ok(request)
 }
 
 /// Signs in who has `email`; answers the session, the user and the bearer header.

@@ -1,6 +1,7 @@
 //! The command as a person runs it.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on stops")]
 
+mod commands;
 mod config;
 mod events;
 mod kill;

@@ -126,7 +126,8 @@ impl Suite {
         self.stack.stop().await;
     }
 
-    fn address(&self, service: &str) -> String {
+    /// Where `service` answers.
+    pub(crate) fn address(&self, service: &str) -> String {
         format!("http://{}", SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports[service].0)))
     }
 }

@@ -1,0 +1,206 @@
+//! What commands share that are clients of a running suite: where it answers, who calls, what a name means, how a refusal reads.
+//!
+//! They go through the gateway with a person's token, as any client does. Deliberately absent: operators' commands (`events`), which call the
+//! services' admin ports with a key.
+
+use anyhow::Context;
+use clap::Args;
+use contract::{
+    identity::v1::{
+        ListOrganizationsRequest, ListWorkspacesRequest, Organization, SwitchContextRequest, Workspace,
+        organization_service_client::OrganizationServiceClient, session_service_client::SessionServiceClient,
+        workspace_service_client::WorkspaceServiceClient,
+    },
+    tasks::v1::{ListProductsRequest, Product, product_service_client::ProductServiceClient},
+};
+use prost::{Message, Name};
+use prost_reflect::{DescriptorPool, DynamicMessage};
+use tonic::{
+    Request, Status,
+    transport::{Channel, Endpoint},
+};
+use tonic_types::StatusExt;
+
+/// The largest page there is.
+const PAGE: i32 = 1_000;
+
+/// Which suite is called.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Target {
+    /// Where the suite answers: the address of its gateway.
+    #[arg(long, env = "MUSTER_URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: String,
+}
+
+/// Who calls a suite.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Credentials {
+    /// An access token, as `muster token` prints it.
+    #[arg(long, env = "MUSTER_TOKEN", hide_env_values = true)]
+    pub(crate) token: String,
+}
+
+/// A suite and a person's token for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    channel: Channel,
+    token: String,
+}
+
+impl Target {
+    /// A way to the suite.
+    ///
+    /// # Errors
+    /// The address is none, or nobody answers there.
+    pub(crate) async fn channel(&self) -> anyhow::Result<Channel> {
+        let endpoint = Endpoint::from_shared(self.url.clone()).with_context(|| format!("{} is no address", self.url))?;
+        endpoint.tcp_nodelay(true).connect().await.with_context(|| format!("nobody answers at {}; `muster up` serves there", self.url))
+    }
+}
+
+impl Client {
+    /// Calls over `channel` with `token`; with an empty one, as nobody.
+    pub(crate) fn new(channel: Channel, token: String) -> Client {
+        Client { channel, token }
+    }
+
+    /// The way to the suite.
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// The token.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// `message` with the credentials.
+    ///
+    /// # Errors
+    /// The token is no header's value.
+    pub(crate) fn request<M>(&self, message: M) -> anyhow::Result<Request<M>> {
+        if self.token.is_empty() { Ok(Request::new(message)) } else { signed(message, &format!("Bearer {}", self.token)) }
+    }
+
+    /// The same session in an organization, and narrowed to a workspace of it unless that is empty.
+    ///
+    /// # Errors
+    /// `ORGANIZATION_NOT_FOUND`, `WORKSPACE_NOT_FOUND`.
+    pub(crate) async fn enter(&self, organization_id: &str, workspace_id: &str) -> anyhow::Result<Client> {
+        let request = SwitchContextRequest { organization_id: organization_id.to_owned(), workspace_id: workspace_id.to_owned() };
+        let answer = SessionServiceClient::new(self.channel()).switch_context(self.request(request)?).await.map_err(refused)?;
+        Ok(Client::new(self.channel(), answer.into_inner().access_token))
+    }
+
+    /// The caller's organization with this id or slug.
+    ///
+    /// # Errors
+    /// There is none, or the list is refused.
+    pub(crate) async fn organization(&self, name: &str) -> anyhow::Result<Organization> {
+        let mut client = OrganizationServiceClient::new(self.channel());
+        let mut page_token = String::new();
+        loop {
+            let request = self.request(ListOrganizationsRequest { page_size: PAGE, page_token })?;
+            let page = client.list_organizations(request).await.map_err(refused)?.into_inner();
+            if let Some(found) = page.organizations.into_iter().find(|one| one.organization_id == name || one.slug == name) {
+                return Ok(found);
+            }
+            page_token = next(page.next_page_token, || format!("you are a member of no organization {name}"))?;
+        }
+    }
+
+    /// The workspace of the token's organization with this id or slug.
+    ///
+    /// # Errors
+    /// There is none, or the list is refused.
+    pub(crate) async fn workspace(&self, name: &str) -> anyhow::Result<Workspace> {
+        let mut client = WorkspaceServiceClient::new(self.channel());
+        let mut page_token = String::new();
+        loop {
+            let request = self.request(ListWorkspacesRequest { page_size: PAGE, page_token })?;
+            let page = client.list_workspaces(request).await.map_err(refused)?.into_inner();
+            if let Some(found) = page.workspaces.into_iter().find(|one| one.workspace_id == name || one.slug == name) {
+                return Ok(found);
+            }
+            page_token = next(page.next_page_token, || format!("the organization has no workspace {name}, or you don't reach it"))?;
+        }
+    }
+
+    /// The product of a workspace with this id or key.
+    ///
+    /// # Errors
+    /// There is none, or the list is refused.
+    pub(crate) async fn product(&self, workspace_id: &str, name: &str) -> anyhow::Result<Product> {
+        let mut client = ProductServiceClient::new(self.channel());
+        let mut page_token = String::new();
+        loop {
+            let request = ListProductsRequest { workspace_id: workspace_id.to_owned(), page_size: PAGE, page_token };
+            let page = client.list_products(self.request(request)?).await.map_err(refused)?.into_inner();
+            if let Some(found) = page.products.into_iter().find(|one| one.product_id == name || one.key == name) {
+                return Ok(found);
+            }
+            page_token = next(page.next_page_token, || format!("the workspace has no product {name}"))?;
+        }
+    }
+}
+
+/// The token of the next page, or that what was looked for was on none.
+fn next(page_token: String, missing: impl FnOnce() -> String) -> anyhow::Result<String> {
+    if page_token.is_empty() { Err(anyhow::Error::msg(missing())) } else { Ok(page_token) }
+}
+
+/// `message` with the header `authorization`.
+///
+/// # Errors
+/// `authorization` is no header's value.
+pub(crate) fn signed<M>(message: M, authorization: &str) -> anyhow::Result<Request<M>> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("authorization", authorization.parse().context("the token is none")?);
+    Ok(request)
+}
+
+/// A refusal as a person reads it: the reason, what the service says, the fields, and when to try again.
+pub(crate) fn refused(status: Status) -> anyhow::Error {
+    let details = status.get_error_details();
+    let reason = details.error_info().map_or_else(|| format!("{:?}", status.code()), |info| info.reason.clone());
+    let mut text = format!("{reason}: {}", status.message());
+    for violation in details.bad_request().into_iter().flat_map(|bad| &bad.field_violations) {
+        text.push_str(&format!("; {}: {}", violation.field, violation.description));
+    }
+    if let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) {
+        text.push_str(&format!("; try again in {:.1} s", delay.as_secs_f64()));
+    }
+    anyhow::Error::msg(text)
+}
+
+/// A message of the contract as one line of ProtoJSON.
+///
+/// # Errors
+/// It is none of the contract's.
+pub(crate) fn json<M: Message + Name>(message: &M) -> anyhow::Result<String> {
+    let pool = DescriptorPool::decode(contract::DESCRIPTORS)?;
+    let descriptor = pool.get_message_by_name(&M::full_name()).with_context(|| format!("this build knows no {}", M::full_name()))?;
+    let message = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())?;
+    Ok(serde_json::to_string(&message)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic_types::ErrorDetails;
+
+    #[test]
+    fn a_refusal_reads_as_reason_message_and_fields() {
+        let mut details = ErrorDetails::with_error_info("FIELD_VIOLATION", "muster", std::collections::HashMap::new());
+        details.add_bad_request_violation("slug", "must be a slug");
+        let status = Status::with_error_details(tonic::Code::InvalidArgument, "a field breaks its rule", details);
+        assert_eq!(refused(status).to_string(), "FIELD_VIOLATION: a field breaks its rule; slug: must be a slug");
+        assert_eq!(refused(Status::unavailable("away")).to_string(), "Unavailable: away");
+    }
+
+    #[test]
+    fn a_message_is_shown_as_proto_json() {
+        let shown = json(&ListWorkspacesRequest { page_size: 3, page_token: String::new() }).unwrap();
+        assert_eq!(shown, r#"{"pageSize":3}"#);
+    }
+}
