@@ -12,6 +12,8 @@ use crate::Network;
 pub struct Config {
     /// The proxies whose word on where a call comes from is taken.
     pub trusted_proxies: Vec<Network>,
+    /// The origins whose pages may call.
+    pub allowed_origins: Vec<String>,
     /// The largest request, in bytes. The service that owns the method may take less.
     pub request_bytes_max: usize,
     /// Connections that are open at once.
@@ -28,6 +30,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             trusted_proxies: Vec::new(),
+            allowed_origins: Vec::new(),
             request_bytes_max: 4 * 1024 * 1024,
             connections_max: 4096,
             address_connections_max: 512,
@@ -58,6 +61,7 @@ impl host::ServiceConfig for Config {
     fn docs() -> &'static [(&'static str, &'static str)] {
         &[
             ("trusted_proxies", "the networks of proxies whose x-forwarded-for is believed, such as [\"10.0.0.0/8\"]"),
+            ("allowed_origins", "the origins whose pages may call, as browsers write them, such as [\"https://console.example\"]"),
             ("request_bytes_max", "the largest request, 1024..=16777216 bytes; the service that owns the method may take less"),
             ("connections_max", "connections that are open at once, 1..=100000; keep it below the limit of file descriptors"),
             ("address_connections_max", "connections that one address has open at once, 1..=100000; a proxy's are all of one address"),
@@ -67,12 +71,20 @@ impl host::ServiceConfig for Config {
     }
 
     fn validate(&self, faults: &mut Faults) {
+        let right = self.allowed_origins.iter().all(|origin| is_origin(origin));
+        faults.require("allowed_origins", right, "must be origins: https://host, or with a port, and nothing after it");
         faults.range("request_bytes_max", self.request_bytes_max, 1_024..=16_777_216);
         faults.range("connections_max", self.connections_max, 1..=100_000);
         faults.range("address_connections_max", self.address_connections_max, 1..=100_000);
         faults.range("calls_max", self.calls_max, 1..=100_000);
         faults.range("streams_max", self.streams_max, 1..=100_000);
     }
+}
+
+/// Whether browsers write an origin like that.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' ', '?', '#', '@']) && !host.contains(char::is_uppercase))
 }
 
 #[cfg(test)]
@@ -86,6 +98,16 @@ mod tests {
         let mut faults = Faults::default();
         Config::default().validate(&mut faults);
         assert!(faults.is_empty());
+    }
+
+    #[test]
+    fn an_origin_is_what_a_browser_writes_and_nothing_more() {
+        assert!(["https://console.example", "http://localhost:5173"].into_iter().all(is_origin));
+        assert!(
+            !["*", "null", "https://", "https://console.example/", "https://*.example", "HTTPS://x", "https://Console.example"]
+                .into_iter()
+                .any(is_origin)
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The edge: one address for every method that the contract shows to the outside (`EXPOSURE_EDGE`).
 //!
 //! A call passes the suite's own server stack (`rpc::server`: limits, deadline, request id, trace, access log, metrics), then `forward`, which
-//! decodes nothing: its frames go to the service that owns the method as they are, and the answer comes back as it is.
+//! decodes nothing: its frames go to the service that owns the method as they are, and the answer comes back as it is. A browser's call, in gRPC-Web,
+//! is made a gRPC call before (`web`).
 //!
 //! Deliberately absent: verifying tokens, permissions, and any state. The edge passes credentials on unread; the service that owns the method
 //! decides.
@@ -12,26 +13,30 @@ mod config;
 mod forward;
 mod health;
 mod upstream;
+mod web;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use contract::Exposure;
 use host::{EdgeDeps, Service};
+use rpc::server::Front;
 
 pub use client_address::{Network, NotANetwork};
 pub use config::Config;
 
 use forward::Forward;
 use upstream::Upstreams;
+use web::Web;
 
 /// The service's name.
 pub const NAME: &str = "gateway";
 
-/// Builds the edge: handlers on the way to the services behind it, and a follower of the health of each.
+/// Builds the edge: handlers on the way to the services behind it, a follower of the health of each, and the front that browsers speak to.
 ///
 /// # Errors
 /// `suite.peers` does not say where one of them is.
-pub async fn build(deps: &EdgeDeps, config: &Config) -> anyhow::Result<Service> {
+pub async fn build(deps: &EdgeDeps, config: &Config) -> anyhow::Result<(Service, Arc<dyn Front>)> {
     let (upstreams, owners) = (Upstreams::new(&deps.peers)?, owners());
     for upstream in upstreams.all() {
         let names = owners[upstream.name].clone();
@@ -39,7 +44,8 @@ pub async fn build(deps: &EdgeDeps, config: &Config) -> anyhow::Result<Service> 
             .spawn("health of a service", health::follow(upstream.channel(), names, deps.health.clone(), deps.tasks.shutdown().child()));
     }
     let forward = Forward::new(upstreams, config.trusted_proxies.iter().copied().collect());
-    Ok(Service::new(NAME).pass_on(forward.routes(), owners.into_values().flatten().collect()))
+    let service = Service::new(NAME).pass_on(forward.routes(), owners.into_values().flatten().collect());
+    Ok((service, Arc::new(Web::new(&config.allowed_origins))))
 }
 
 /// Each service of the suite that has a method for the outside, with the full names of its gRPC services that have one.

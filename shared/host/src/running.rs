@@ -1,6 +1,6 @@
 //! Starting, gating and stopping a service, and the edge, which is one without a schema.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use authz::Authorizer;
 use db::{Db, DbConfig, Migrator, Sealer};
@@ -8,7 +8,7 @@ use events::{Bus, EventAdmin, EventsConfig, Log, NatsConfig};
 use rpc::{
     authn::{PeerKeys, Verifier},
     health::{HealthHandle, ServingStatus},
-    server::{Callers, Limits, Server},
+    server::{Callers, Front, Limits, Server},
 };
 use runtime::{Clock, Ids, Shutdown, TaskFailure, Tasks, feed::FeedFaults, telemetry::Metrics};
 use tonic::service::Routes;
@@ -122,23 +122,23 @@ where
     hosting.listen(suite, bound, service)
 }
 
-/// Starts the edge, which has no schema, no log and no gate: it passes calls on, within `limits`.
+/// Starts the edge, which has no schema, no log and no gate: it passes calls on, within `limits`. `build` makes it, and what sees requests first.
 ///
 /// # Errors
 /// Keys that are missing, an error of `build`.
 pub async fn start_edge<F>(suite: &Suite, bound: Bound, limits: Limits, build: F) -> anyhow::Result<Running>
 where
-    F: AsyncFnOnce(&EdgeDeps) -> anyhow::Result<Service>,
+    F: AsyncFnOnce(&EdgeDeps) -> anyhow::Result<(Service, Arc<dyn Front>)>,
 {
     let name = bound.name();
     let tasks = Tasks::new(name, Shutdown::new());
     let health = HealthHandle::new();
     let peers = Peers::new(&bound, &suite.suite, &suite.peer_keys(name)?);
     let deps = EdgeDeps { peers, tasks: tasks.clone(), health: health.clone() };
-    let service = build(&deps).await?;
+    let (service, front) = build(&deps).await?;
     let hosting = Hosting {
         gate: Gate { verifier: None, authorizer: Authorizer::new() },
-        callers: Callers::PassedOn,
+        callers: Callers::PassedOn(front),
         health,
         tasks,
         limits,

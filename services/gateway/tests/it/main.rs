@@ -6,3 +6,4 @@ mod edge;
 mod front;
 mod native;
 mod upstream;
+mod web;

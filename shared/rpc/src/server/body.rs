@@ -9,7 +9,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
-use hyper::body::Incoming;
 use runtime::Shutdown;
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -27,14 +26,14 @@ const RECHECK: Duration = Duration::from_millis(500);
 /// A request's body that is read as it comes, of at most so many bytes. More is answered with `MESSAGE_TOO_LARGE` before it is held in memory.
 #[derive(Debug)]
 pub(super) struct RequestBody {
-    inner: Incoming,
+    inner: Body,
     limit: usize,
     left: usize,
     context: Arc<CallContext>,
 }
 
 impl RequestBody {
-    pub(super) fn new(inner: Incoming, limit: usize, context: Arc<CallContext>) -> Self {
+    pub(super) fn new(inner: Body, limit: usize, context: Arc<CallContext>) -> Self {
         Self { inner, limit, left: limit + PREFIX_BYTES, context }
     }
 }

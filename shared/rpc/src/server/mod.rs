@@ -9,6 +9,7 @@
 
 mod bare;
 mod body;
+mod front;
 mod limits;
 mod listen;
 mod probes;
@@ -27,6 +28,7 @@ use runtime::{Ids, Shutdown};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
+pub use front::{Dress, Entry, Front};
 pub use limits::Limits;
 
 use crate::authn::Verifier;
@@ -44,19 +46,19 @@ const ADMIN_CONNECTIONS_MAX: usize = 64;
 const ADMIN_DRAIN: Duration = Duration::from_secs(1);
 
 /// How a server learns who calls.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Callers {
     /// By the tokens of a call, which it verifies.
     Verified(Verifier),
-    /// Not at all: it is the edge, which passes credentials on unread and serves no method that is internal.
-    PassedOn,
+    /// Not at all: it is the edge, which passes credentials on unread and serves no method that is internal. Its front sees requests first.
+    PassedOn(Arc<dyn Front>),
 }
 
 impl Callers {
     fn verifier(&self) -> Option<&Verifier> {
         match self {
             Self::Verified(verifier) => Some(verifier),
-            Self::PassedOn => None,
+            Self::PassedOn(_) => None,
         }
     }
 
@@ -64,7 +66,7 @@ impl Callers {
     fn exposed(&self) -> fn(Exposure) -> bool {
         match self {
             Self::Verified(_) => |_| true,
-            Self::PassedOn => |exposure| exposure == Exposure::Edge,
+            Self::PassedOn(_) => |exposure| exposure == Exposure::Edge,
         }
     }
 
@@ -72,15 +74,18 @@ impl Callers {
     fn descriptors(&self) -> Cow<'static, [u8]> {
         match self {
             Self::Verified(_) => reflection::whole(),
-            Self::PassedOn => reflection::edge().unwrap_or_else(|error| {
+            Self::PassedOn(_) => reflection::edge().unwrap_or_else(|error| {
                 tracing::error!(%error, "server reflection is not available");
                 Cow::default()
             }),
         }
     }
 
-    fn are_passed_on(&self) -> bool {
-        matches!(self, Self::PassedOn)
+    fn front(&self) -> Option<&Arc<dyn Front>> {
+        match self {
+            Self::Verified(_) => None,
+            Self::PassedOn(front) => Some(front),
+        }
     }
 }
 
@@ -129,11 +134,12 @@ impl std::fmt::Debug for Server {
 /// Set health to NOT_SERVING and let it be seen before shutdown is asked for.
 pub async fn serve(server: Server, shutdown: Shutdown) {
     let Server { service, listener, admin_listener, routes, services, admin_routes, admin_services, request_limits, health, .. } = server;
-    let is_edge = server.callers.are_passed_on();
+    let front = server.callers.front().cloned();
+    let is_edge = front.is_some();
     let limits = Arc::new(server.limits);
     let limiter = Arc::new(Limiter::new(service, &limits));
     let descriptors = server.callers.descriptors();
-    let stack = |routes: Routes, services: &[&'static str], shutdown: &Shutdown, http: Option<Probes>| {
+    let stack = |routes: Routes, services: &[&'static str], shutdown: &Shutdown, front: Option<Arc<dyn Front>>, http: Option<Probes>| {
         Arc::new(Stack {
             service,
             table: Table::new(service, services, server.callers.exposed(), limits.request_bytes_max, request_limits),
@@ -145,12 +151,13 @@ pub async fn serve(server: Server, shutdown: Shutdown) {
             in_flight: metrics::gauge!("muster_rpc_in_flight", "service" => service),
             response_bytes_max: limits.response_bytes_max,
             shutdown: shutdown.clone(),
+            front,
             http,
         })
     };
     let main = Listen {
         listener,
-        stack: stack(routes, &services, &shutdown, is_edge.then(|| Probes { health: health.clone(), metrics: None })),
+        stack: stack(routes, &services, &shutdown, front, is_edge.then(|| Probes { health: health.clone(), metrics: None })),
         limits: limits.clone(),
         http1: is_edge,
         connections_max: limits.connections_max,
@@ -165,6 +172,7 @@ pub async fn serve(server: Server, shutdown: Shutdown) {
             admin_routes,
             &admin_services,
             &admin_shutdown,
+            None,
             Some(Probes { health: health.clone(), metrics: server.metrics.clone() }),
         ),
         limits: limits.clone(),

@@ -7,6 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use authz::Authorizer;
+use bytes::Bytes;
 use contract::Authn;
 use futures::FutureExt;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
@@ -23,6 +24,7 @@ use tracing::Instrument;
 use super::Callers;
 use super::bare::{self, Sizes};
 use super::body::{AnswerBody, OpenCall, RequestBody, panic_text};
+use super::front::{Entry, Front};
 use super::probes::Probes;
 use super::record::Record;
 use super::route::{Class, Route, Table};
@@ -50,19 +52,33 @@ pub(super) struct Stack {
     pub(super) in_flight: Gauge,
     pub(super) response_bytes_max: usize,
     pub(super) shutdown: Shutdown,
+    /// What sees requests first; nothing but on the main port of the edge.
+    pub(super) front: Option<Arc<dyn Front>>,
     /// What answers plain HTTP; nothing on the main port of a service.
     pub(super) http: Option<Probes>,
 }
 
 impl Stack {
     pub(super) async fn answer(&self, request: Request<Incoming>, remote: SocketAddr) -> Response<AnswerBody> {
-        if !is_grpc(&request) {
-            let answer = match &self.http {
-                Some(http) => http.answer(request.method(), request.uri().path()),
-                None => empty(StatusCode::UNSUPPORTED_MEDIA_TYPE),
-            };
-            return answer.map(AnswerBody::closed);
+        let entry = match &self.front {
+            Some(front) => front.enter(request),
+            None => Entry::AsIs(request),
+        };
+        match entry {
+            Entry::AsIs(request) if is_grpc(&request) => self.grpc(request, remote).await,
+            Entry::AsIs(request) => {
+                let answer = match &self.http {
+                    Some(http) => http.answer(request.method(), request.uri().path()),
+                    None => empty(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+                };
+                answer.map(AnswerBody::closed)
+            }
+            Entry::Call(request, dress) => dress(self.grpc(request, remote).await.map(Body::new)).map(AnswerBody::closed),
+            Entry::Answered(answer) => answer.map(AnswerBody::closed),
         }
+    }
+
+    async fn grpc<B: Read>(&self, request: Request<B>, remote: SocketAddr) -> Response<AnswerBody> {
         let (parts, body) = request.into_parts();
         let headers = &parts.headers;
         let route = self.table.find(parts.uri.path()).clone();
@@ -100,11 +116,11 @@ impl Stack {
     }
 
     /// Finds out who calls, reads the message, and finds a place: in this order, so that only a call that can begin at once holds one.
-    async fn admit(
+    async fn admit<B: Read>(
         &self,
         route: &Route,
         headers: &HeaderMap,
-        body: Incoming,
+        body: B,
         remote: SocketAddr,
         context: &mut CallContext,
     ) -> Result<(Sent, Option<Place>), Error> {
@@ -116,7 +132,7 @@ impl Stack {
             self.identify(headers, remote, context).await?;
         }
         let sent = match route.class {
-            Class::Reflection => Sent::Coming(body),
+            Class::Reflection => Sent::Coming(Body::new(body)),
             _ => Sent::Whole(self.limiter.read(body, route.request_bytes_max, context.deadline).await?),
         };
         if route.class == Class::Health && !route.policy.server_streaming {
@@ -203,12 +219,17 @@ impl Stack {
     }
 }
 
+/// A request's body as it comes.
+trait Read: http_body::Body<Data = Bytes, Error: Into<tonic::codegen::StdError>> + Send + Unpin + 'static {}
+
+impl<B: http_body::Body<Data = Bytes, Error: Into<tonic::codegen::StdError>> + Send + Unpin + 'static> Read for B {}
+
 /// What the client sends.
 enum Sent {
     /// One message, which is there.
     Whole(Message),
     /// Messages that are read as they come.
-    Coming(Incoming),
+    Coming(Body),
 }
 
 /// Whether the request is a gRPC call at all. Source: gRPC over HTTP/2, "Requests".
@@ -216,7 +237,9 @@ fn is_grpc(request: &Request<Incoming>) -> bool {
     let content_type = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     request.version() == Version::HTTP_2
         && request.method() == Method::POST
-        && content_type.is_some_and(|content_type| content_type.starts_with(b"application/grpc"))
+        && content_type
+            .and_then(|text| text.strip_prefix(b"application/grpc"))
+            .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
 /// The one value of a header; an error when there are several, since nobody knows which one the others read.

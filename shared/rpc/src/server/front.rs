@@ -1,0 +1,34 @@
+//! What stands before the calls of the edge.
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tonic::body::Body;
+
+/// Sees every request of the edge's main port first, and makes gRPC of what is gRPC in another dress.
+pub trait Front: Send + Sync + 'static {
+    /// What becomes of `request`.
+    fn enter(&self, request: Request<Incoming>) -> Entry;
+}
+
+/// Puts the dress of a call on its answer.
+pub type Dress = Box<dyn FnOnce(Response<Body>) -> Response<Body> + Send>;
+
+/// What becomes of a request.
+pub enum Entry {
+    /// It goes on as it is.
+    AsIs(Request<Incoming>),
+    /// It is a gRPC call, by now; its answer goes out in a dress.
+    Call(Request<Body>, Dress),
+    /// It is answered, and goes no further.
+    Answered(Response<Body>),
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::AsIs(_) => "AsIs",
+            Self::Call(..) => "Call",
+            Self::Answered(_) => "Answered",
+        })
+    }
+}
