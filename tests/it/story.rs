@@ -92,6 +92,12 @@ impl Shell {
         tokio::time::timeout(Duration::from_secs(60), reading).await.unwrap_or_else(|_| panic!("no end of: {command}"));
         printed
     }
+
+    /// Ends it, as end of file does.
+    pub(crate) async fn end(mut self) {
+        drop(self.process.stdin.take());
+        self.process.wait().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,6 +116,7 @@ async fn the_story_of_the_readme_is_true() {
         assert!(is_shown(&shown, &answer), "README shows\n{shown}\nfor\n{command}\nbut the answer is\n{answer}");
         suite.settle().await;
     }
+    shell.end().await;
     suite.finish().await;
 }
 

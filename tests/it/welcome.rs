@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::story::Shell;
 
-/// A running `muster up` and the three commands that its welcome says to try.
+/// A running `muster up` and the three commands that its welcome says to try. Its output is closed when they were read, which does not end it.
 async fn up(folder: &std::path::Path) -> (Child, Vec<String>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_muster-again"));
     command.arg("up").arg("--folder").arg(folder).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
@@ -43,6 +43,7 @@ async fn the_three_commands_of_the_welcome_work() {
     assert!(signed_in.contains("\"accessToken\""), "{sign_in}: {signed_in}");
     let told = shell.run(&status).await;
     assert!(told.starts_with("service") && told.contains("\nidentity "), "{status}: {told}");
+    shell.end().await;
     process.start_kill().unwrap();
     process.wait().await.unwrap();
 }

@@ -1,6 +1,6 @@
 //! What one can type, and what is answered.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -220,9 +220,9 @@ fn background(telemetry: &telemetry::Guard, sources: Option<Sources>) -> anyhow:
 }
 
 /// Prints a command's answer.
-#[expect(clippy::print_stdout, reason = "a command's answer")]
 pub fn say(text: &str) {
-    println!("{text}");
+    // Whoever closed the output (`| head`) does not want the rest; what runs goes on.
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// Prints why a command failed, cause by cause.
