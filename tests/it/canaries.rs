@@ -1,11 +1,13 @@
-//! A value that nobody else uses in every secret and personal field of a request, and in every secret of an answer: then a look at all that
-//! leaves a service or stays in it.
+//! A value that nobody else uses in every secret and personal field of a request, in every secret of an answer, and for the network address and
+//! the agent of the caller: then a look at all that leaves a service or stays in it.
 
 use std::collections::BTreeSet;
 
+use async_nats::jetstream;
 use contract::METHODS;
+use muster::{migrate::SCHEMAS, seed};
 use muster_tests::{
-    Suite, dynamic, rules, telemetry, text,
+    Actor, Suite, dynamic, rules, telemetry, text,
     world::{World, done, refused},
 };
 use prost_reflect::{Kind, MessageDescriptor};
@@ -58,7 +60,10 @@ async fn no_secret_and_nothing_personal_is_left_lying_about() {
     let world = World::of(Suite::start().await).await;
     let mut canaries = Canaries::default();
     let mut faults = Vec::new();
-    let (nobody, operator) = (world.suite.nobody(), world.suite.operator());
+    let network = canaries.keep("Session.client_address", "203.0.113.177");
+    let agent = canaries.keep("Session.user_agent", "Canarybrowser-47.11");
+    let gateway = world.suite.service("gateway").with_header("muster-client-address", &network);
+    let (nobody, operator) = (gateway.with_header("muster-user-agent", &agent), world.suite.operator());
 
     let email = canaries.keep("RegisterUserRequest.email", "canary-kim@canary.example");
     let password = canaries.keep("RegisterUserRequest.password", "canary tall ladder 4711");
@@ -81,7 +86,8 @@ async fn no_secret_and_nothing_personal_is_left_lying_about() {
     faults.push(refused(nobody.call("identity.SessionService/CreateSession", signing_in(&email, guess)).await));
     let kim = done(nobody.sign_in(&email, &password).await);
     canaries.keep("TokenPair.access_token", kim.token.clone());
-    done(kim.call("identity.SessionService/ListSessions", json!({})).await);
+    let sessions = done(kim.call("identity.SessionService/ListSessions", json!({})).await).to_string();
+    assert!(sessions.contains(&network) && sessions.contains(&agent), "their owner sees them: {sessions}");
     let refresh = json!({"refreshToken": canaries.keep("RefreshSessionRequest.refresh_token", kim.refresh_token.clone())});
     let mut successor = refresh.clone();
     for _ in 0..2 {
@@ -122,19 +128,59 @@ async fn no_secret_and_nothing_personal_is_left_lying_about() {
     assert!(log.contains(&user_id) && log.contains("CreateSession"), "the log tells of it, by ids");
     canaries.assert_absent("the log", log.as_bytes());
     canaries.assert_absent("/metrics", telemetry::metrics().render().as_bytes());
-    for service in ["identity", "authorization", "tasks", "notifications"] {
-        for event in world.suite.events(service).await {
-            canaries.assert_absent("an event", format!("{event:?}").as_bytes());
-            canaries.assert_absent("the body of an event", &event.body);
+    let traces = telemetry::traces();
+    assert!(String::from_utf8_lossy(&traces).contains("identity.v1.SessionService/CreateSession"), "the traces tell of it");
+    canaries.assert_absent("a trace", &traces);
+    let (mut envelopes, mut bus) = (BTreeSet::new(), Vec::new());
+    for (service, ..) in SCHEMAS {
+        for message in world.suite.messages(service).await {
+            let (from, rest) = told(&message);
+            envelopes.insert(from);
+            bus.extend(rest);
         }
     }
+    assert!(envelopes.contains(&(network, agent)), "address and agent stand in the envelope, on their way to the audit trail");
+    assert!(String::from_utf8_lossy(&bus).contains(&user_id), "the bus tells of it, by ids");
+    canaries.assert_absent("a message on the bus", &bus);
+    let trail = [trail(&world.ana).await, trail(&world.suite.sign_in(seed::ADMIN).await).await].concat();
+    assert!(trail.contains(&user_id), "the audit trail tells of it, by ids");
+    canaries.assert_absent("the audit trail", trail.as_bytes());
     let mut conn = world.suite.database().await;
-    for (_, schema, _) in muster::migrate::SCHEMAS {
+    for (_, schema, _) in SCHEMAS {
         let stored = everything_stored(&mut conn, schema).await;
         assert!(stored.len() > 100, "{schema} holds something");
         canaries.assert_absent(&format!("the schema {schema}"), stored.as_bytes());
     }
     world.suite.finish().await;
+}
+
+/// Network address and agent in the envelope of a message, which are sealed wherever they are kept; and all the rest of it, as bytes.
+fn told(message: &jetstream::Message) -> ((String, String), Vec<u8>) {
+    let (mut from, mut rest) = ((String::new(), String::new()), format!("{} ", message.subject).into_bytes());
+    for (name, values) in message.headers.iter().flat_map(|headers| headers.iter()) {
+        for value in values {
+            match name.as_ref() {
+                "ce-clientaddress" => from.0 = value.to_string(),
+                "ce-useragent" => from.1 = value.to_string(),
+                // As CloudEvents writes a space in a header.
+                _ => rest.extend(format!("{name}: {value} ").replace("%20", " ").into_bytes()),
+            }
+        }
+    }
+    rest.extend_from_slice(&message.payload);
+    (from, rest)
+}
+
+/// The audit trail that `reader` may read, record by record, but for the two fields that show an address to whoever may see it.
+async fn trail(reader: &Actor) -> String {
+    let listed = done(reader.call("audit.AuditService/ListEvents", json!({"pageSize": 1000})).await);
+    let mut trail = String::new();
+    for event in listed["auditEvents"].as_array().unwrap() {
+        let mut record = done(reader.call("audit.AuditService/GetEvent", json!({"auditEventId": event["auditEventId"]})).await);
+        record["auditEvent"].as_object_mut().unwrap().retain(|name, _| name != "clientAddress" && name != "userAgent");
+        trail.push_str(&record.to_string());
+    }
+    trail
 }
 
 /// Every row of a schema as text, bytes as they are.

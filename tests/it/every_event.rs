@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use async_nats::jetstream::{self, consumer::pull};
 use contract::{EVENTS, common::v1::LoggedEvent, event_type};
-use futures::StreamExt;
 use muster::{seed, serve::Conditions};
 use muster_tests::{
     Suite, dynamic, rules, text,
@@ -154,16 +152,9 @@ fn sensitive(message: &DynamicMessage) -> Option<String> {
 
 /// Subject of every message on the bus, by the id of its event.
 async fn on_the_bus(suite: &Suite) -> BTreeMap<String, String> {
-    let context = jetstream::new(async_nats::connect(suite.nats_url()).await.unwrap());
     let mut found = BTreeMap::new();
     for service in SERVICES {
-        let stream = context.get_stream(format!("MUSTER_{}", service.to_uppercase())).await.unwrap();
-        let count = usize::try_from(stream.cached_info().state.messages).unwrap_or(0);
-        let consumer = stream.create_consumer(pull::Config::default()).await.unwrap();
-        let messages = consumer.fetch().max_messages(count).messages().await.unwrap();
-        let messages: Vec<_> = messages.collect().await;
-        for message in messages {
-            let message = message.unwrap();
+        for message in suite.messages(service).await {
             let id = message.headers.as_ref().and_then(|headers| headers.get("Nats-Msg-Id")).map(ToString::to_string);
             found.insert(id.unwrap_or_else(|| panic!("{} has no id", message.subject)), message.subject.to_string());
         }

@@ -8,10 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use async_nats::jetstream::{self, consumer::pull};
 use contract::common::v1::{ListLoggedEventsRequest, LoggedEvent, event_admin_service_client::EventAdminServiceClient};
 use contract::identity::v1::PasswordResetRequested;
 use devstack::{Options, Stack};
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt};
 use host::Running;
 use muster::{
     config::Config,
@@ -236,9 +237,17 @@ impl Suite {
         PgConnection::connect(&self.stack.postgres_url("postgres", "muster")).await.expect("the superuser connects")
     }
 
-    /// The address of NATS.
-    pub fn nats_url(&self) -> String {
-        self.stack.nats_url()
+    /// Every message of `service` on the bus, in order.
+    ///
+    /// # Panics
+    /// When the bus does not answer.
+    pub async fn messages(&self, service: &str) -> Vec<jetstream::Message> {
+        let context = jetstream::new(async_nats::connect(self.stack.nats_url()).await.expect("NATS answers"));
+        let stream = context.get_stream(format!("MUSTER_{}", service.to_uppercase())).await.expect("the stream is there");
+        let count = usize::try_from(stream.cached_info().state.messages).unwrap_or(0);
+        let consumer = stream.create_consumer(pull::Config::default()).await.expect("a consumer");
+        let messages = consumer.fetch().max_messages(count).messages().await.expect("messages");
+        messages.map(|message| message.expect("a message")).collect().await
     }
 
     /// Stops everything, after a look at what the test leaves behind.
