@@ -13,7 +13,7 @@ use crate::story::Shell;
 async fn up(folder: &std::path::Path) -> (Child, Vec<String>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_muster-again"));
     command.arg("up").arg("--folder").arg(folder).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-    for (name, ..) in muster::migrate::SCHEMAS {
+    for name in muster::serve::SERVICES {
         command.args(["--set", &format!("{name}.port=0"), "--set", &format!("{name}.admin_port=0")]);
     }
     let mut process =
