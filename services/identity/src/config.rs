@@ -36,6 +36,10 @@ pub struct Config {
     pub password_reset_seconds: u32,
     /// The least time between two mails of one kind that are asked for in the name of one address, in seconds.
     pub mail_cooldown_seconds: u32,
+    /// How long an invitation is good, in days.
+    pub invitation_days: u32,
+    /// Invitations of one organization that wait for an answer at a time.
+    pub invitations_per_organization: u32,
     /// How often a replica looks whether another one rotated the signing key, in seconds.
     pub key_poll_seconds: u32,
     /// How long a change of roles waits to be in force before it is answered PENDING, in milliseconds.
@@ -87,6 +91,8 @@ impl Default for Config {
             verification_token_seconds: 86_400,
             password_reset_seconds: 3_600,
             mail_cooldown_seconds: 60,
+            invitation_days: 7,
+            invitations_per_organization: 1_000,
             key_poll_seconds: 10,
             propagation_wait_ms: 800,
             hashing: HashingConfig::default(),
@@ -140,6 +146,8 @@ impl ServiceConfig for Config {
                 "mail_cooldown_seconds",
                 "least time between two mails of one kind asked for in the name of one address, in seconds, 0..=3600",
             ),
+            ("invitation_days", "how long an invitation is good, in days, 1..=90"),
+            ("invitations_per_organization", "invitations of one organization that wait for an answer at a time, 1..=100000"),
             ("key_poll_seconds", "how often a replica looks whether another one rotated the signing key, in seconds, 1..=60"),
             ("propagation_wait_ms", "how long a change of roles waits to be in force, in milliseconds, 0..=5000"),
             ("hashing.memory_kib", "memory of one password hash, in KiB, 8..=262144; OWASP asks for 19456"),
@@ -163,6 +171,8 @@ impl ServiceConfig for Config {
         faults.range("verification_token_seconds", self.verification_token_seconds, 300..=604_800);
         faults.range("password_reset_seconds", self.password_reset_seconds, 300..=86_400);
         faults.range("mail_cooldown_seconds", self.mail_cooldown_seconds, 0..=COOLDOWN_SECONDS_MAX);
+        faults.range("invitation_days", self.invitation_days, 1..=90);
+        faults.range("invitations_per_organization", self.invitations_per_organization, 1..=100_000);
         faults.range("key_poll_seconds", self.key_poll_seconds, 1..=60);
         faults.range("propagation_wait_ms", self.propagation_wait_ms, 0..=5_000);
         self.hashing.validate(faults);

@@ -60,6 +60,27 @@ pub enum Error {
     /// Only members of the organization join its workspaces. Whether somebody else has an account is not said.
     #[error("the user is not a member of the organization")]
     NotOrganizationMember,
+    /// The organization has no such invitation.
+    #[error("no such invitation")]
+    InvitationNotFound,
+    /// The address has an invitation that waits.
+    #[error("the address is invited already")]
+    InvitationAlreadyPending,
+    /// It was answered, taken back, or its time is over.
+    #[error("the invitation does not wait for an answer")]
+    InvitationNotPending,
+    /// The organization has as many invitations that wait as it may.
+    #[error("too many invitations wait for an answer")]
+    TooManyInvitations,
+    /// The token of the invitation is forged, replaced or past its time.
+    #[error("the token names no invitation")]
+    InvitationTokenInvalid,
+    /// Another address was invited than the caller's account proved.
+    #[error("the invitation is for another address than the account's")]
+    InvitedAddressDiffers,
+    /// The invited address has an account, which can accept.
+    #[error("the address has an account; sign in to accept")]
+    AccountAlreadyExists,
     /// The sign-in queue is longer than the call's time.
     #[error("too many sign-ins at once")]
     HashingOverloaded {
@@ -135,6 +156,13 @@ impl Fault for Error {
             Error::LastOwner => (Code::FailedPrecondition, IdentityReason::LastOwner),
             Error::RoleAboveOwn => (Code::PermissionDenied, IdentityReason::RoleAboveOwn),
             Error::NotOrganizationMember => (Code::FailedPrecondition, IdentityReason::NotOrganizationMember),
+            Error::InvitationNotFound => (Code::NotFound, IdentityReason::InvitationNotFound),
+            Error::InvitationAlreadyPending => (Code::AlreadyExists, IdentityReason::InvitationAlreadyPending),
+            Error::InvitationNotPending => (Code::FailedPrecondition, IdentityReason::InvitationNotPending),
+            Error::TooManyInvitations => (Code::ResourceExhausted, IdentityReason::TooManyInvitations),
+            Error::InvitationTokenInvalid => (Code::InvalidArgument, IdentityReason::InvitationTokenInvalid),
+            Error::InvitedAddressDiffers => (Code::PermissionDenied, IdentityReason::InvitedAddressDiffers),
+            Error::AccountAlreadyExists => (Code::AlreadyExists, IdentityReason::AccountAlreadyExists),
             Error::HashingOverloaded { .. } => (Code::ResourceExhausted, IdentityReason::HashingOverloaded),
             Error::SigningKeyTooYoung { .. } => (Code::FailedPrecondition, IdentityReason::SigningKeyTooYoung),
             Error::HashingFailed | Error::Stored(_) => return (Code::Internal, Common::Internal.into()),

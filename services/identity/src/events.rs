@@ -6,6 +6,8 @@ use db::Tx;
 use runtime::{OrganizationId, UserId};
 use uuid::Uuid;
 
+use crate::invitation::Invitation;
+use crate::invitation::convert::told;
 use crate::key::SigningKey;
 use crate::member::Member;
 use crate::organization::Organization;
@@ -117,6 +119,36 @@ pub(crate) fn emit_member_deleted(tx: &mut Tx, member: &Member) {
         Some(_) => tx.emit(pb::WorkspaceMemberDeleted { member_key, before: Some(before.into()) }),
         None => tx.emit(pb::OrganizationMemberDeleted { member_key, before: Some(before.into()) }),
     }
+}
+
+pub(crate) fn invitation_created(after: &Invitation) -> pb::InvitationCreated {
+    pb::InvitationCreated { invitation_id: after.id.to_string(), after: Some(told(after.clone(), after.update_time)) }
+}
+
+pub(crate) fn invitation_resent(before: &Invitation, after: &Invitation) -> pb::InvitationResent {
+    let (invitation_id, before, after) = invitation_change(before, after);
+    pb::InvitationResent { invitation_id, before, after }
+}
+
+pub(crate) fn invitation_accepted(before: &Invitation, after: &Invitation) -> pb::InvitationAccepted {
+    let (invitation_id, before, after) = invitation_change(before, after);
+    pb::InvitationAccepted { invitation_id, before, after }
+}
+
+pub(crate) fn invitation_declined(before: &Invitation, after: &Invitation) -> pb::InvitationDeclined {
+    let (invitation_id, before, after) = invitation_change(before, after);
+    pb::InvitationDeclined { invitation_id, before, after }
+}
+
+pub(crate) fn invitation_revoked(before: &Invitation, after: &Invitation) -> pb::InvitationRevoked {
+    let (invitation_id, before, after) = invitation_change(before, after);
+    pb::InvitationRevoked { invitation_id, before, after }
+}
+
+/// Both as they stood at the moment of the change.
+fn invitation_change(before: &Invitation, after: &Invitation) -> (String, Option<pb::Invitation>, Option<pb::Invitation>) {
+    let now = after.update_time;
+    (after.id.to_string(), Some(told(before.clone(), now)), Some(told(after.clone(), now)))
 }
 
 pub(crate) fn signing_key_rotated(before: Option<&SigningKey>, after: &SigningKey) -> pb::SigningKeyRotated {

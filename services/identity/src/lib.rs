@@ -2,13 +2,14 @@
 //!
 //! Read [`build`] first. Each noun has the same rooms: `mod` (pure), `ops` (use cases), `store` (SQL), `grpc` (transport), `convert`.
 //! Deliberately absent: what a role may do (authorization), mail (notifications asks here for the token and sends it), sign-in throttling,
-//! second factors, invitations and the lifecycle of accounts and organizations: each comes with its issue.
+//! second factors and the lifecycle of accounts and organizations: each comes with its issue.
 
 pub mod config;
 mod decode;
 pub mod error;
 mod events;
 pub mod hashing;
+pub mod invitation;
 pub mod key;
 pub mod member;
 pub mod membership;
@@ -27,6 +28,7 @@ pub mod workspace;
 use std::time::Duration;
 
 use contract::identity::v1::account_service_server::AccountServiceServer;
+use contract::identity::v1::invitation_service_server::InvitationServiceServer;
 use contract::identity::v1::key_service_server::KeyServiceServer;
 use contract::identity::v1::membership_service_server::MembershipServiceServer;
 use contract::identity::v1::organization_member_service_server::OrganizationMemberServiceServer;
@@ -47,6 +49,7 @@ use hashing::Hashing;
 use retention::Retention;
 use sealed::Sealed;
 use session::Lifetimes;
+use token::link::LinkTokens;
 use token::refresh::RefreshTokens;
 use user::links::Links;
 
@@ -78,7 +81,7 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
     let sessions = session::ops::Ops {
         db: db.clone(),
         sealed: sealed.clone(),
-        hashing,
+        hashing: hashing.clone(),
         keys: keys.clone(),
         refresh_tokens,
         lifetimes,
@@ -87,7 +90,16 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
     let propagation_wait = Duration::from_millis(config.propagation_wait_ms.into());
     let organizations = organization::ops::Ops { db: db.clone(), propagation_wait };
     let workspaces = workspace::ops::Ops { db: db.clone(), propagation_wait };
-    let members = member::ops::Ops { db: db.clone(), sealed, propagation_wait };
+    let members = member::ops::Ops { db: db.clone(), sealed: sealed.clone(), propagation_wait };
+    let invitations = invitation::ops::Ops {
+        db: db.clone(),
+        sealed,
+        hashing,
+        tokens: LinkTokens::invitation(db.sealer()),
+        ttl: Span::days(config.invitation_days.into()),
+        pending_max: config.invitations_per_organization.into(),
+        members: members.clone(),
+    };
     let revocations = revocation::ops::Ops { db: db.clone(), log: deps.log.clone() };
 
     let lists = membership::Lists::new(db.clone());
@@ -99,7 +111,8 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
     Ok(Service::new(NAME)
         .add(AccountServiceServer::new(user::account_grpc::Grpc { ops: users.clone() }))
         .add(UserServiceServer::new(user::grpc::Grpc { ops: users.clone() }))
-        .add(RecipientServiceServer::new(recipient::grpc::Grpc { ops: recipient::ops::Ops { users } }))
+        .add(RecipientServiceServer::new(recipient::grpc::Grpc { ops: recipient::ops::Ops { users, invitations: invitations.clone() } }))
+        .add(InvitationServiceServer::new(invitation::grpc::Grpc { ops: invitations }))
         .add(SessionServiceServer::new(session::grpc::Grpc { ops: sessions }))
         .add(KeyServiceServer::new(key::grpc::Grpc { ops: keys }))
         .add(RevocationServiceServer::new(revocation::grpc::Grpc { ops: revocations }))

@@ -1,5 +1,5 @@
 //! Deletes what no longer matters: revocations that no token outlives, sessions that ended long ago, registrations whose address nobody proved,
-//! what was asked for in the name of an address.
+//! invitations whose time was over long ago, what was asked for in the name of an address.
 //!
 //! Deliberately absent: events and answers to requests, which shared/events and shared/db forget for every service.
 
@@ -9,6 +9,7 @@ use db::{Db, WorkTx};
 use runtime::Shutdown;
 
 use crate::error::Error;
+use crate::invitation::store as invitations;
 use crate::revocation::store as revocations;
 use crate::session::store as sessions;
 use crate::user::links::COOLDOWN_SECONDS_MAX;
@@ -21,6 +22,8 @@ const BATCH: i64 = 1_000;
 /// Sessions are kept so long after their end: their events name them.
 const SESSION_KEPT: time::Duration = time::Duration::days(30);
 
+/// Invitations are kept so long after their time is over: who was invited is told to admins, and an address is personal.
+const INVITATION_KEPT: time::Duration = time::Duration::days(30);
 /// What was asked for is remembered as long as any cool-down lasts.
 const MAIL_REQUEST_KEPT: time::Duration = time::Duration::seconds(COOLDOWN_SECONDS_MAX as i64);
 
@@ -63,6 +66,7 @@ impl Retention {
                 let pruned = [
                     ("revocation", revocations::prune(tx, now, BATCH).await?),
                     ("session", sessions::prune(tx, now - SESSION_KEPT, BATCH).await?),
+                    ("invitation", invitations::prune(tx, now - INVITATION_KEPT, BATCH).await?),
                     ("mail_request", users::prune_mail_requests(tx, now - MAIL_REQUEST_KEPT, BATCH).await?),
                     ("user_account", users::prune_pending(tx, now - self.pending_kept, BATCH).await?),
                 ];

@@ -17,6 +17,8 @@ impl Column {
     pub const DISPLAY_NAME: Column = Column("identity.user_account.display_name");
     /// `user_account.password_hash`.
     pub const PASSWORD_HASH: Column = Column("identity.user_account.password_hash");
+    /// `invitation.email`.
+    pub const INVITATION_EMAIL: Column = Column("identity.invitation.email");
     /// `session.client_address`.
     pub const CLIENT_ADDRESS: Column = Column("identity.session.client_address");
     /// `session.user_agent`.

@@ -23,7 +23,7 @@ impl From<Role> for BaseRole {
 ///
 /// # Errors
 /// `FIELD_VIOLATION` for none.
-pub(super) fn role(role: BaseRole) -> Result<Role, rpc::Error> {
+pub(crate) fn role(role: BaseRole) -> Result<Role, rpc::Error> {
     match role {
         BaseRole::Viewer => Ok(Role::Viewer),
         BaseRole::Member => Ok(Role::Member),

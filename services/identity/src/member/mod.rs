@@ -1,7 +1,7 @@
 //! Members of organizations and of workspaces, with their base roles. The two differ in where their rows lie and in two rules (an organization
 //! keeps an owner; a workspace's members are its organization's), so they share one implementation; [`Place`] says which is meant.
 //!
-//! Deliberately absent: what a role may do (authorization), invitations, and leaving of one's own accord.
+//! Deliberately absent: what a role may do (authorization), invitations (`invitation`), and leaving of one's own accord.
 
 pub mod convert;
 pub mod ops;

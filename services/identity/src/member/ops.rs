@@ -9,6 +9,7 @@ use runtime::UserId;
 use super::{Member, Place, Role, require_owner_left, require_rank, store};
 use crate::error::Error;
 use crate::events;
+use crate::invitation::ops as invitations;
 use crate::sealed::Sealed;
 use crate::session::Context;
 use crate::session::store as sessions;
@@ -61,13 +62,7 @@ impl Ops {
                 store::lock_organization(tx).await?;
                 require_rank(own_role(tx, place).await?, &[role])?;
                 let user_id = self.find_user(tx, place, &subject).await?;
-                let (organization_id, now) = (tx.organization_id(), tx.now());
-                let version = store::next_version(tx, place, user_id).await?;
-                let workspace_id = place.workspace_id();
-                let member = Member { organization_id, workspace_id, user_id, role, version, create_time: now, update_time: now };
-                store::insert(tx, &member).await?;
-                events::emit_member_created(tx, &member);
-                Ok::<_, Error>(member)
+                add(tx, place, user_id, role).await
             })
             .await?;
         let propagation = self.propagation(caller, &member, member.version).await;
@@ -79,7 +74,8 @@ impl Ops {
     /// # Errors
     /// `MEMBER_NOT_FOUND`, `ROLE_ABOVE_OWN`, `LAST_OWNER`, `ETAG_MISMATCH`.
     /// # Emits
-    /// `OrganizationMemberUpdated` or `WorkspaceMemberUpdated`, same transaction.
+    /// `OrganizationMemberUpdated` or `WorkspaceMemberUpdated`, and `InvitationRevoked` for what the member invited to and no longer could; same
+    /// transaction.
     pub async fn update(
         &self,
         caller: &Caller,
@@ -101,6 +97,9 @@ impl Ops {
                 let after = before.with_role(role, tx.now());
                 store::update(tx, &after).await?;
                 events::emit_member_updated(tx, &before, &after);
+                if place == Place::Organization {
+                    invitations::revoke_beyond(tx, &self.sealed, user_id, Some(role)).await?;
+                }
                 Ok(after)
             })
             .await?;
@@ -113,7 +112,8 @@ impl Ops {
     /// # Errors
     /// `MEMBER_NOT_FOUND`, `ROLE_ABOVE_OWN`, `LAST_OWNER`.
     /// # Emits
-    /// `OrganizationMemberDeleted` or `WorkspaceMemberDeleted`, one for each place left, same transaction.
+    /// `OrganizationMemberDeleted` or `WorkspaceMemberDeleted`, one for each place left, and `InvitationRevoked` for what the member invited to;
+    /// same transaction.
     pub async fn delete(&self, caller: &Caller, place: Place, user_id: UserId) -> Result<Propagation, Error> {
         let member = self
             .db
@@ -125,6 +125,9 @@ impl Ops {
                 for left in within.iter().chain([&member]) {
                     store::delete(tx, left).await?;
                     events::emit_member_deleted(tx, left);
+                }
+                if place == Place::Organization {
+                    invitations::revoke_beyond(tx, &self.sealed, user_id, None).await?;
                 }
                 Ok::<_, Error>(member)
             })
@@ -157,10 +160,29 @@ impl Ops {
 
     /// Waits until this process decides by the change that `version` stands for: for as long as the setting says, and at most half of what
     /// the call has left, because the change is committed and must be answered.
-    async fn propagation(&self, caller: &Caller, member: &Member, version: i64) -> Propagation {
+    pub(crate) async fn propagation(&self, caller: &Caller, member: &Member, version: i64) -> Propagation {
         let at_most = self.propagation_wait.min(caller.deadline().remaining() / 2);
         let applied = caller.authorizer().wait_for(member.user_id, member.organization_id, member.workspace_id, version, at_most).await;
         if applied { Propagation::Applied } else { Propagation::Pending }
+    }
+}
+
+/// Makes a user a member, with the organization's row held.
+async fn add(tx: &mut Tx, place: Place, user_id: UserId, role: Role) -> Result<Member, Error> {
+    let (organization_id, now) = (tx.organization_id(), tx.now());
+    let version = store::next_version(tx, place, user_id).await?;
+    let workspace_id = place.workspace_id();
+    let member = Member { organization_id, workspace_id, user_id, role, version, create_time: now, update_time: now };
+    store::insert(tx, &member).await?;
+    events::emit_member_created(tx, &member);
+    Ok(member)
+}
+
+/// The member that a user is; one with `role` for who is none yet. The organization's row is held.
+pub(crate) async fn ensure(tx: &mut Tx, place: Place, user_id: UserId, role: Role) -> Result<Member, Error> {
+    match store::find(tx, place, user_id).await? {
+        Some(member) => Ok(member),
+        None => add(tx, place, user_id, role).await,
     }
 }
 
@@ -171,7 +193,7 @@ async fn held_member(tx: &mut Tx, place: Place, user_id: UserId) -> Result<Membe
 }
 
 /// The caller's role at a place, as the tables have it now: what they hold there or above, and OWNER for a system admin.
-async fn own_role(tx: &mut Tx, place: Place) -> Result<Option<Role>, Error> {
+pub(crate) async fn own_role(tx: &mut Tx, place: Place) -> Result<Option<Role>, Error> {
     let context = Context { organization_id: tx.organization_id(), workspace_id: place.workspace_id() };
     let held = sessions::held(tx, context).await?;
     Ok(if held.system_admin { Some(Role::Owner) } else { held.organization_role.max(held.workspace_role) })

@@ -11,13 +11,13 @@ const ITSELF: WorkspaceId = WorkspaceId::NIL;
 
 /// One change of members at a time in an organization, to the end of the transaction. It does not hold up rows that refer to the
 /// organization (FOR NO KEY UPDATE).
-pub(super) async fn lock_organization(tx: &mut Tx) -> Result<(), Error> {
+pub(crate) async fn lock_organization(tx: &mut Tx) -> Result<(), Error> {
     let id = tx.organization_id();
     let held = sqlx::query_scalar!("SELECT true FROM identity.organization WHERE organization_id = $1 FOR NO KEY UPDATE", id as _);
     held.fetch_optional(tx.conn()).await?.flatten().map(|_| ()).ok_or_else(|| rpc::Error::OrganizationNotFound.into())
 }
 
-pub(super) async fn find(tx: &mut Tx, place: Place, user_id: UserId) -> Result<Option<Member>, Error> {
+pub(crate) async fn find(tx: &mut Tx, place: Place, user_id: UserId) -> Result<Option<Member>, Error> {
     let organization_id = tx.organization_id();
     match place {
         Place::Organization => {

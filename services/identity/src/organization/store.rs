@@ -27,7 +27,7 @@ pub(super) async fn insert(tx: &mut Tx, organization: &Organization) -> Result<(
     Ok(())
 }
 
-pub(super) async fn find(tx: &mut Tx, id: OrganizationId) -> Result<Option<Organization>, Error> {
+pub(crate) async fn find(tx: &mut Tx, id: OrganizationId) -> Result<Option<Organization>, Error> {
     let organization = sqlx::query_as!(
         Organization,
         r#"SELECT organization_id AS "id: OrganizationId", slug, display_name, version, create_time, update_time

@@ -6,8 +6,11 @@ pub mod grpc;
 pub mod ops;
 pub(crate) mod store;
 
+use runtime::UserId;
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+use crate::invitation::InvitationId;
 
 /// What the link of a mail is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,8 +19,19 @@ pub enum Link {
     None,
     /// Proves the address of a registration.
     VerifyEmail,
+    /// Invites into an organization.
+    AcceptInvitation,
     /// Lets the person choose another password: the reset that was asked for.
     ResetPassword(Uuid),
+}
+
+/// Whom a mail is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Somebody with an account or a registration.
+    User(UserId),
+    /// Whoever was invited.
+    Invitation(InvitationId),
 }
 
 /// Where a person is reached.
@@ -25,8 +39,10 @@ pub enum Link {
 pub struct Recipient {
     /// The address.
     pub email: String,
-    /// How the person is called.
+    /// How the person is called; empty for whoever was invited.
     pub display_name: String,
+    /// How the organization that invites is called; empty without an invitation.
+    pub organization_display_name: String,
     /// The link's token and until when it is good.
     pub link_token: Option<(String, OffsetDateTime)>,
 }

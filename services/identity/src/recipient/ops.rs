@@ -1,10 +1,13 @@
 //! The use case of the one who sends mail.
 
+use db::Tx;
 use rpc::Caller;
 use runtime::UserId;
 
-use super::{Link, Recipient, store};
+use super::{Link, Recipient, Subject, store};
 use crate::error::Error;
+use crate::invitation::{self, InvitationId, store as invitations};
+use crate::organization::store as organizations;
 use crate::user;
 use crate::user::UserState;
 
@@ -13,15 +16,25 @@ use crate::user::UserState;
 pub struct Ops {
     /// Accounts, with the tokens that prove an address.
     pub users: user::ops::Ops,
+    /// Invitations, with the tokens that accept them.
+    pub invitations: invitation::ops::Ops,
 }
 
 impl Ops {
-    /// Where `user_id` is reached now, with the token of `link`. Nothing is stored. An address that is not proved is told for the link that
+    /// Where `subject` is reached now, with the token of `link`. Nothing is stored. An address that is not proved is told for the link that
     /// proves it alone: mail about anything else could tell a stranger.
     ///
     /// # Errors
     /// `RECIPIENT_NOT_FOUND`: nobody, or the link is good for nothing any more.
-    pub async fn resolve(&self, caller: &Caller, user_id: UserId, link: Link) -> Result<Recipient, Error> {
+    pub async fn resolve(&self, caller: &Caller, subject: Subject, link: Link) -> Result<Recipient, Error> {
+        match subject {
+            Subject::User(id) => self.user(caller, id, link).await,
+            Subject::Invitation(id) if link == Link::AcceptInvitation => self.invited(caller, id).await,
+            Subject::Invitation(_) => Err(Error::RecipientNotFound),
+        }
+    }
+
+    async fn user(&self, caller: &Caller, user_id: UserId, link: Link) -> Result<Recipient, Error> {
         let found = store::find(&self.users.db, caller, &self.users.sealed, user_id).await?.ok_or(Error::RecipientNotFound)?;
         let link_token = match (link, found.state) {
             (Link::None, UserState::Active) => None,
@@ -30,10 +43,27 @@ impl Ops {
                 let token = self.users.password_reset_token(user_id, id, found.reset_generation);
                 Some(token.ok_or(Error::RecipientNotFound)?)
             }
-            (Link::VerifyEmail, UserState::Active) | (Link::None | Link::ResetPassword(_), UserState::Pending) => {
+            (Link::VerifyEmail, UserState::Active)
+            | (Link::None | Link::ResetPassword(_), UserState::Pending)
+            | (Link::AcceptInvitation, _) => {
                 return Err(Error::RecipientNotFound);
             }
         };
-        Ok(Recipient { email: found.email, display_name: found.display_name, link_token })
+        Ok(Recipient { email: found.email, display_name: found.display_name, organization_display_name: String::new(), link_token })
+    }
+
+    /// Whoever was invited, while the invitation waits.
+    async fn invited(&self, caller: &Caller, id: InvitationId) -> Result<Recipient, Error> {
+        let db = &self.invitations.db;
+        let organization = invitations::organization(db, caller, id).await?.ok_or(Error::RecipientNotFound)?;
+        db.read(&caller.with_organization(organization), async |tx: &mut Tx| {
+            let invitation = invitations::find(tx, &self.invitations.sealed, id).await?.ok_or(Error::RecipientNotFound)?;
+            invitation.require_pending(tx.now()).map_err(|_| Error::RecipientNotFound)?;
+            let organization = organizations::find(tx, organization).await?.ok_or(Error::RecipientNotFound)?;
+            let link_token = Some(self.invitations.token(&invitation));
+            let (email, organization_display_name) = (invitation.email, organization.display_name);
+            Ok(Recipient { email, display_name: String::new(), organization_display_name, link_token })
+        })
+        .await
     }
 }

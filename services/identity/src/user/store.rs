@@ -59,7 +59,7 @@ pub(super) struct Pending {
 }
 
 /// Inserts an account; false when the address belongs to somebody who proved it.
-pub(super) async fn insert(tx: &mut Tx, sealed: &Sealed, user: &User, password_hash: &str) -> Result<bool, Error> {
+pub(crate) async fn insert(tx: &mut Tx, sealed: &Sealed, user: &User, password_hash: &str) -> Result<bool, Error> {
     let id = user.id.uuid();
     let done = sqlx::query!(
         "INSERT INTO identity.user_account (user_id, email, email_index, display_name, password_hash, state, system_role, version, create_time, update_time)
@@ -82,7 +82,7 @@ pub(super) async fn insert(tx: &mut Tx, sealed: &Sealed, user: &User, password_h
 }
 
 /// The account, if the caller may know of it.
-pub(super) async fn find(tx: &mut Tx, sealed: &Sealed, id: UserId) -> Result<Option<Seen>, Error> {
+pub(crate) async fn find(tx: &mut Tx, sealed: &Sealed, id: UserId) -> Result<Option<Seen>, Error> {
     let row = sqlx::query_as!(
         Row,
         r#"SELECT user_id AS "user_id: UserId", email, display_name, state AS "state: UserState", system_role AS "system_role: SystemRole",
