@@ -107,6 +107,22 @@ async fn no_secret_and_nothing_personal_is_left_lying_about() {
     done(nobody.call("identity.AccountService/ResetPassword", reset.clone()).await);
     faults.push(refused(nobody.call("identity.AccountService/ResetPassword", reset).await));
 
+    let lee = canaries.keep("CreateInvitationRequest.email", "canary-lee@canary.example");
+    let token = canaries.keep("PreviewInvitationRequest.invitation_token", world.suite.invitation_token(&world.invite(&lee).await).await);
+    done(nobody.call("identity.InvitationService/PreviewInvitation", json!({"invitationToken": token})).await);
+    canaries.keep("AcceptInvitationAsNewUserRequest.invitation_token", token.clone());
+    let joining = json!({
+        "invitationToken": token,
+        "password": canaries.keep("AcceptInvitationAsNewUserRequest.password", "canary wide ladder 4713"),
+        "displayName": canaries.keep("AcceptInvitationAsNewUserRequest.display_name", "Lee Canarybird"),
+    });
+    done(nobody.call("identity.InvitationService/AcceptInvitationAsNewUser", joining.clone()).await);
+    faults.push(refused(nobody.call("identity.InvitationService/AcceptInvitationAsNewUser", joining).await));
+    let answer = json!({"invitationToken": canaries.keep("AcceptInvitationRequest.invitation_token", token.clone())});
+    faults.push(refused(world.ana.call("identity.InvitationService/AcceptInvitation", answer.clone()).await));
+    canaries.keep("DeclineInvitationRequest.invitation_token", token.clone());
+    faults.push(refused(nobody.call("identity.InvitationService/DeclineInvitation", answer).await));
+
     canaries.keep("CreateOrganizationMemberRequest.email", "canary-kim@canary.example");
     canaries.keep("CreateWorkspaceMemberRequest.email", "canary-kim@canary.example");
     let member = json!({"organizationId": world.organization_id, "email": email, "role": "BASE_ROLE_VIEWER"});

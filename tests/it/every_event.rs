@@ -30,6 +30,7 @@ async fn the_rest_of_the_story(world: &World) {
     let session = suite.sign_in("ana").await;
     done(session.call("identity.SessionService/RevokeSession", json!({})).await);
     what_a_person_is_mailed(suite).await;
+    what_becomes_of_invitations(world).await;
     done(suite.sign_in(seed::ADMIN).await.call("identity.KeyService/RotateSigningKey", json!({"emergency": true})).await);
     // Whom the configuration names as the first admin becomes one at a start.
     let (replica, _) = suite
@@ -80,6 +81,19 @@ async fn what_a_person_is_mailed(suite: &Suite) {
     let token = suite.password_reset_token("rex@muster.example").await;
     let reset = json!({"passwordResetToken": token, "password": "another good password"});
     done(suite.nobody().call("identity.AccountService/ResetPassword", reset).await);
+}
+
+async fn what_becomes_of_invitations(world: &World) {
+    let (suite, ana) = (&world.suite, &world.ana);
+    let (joins, declines, nobody) = (world.invite("jo@muster.example").await, world.invite("dee@muster.example").await, suite.nobody());
+    let invitation = json!({"organizationId": world.organization_id, "invitationId": world.invite("kai@muster.example").await});
+    for rpc in ["ResendInvitation", "RevokeInvitation"] {
+        done(ana.call(&format!("identity.InvitationService/{rpc}"), invitation.clone()).await);
+    }
+    let person = json!({"invitationToken": suite.invitation_token(&joins).await, "password": seed::PASSWORD, "displayName": "Jo"});
+    done(nobody.call("identity.InvitationService/AcceptInvitationAsNewUser", person).await);
+    let declined = json!({"invitationToken": suite.invitation_token(&declines).await});
+    done(nobody.call("identity.InvitationService/DeclineInvitation", declined).await);
 }
 
 async fn what_a_person_does_with_an_inbox(world: &World) {

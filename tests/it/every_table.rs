@@ -12,8 +12,9 @@ const WITHOUT_TENANT_INDEX: [(&str, &str); 2] =
 const VERBS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 
 /// Functions that run with the owner's rights: look-ups before there is a principal.
-const DEFINERS: [&str; 7] = [
+const DEFINERS: [&str; 8] = [
     "identity.active_user",
+    "identity.inviting_organization",
     "identity.is_system_admin",
     "identity.my_memberships",
     "identity.pending_user",

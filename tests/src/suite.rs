@@ -161,6 +161,16 @@ impl Suite {
         text(&answer.expect("the mail is sent"), "linkToken")
     }
 
+    /// The token in the mail of an invitation.
+    ///
+    /// # Panics
+    /// When there is no mail to send.
+    pub async fn invitation_token(&self, invitation_id: &str) -> String {
+        let mail = json!({"invitationId": invitation_id, "link": "LINK_ACCEPT_INVITATION"});
+        let answer = self.service("notifications").call("identity.RecipientService/ResolveRecipient", mail).await;
+        text(&answer.expect("the mail is sent"), "linkToken")
+    }
+
     /// The user at an address, as the system admin finds it.
     ///
     /// # Panics

@@ -73,6 +73,15 @@ impl World {
         self.ana.with_token(&then.token)
     }
 
+    /// Ana invites `email` into acme as a MEMBER; answers the invitation's id.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn invite(&self, email: &str) -> String {
+        let invitation = json!({"organizationId": self.organization_id, "email": email, "role": "BASE_ROLE_MEMBER"});
+        text(&done(self.ana.call("identity.InvitationService/CreateInvitation", invitation).await), "invitation.invitationId")
+    }
+
     /// One more work item, reported by ana; answers its id.
     ///
     /// # Panics

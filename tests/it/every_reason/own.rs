@@ -17,6 +17,7 @@ const NOBODY: &str = "018f4f2e-0000-7000-8000-00000000dead";
 pub(super) async fn provoke(world: &World, seen: &mut Seen) {
     accounts(world, seen).await;
     members(world, seen).await;
+    invitations(world, seen).await;
     decisions(world, seen).await;
     work_items(world, seen).await;
     plans_and_watches(world, seen).await;
@@ -74,6 +75,30 @@ async fn members(world: &World, seen: &mut Seen) {
     let guest = json!({"workspaceId": world.workspace_id, "userId": world.eve.user_id, "role": "BASE_ROLE_VIEWER"});
     let joined = ana.call("identity.WorkspaceMemberService/CreateWorkspaceMember", guest).await;
     seen.note("identity.muster/NOT_ORGANIZATION_MEMBER", joined);
+}
+
+async fn invitations(world: &World, seen: &mut Seen) {
+    let (ana, suite) = (&world.ana, &world.suite);
+    let call = async |rpc: &str, more: Value| {
+        let request = with(json!({"organizationId": world.organization_id}), more);
+        ana.call(&format!("identity.InvitationService/{rpc}"), request).await
+    };
+    let invite = |email: &str| json!({"email": email, "role": "BASE_ROLE_MEMBER"});
+    seen.note("identity.muster/INVITATION_NOT_FOUND", call("GetInvitation", json!({"invitationId": NOBODY})).await);
+    let eves = world.invite("eve@muster.example").await;
+    seen.note("identity.muster/INVITATION_ALREADY_PENDING", call("CreateInvitation", invite("eve@muster.example")).await);
+    let gone = world.invite("kai@muster.example").await;
+    seen.note("identity.muster/TOO_MANY_INVITATIONS", call("CreateInvitation", invite("lou@muster.example")).await);
+    done(call("RevokeInvitation", json!({"invitationId": gone})).await);
+    seen.note("identity.muster/INVITATION_NOT_PENDING", call("RevokeInvitation", json!({"invitationId": gone})).await);
+    let token = suite.invitation_token(&eves).await;
+    let accept = json!({"invitationToken": token});
+    seen.note("identity.muster/INVITED_ADDRESS_DIFFERS", ana.call("identity.InvitationService/AcceptInvitation", accept).await);
+    let forged = json!({"invitationToken": "none"});
+    seen.note("identity.muster/INVITATION_TOKEN_INVALID", ana.call("identity.InvitationService/AcceptInvitation", forged).await);
+    let person = json!({"invitationToken": token, "password": seed::PASSWORD, "displayName": "Eve"});
+    let known = suite.nobody().call("identity.InvitationService/AcceptInvitationAsNewUser", person).await;
+    seen.note("identity.muster/ACCOUNT_ALREADY_EXISTS", known);
 }
 
 async fn decisions(world: &World, seen: &mut Seen) {

@@ -108,6 +108,8 @@ pub(super) async fn entries(world: &World) -> Vec<Entry> {
     add(Who::Ana, acme, "identity.WorkspaceMemberService/DeleteWorkspaceMember", guest);
     add(Who::Ana, acme, "identity.OrganizationMemberService/DeleteOrganizationMember", member);
 
+    invitations(world, &mut add).await;
+
     let question = with(workspace.clone(), json!({"userId": world.ben.user_id, "permission": "tasks.work_item.get"}));
     add(Who::Ana, own, "authorization.AuthorizationService/Check", json!({"question": question}));
     add(Who::Ana, own, "authorization.AuthorizationService/BatchCheck", json!({"questions": [question]}));
@@ -155,6 +157,35 @@ pub(super) async fn entries(world: &World) -> Vec<Entry> {
     add(Who::Service, own, "common.EventAdminService/ReplayDeadLetter", json!({"deadLetterId": letter}));
     add(Who::Service, own, "common.EventAdminService/DropDeadLetter", json!({"deadLetterId": letter}));
     entries
+}
+
+/// Who invites into acme and who answers; the one that ana herself answers is eve's, into globex.
+async fn invitations(world: &World, add: &mut impl FnMut(Who, bool, &'static str, Value)) {
+    let (own, acme) = (false, true);
+    let organization = json!({"organizationId": world.organization_id});
+    let mut ids = Vec::new();
+    for name in ["again", "back", "look", "join", "decline"] {
+        ids.push(world.invite(&format!("{name}@muster.example")).await);
+    }
+    let invitation = |id: &str| with(json!({"organizationId": world.organization_id}), json!({"invitationId": id}));
+    let create = with(organization.clone(), json!({"email": "kai@muster.example", "role": "BASE_ROLE_MEMBER"}));
+    add(Who::Ana, acme, "identity.InvitationService/CreateInvitation", create);
+    add(Who::Ana, acme, "identity.InvitationService/GetInvitation", invitation(&ids[0]));
+    add(Who::Ana, acme, "identity.InvitationService/ListInvitations", organization);
+    add(Who::Ana, acme, "identity.InvitationService/ResendInvitation", invitation(&ids[0]));
+    add(Who::Ana, acme, "identity.InvitationService/RevokeInvitation", invitation(&ids[1]));
+    let mut tokens = Vec::new();
+    for id in &ids[2..] {
+        tokens.push(json!({"invitationToken": world.suite.invitation_token(id).await}));
+    }
+    let into_globex = json!({"organizationId": world.other_organization_id, "email": "ana@muster.example", "role": "BASE_ROLE_VIEWER"});
+    let into_globex = done(world.eve.call("identity.InvitationService/CreateInvitation", into_globex).await);
+    let into_globex = world.suite.invitation_token(&text(&into_globex, "invitation.invitationId")).await;
+    add(Who::Nobody, own, "identity.InvitationService/PreviewInvitation", tokens[0].clone());
+    add(Who::Ana, acme, "identity.InvitationService/AcceptInvitation", json!({"invitationToken": into_globex}));
+    let person = with(tokens[1].clone(), json!({"password": seed::PASSWORD, "displayName": "Jo"}));
+    add(Who::Nobody, own, "identity.InvitationService/AcceptInvitationAsNewUser", person);
+    add(Who::Nobody, own, "identity.InvitationService/DeclineInvitation", tokens[2].clone());
 }
 
 /// Two accounts that wait for their proof: the token of the first, the id of the second.

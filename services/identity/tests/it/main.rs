@@ -1,6 +1,8 @@
 //! Tests of the identity service: real server, real Postgres, real NATS, tokens of its own making.
 #![expect(clippy::unwrap_used, reason = "a test may fail by unwrap")]
 
+mod accept_invitation;
+mod invite;
 mod list_memberships;
 mod list_revocations;
 mod manage_members;

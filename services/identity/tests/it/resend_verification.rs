@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use contract::identity::v1::resolve_recipient_request::Subject;
 use contract::identity::v1::{Link, MailRequestMissed, ResendVerificationResponse, ResolveRecipientRequest, VerificationRequested};
 use testkit::App;
 
@@ -19,7 +20,10 @@ async fn another_mail_goes_to_the_newest_registration_and_its_token_proves_the_a
     app.resend_verification("Ana@Example.com").await.unwrap();
     assert_eq!(told(&app).await, (vec![newest.clone()], 0));
     let link = Link::VerifyEmail.into();
-    let reached = app.resolve_recipient(ResolveRecipientRequest { user_id: newest.clone(), link, ..Default::default() }).await.unwrap();
+    let reached = app
+        .resolve_recipient(ResolveRecipientRequest { subject: Some(Subject::UserId(newest.clone())), link, ..Default::default() })
+        .await
+        .unwrap();
     assert_eq!(app.verify_email(&reached.link_token, PASSWORD).await.unwrap(), newest);
 }
 

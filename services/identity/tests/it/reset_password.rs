@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use contract::identity::v1::resolve_recipient_request::Subject;
 use contract::identity::v1::{
     Link, MailRequestMissed, PasswordReset, PasswordResetRequested, RequestPasswordResetResponse, ResolveRecipientRequest, SessionRevoked,
 };
@@ -13,7 +14,7 @@ const NEW: &str = "another good password";
 /// What the mail of the reset that was asked for last resolves to.
 fn newest(mut requested: Vec<PasswordResetRequested>) -> ResolveRecipientRequest {
     let PasswordResetRequested { password_reset_id, user_id } = requested.pop().unwrap();
-    ResolveRecipientRequest { user_id, link: Link::ResetPassword.into(), link_id: password_reset_id }
+    ResolveRecipientRequest { subject: Some(Subject::UserId(user_id)), link: Link::ResetPassword.into(), link_id: password_reset_id }
 }
 
 /// Asks for a link and gives its token, as the mail would hold it.
@@ -138,7 +139,7 @@ async fn a_registration_that_waits_has_no_password_to_reset() {
     app.verified("ana").await;
     let ben = app.pending("ben").await.to_string();
     app.request_password_reset(&address("ana")).await.unwrap();
-    let mail = ResolveRecipientRequest { user_id: ben, ..newest(app.events().await) };
+    let mail = ResolveRecipientRequest { subject: Some(Subject::UserId(ben)), ..newest(app.events().await) };
     assert_fault!(app.resolve_recipient(mail).await, NotFound, "RECIPIENT_NOT_FOUND");
 }
 

@@ -1,4 +1,5 @@
 use contract::identity::v1::recipient_service_client::RecipientServiceClient;
+use contract::identity::v1::resolve_recipient_request::Subject;
 use contract::identity::v1::{Link, ResolveRecipientRequest, ResolveRecipientResponse};
 use runtime::UserId;
 use testkit::{App, assert_fault};
@@ -7,7 +8,7 @@ use tonic::Status;
 use crate::verbs::{Door, PASSWORD, address, identity};
 
 async fn resolve(app: &App, user_id: UserId, link: Link) -> Result<ResolveRecipientResponse, Status> {
-    let request = ResolveRecipientRequest { user_id: user_id.to_string(), link: link.into(), ..Default::default() };
+    let request = ResolveRecipientRequest { subject: Some(Subject::UserId(user_id.to_string())), link: link.into(), ..Default::default() };
     app.resolve_recipient(request).await
 }
 
@@ -46,7 +47,7 @@ async fn nobody_and_a_registration_of_somebody_s_address_are_not_reached() {
 async fn another_service_is_told_no_address() {
     let app = identity().await;
     let ana = app.person("ana").await;
-    let request = ResolveRecipientRequest { user_id: ana.user_id.to_string(), link: 0, ..Default::default() };
+    let request = ResolveRecipientRequest { subject: Some(Subject::UserId(ana.user_id.to_string())), link: 0, ..Default::default() };
     let call = RecipientServiceClient::new(app.service("tasks").channel()).resolve_recipient(request.clone()).await;
     assert_fault!(call, PermissionDenied, "PERMISSION_DENIED");
     let call = RecipientServiceClient::new(ana.channel()).resolve_recipient(request).await;

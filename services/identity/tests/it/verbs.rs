@@ -4,6 +4,7 @@
 
 mod acts;
 mod door;
+mod invites;
 
 use std::ops::Deref;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use testkit::{Actor, App, Setup};
 
 pub(crate) use acts::Acts;
 pub(crate) use door::{Door, Watches};
+pub(crate) use invites::{Invited, Invites};
 
 /// Everybody's password, unless a test says otherwise.
 pub(crate) const PASSWORD: &str = "correct horse battery";

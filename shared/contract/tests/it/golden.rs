@@ -58,13 +58,15 @@ fn requests() -> BTreeMap<&'static str, Validate> {
         audit: GetEventRequest ListEventsRequest;
         authorization: BatchCheckRequest CheckRequest GetSnapshotRequest ListPermissionsRequest ListRolesRequest WatchRequest;
         common: DropDeadLetterRequest GetEventStatusRequest ListDeadLettersRequest ListLoggedEventsRequest ReplayDeadLetterRequest;
-        identity: CreateOrganizationMemberRequest CreateOrganizationRequest CreateSessionRequest CreateWorkspaceMemberRequest
-            CreateWorkspaceRequest DeleteOrganizationMemberRequest DeleteWorkspaceMemberRequest GetJsonWebKeySetRequest
-            GetOrganizationRequest GetUserRequest GetWorkspaceRequest IssueVerificationTokenRequest ListMembershipsRequest ListOrganizationMembersRequest
-            ListOrganizationsRequest ListRevocationsRequest ListSessionsRequest ListSigningKeysRequest ListUsersRequest
-            ListWorkspaceMembersRequest ListWorkspacesRequest RefreshSessionRequest RegisterUserRequest RequestPasswordResetRequest
-            ResendVerificationRequest ResetPasswordRequest ResolveRecipientRequest RevokeSessionRequest RotateSigningKeyRequest SwitchContextRequest UpdateOrganizationMemberRequest UpdateWorkspaceMemberRequest
-            VerifyEmailRequest WatchRevocationsRequest;
+        identity: AcceptInvitationAsNewUserRequest AcceptInvitationRequest CreateInvitationRequest CreateOrganizationMemberRequest
+            CreateOrganizationRequest CreateSessionRequest CreateWorkspaceMemberRequest CreateWorkspaceRequest DeclineInvitationRequest
+            DeleteOrganizationMemberRequest DeleteWorkspaceMemberRequest GetInvitationRequest GetJsonWebKeySetRequest
+            GetOrganizationRequest GetUserRequest GetWorkspaceRequest IssueVerificationTokenRequest ListInvitationsRequest
+            ListMembershipsRequest ListOrganizationMembersRequest ListOrganizationsRequest ListRevocationsRequest ListSessionsRequest
+            ListSigningKeysRequest ListUsersRequest ListWorkspaceMembersRequest ListWorkspacesRequest PreviewInvitationRequest
+            RefreshSessionRequest RegisterUserRequest RequestPasswordResetRequest ResendInvitationRequest ResendVerificationRequest
+            ResetPasswordRequest ResolveRecipientRequest RevokeInvitationRequest RevokeSessionRequest RotateSigningKeyRequest
+            SwitchContextRequest UpdateOrganizationMemberRequest UpdateWorkspaceMemberRequest VerifyEmailRequest WatchRevocationsRequest;
         notifications: ArchiveInboxItemRequest GetUnreadCountRequest ListInboxItemsRequest MarkAllReadRequest MarkReadRequest WatchInboxRequest;
         tasks: CreateProductRequest CreateWorkItemRequest DeleteWorkItemRequest GetProductRequest GetWorkItemRequest ImportPlanRequest
             ListProductsRequest ListWorkItemsRequest TransitionWorkItemRequest UndeleteWorkItemRequest UpdateWorkItemRequest
