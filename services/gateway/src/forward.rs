@@ -1,9 +1,12 @@
 //! A call on its way to the service that owns its method, and its answer on the way back. Nothing is decoded.
 
+use std::sync::Arc;
+
 use axum::Router;
 use contract::MethodPolicy;
 use http::header::{HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body_util::Full;
 use rpc::{CallContext, Error};
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -12,9 +15,12 @@ use tower::Service;
 
 use crate::answer::Answer;
 use crate::client_address::{FORWARDED_FOR, TrustedProxies};
-use crate::upstream::Upstreams;
+use crate::retry::{self, Message, Retries};
+use crate::upstream::{Upstream, Upstreams};
 
 const STATUS: &str = "grpc-status";
+/// How often a call was sent before. Source: gRPC proposal A6.
+const ATTEMPTS: &str = "grpc-previous-rpc-attempts";
 /// Headers that only the suite's own services may send: what comes in under this prefix is forged.
 const OWN_PREFIX: &str = "muster-";
 const CLIENT_ADDRESS: &str = "muster-client-address";
@@ -27,12 +33,13 @@ const SOURCES: [&str; 5] = ["forwarded", FORWARDED_FOR, "x-forwarded-host", "x-f
 pub(crate) struct Forward {
     upstreams: Upstreams,
     proxies: TrustedProxies,
+    retries: Arc<Retries>,
 }
 
 impl Forward {
-    /// To `upstreams`; what `proxies` say of where a call comes from is believed.
-    pub(crate) fn new(upstreams: Upstreams, proxies: TrustedProxies) -> Self {
-        Self { upstreams, proxies }
+    /// To `upstreams`, some calls twice, as `retries` has it; what `proxies` say of where a call comes from is believed.
+    pub(crate) fn new(upstreams: Upstreams, proxies: TrustedProxies, retries: Retries) -> Self {
+        Self { upstreams, proxies, retries: Arc::new(retries) }
     }
 
     /// The handler of every path. Which paths there are is the server's to say.
@@ -53,16 +60,22 @@ impl Forward {
         let policy: &MethodPolicy = context.policy();
         let upstream = self.upstreams.get(policy.owner).ok_or(Error::MethodUnknown)?;
         self.rewrite(request.headers_mut(), &context);
-        let answer = upstream.channel().call(request).await.map_err(|status| lost(upstream.name, status))?;
-        if answer.status() != StatusCode::OK {
-            return Err(Error::unavailable(upstream.name, format!("answered HTTP {}", answer.status())));
+        upstream.budget.earn();
+        let (mut parts, body) = request.into_parts();
+        match self.retries.keep(policy, body).await? {
+            Message::Once(body) => send(upstream, Request::from_parts(parts, body)).await,
+            Message::Twice(message) => {
+                let body = || Body::new(Full::new(message.clone()));
+                let answered = send(upstream, Request::from_parts(parts.clone(), body())).await;
+                if !is_away(&answered) || !upstream.budget.spend() {
+                    return answered;
+                }
+                metrics::counter!("muster_gateway_retries_total", "service" => crate::NAME, "upstream" => upstream.name).increment(1);
+                retry::wait().await;
+                parts.headers.insert(ATTEMPTS, HeaderValue::from_static("1"));
+                send(upstream, Request::from_parts(parts, body())).await
+            }
         }
-        if is_older(answer.headers()) {
-            return Err(Error::MethodUnknown);
-        }
-        let name = upstream.name;
-        let ended = answer.headers().contains_key(STATUS);
-        Ok(answer.map(|body| Body::new(Answer::new(body, name, ended))))
     }
 
     /// What goes on: the client's headers, less what it may not say, and where it is.
@@ -84,6 +97,28 @@ impl Forward {
         if let Some(agent) = context.user_agent() {
             insert(CLIENT_AGENT, agent);
         }
+    }
+}
+
+/// Sends `request` to `upstream`; its answer ends with a status whatever becomes of it.
+async fn send(upstream: &Upstream, request: Request<Body>) -> Result<Response<Body>, Error> {
+    let answer = upstream.channel().call(request).await.map_err(|status| lost(upstream.name, status))?;
+    if answer.status() != StatusCode::OK {
+        return Err(Error::unavailable(upstream.name, format!("answered HTTP {}", answer.status())));
+    }
+    if is_older(answer.headers()) {
+        return Err(Error::MethodUnknown);
+    }
+    let name = upstream.name;
+    let ended = answer.headers().contains_key(STATUS);
+    Ok(answer.map(|body| Body::new(Answer::new(body, name, ended))))
+}
+
+/// Whether nothing of an answer came because the service is away, or says that it takes no calls.
+fn is_away(answered: &Result<Response<Body>, Error>) -> bool {
+    match answered {
+        Ok(answer) => answer.headers().get(STATUS).is_some_and(|status| Code::from_bytes(status.as_bytes()) == Code::Unavailable),
+        Err(error) => matches!(error, Error::Unavailable { .. }),
     }
 }
 

@@ -12,6 +12,7 @@ mod client_address;
 mod config;
 mod forward;
 mod health;
+mod retry;
 mod upstream;
 mod web;
 
@@ -26,6 +27,7 @@ pub use client_address::{Network, NotANetwork};
 pub use config::Config;
 
 use forward::Forward;
+use retry::Retries;
 use upstream::Upstreams;
 use web::Web;
 
@@ -43,7 +45,7 @@ pub async fn build(deps: &EdgeDeps, config: &Config) -> anyhow::Result<(Service,
         deps.tasks
             .spawn("health of a service", health::follow(upstream.channel(), names, deps.health.clone(), deps.tasks.shutdown().child()));
     }
-    let forward = Forward::new(upstreams, config.trusted_proxies.iter().copied().collect());
+    let forward = Forward::new(upstreams, config.trusted_proxies.iter().copied().collect(), Retries::new()?);
     let service = Service::new(NAME).pass_on(forward.routes(), owners.into_values().flatten().collect());
     Ok((service, Arc::new(Web::new(&config.allowed_origins))))
 }

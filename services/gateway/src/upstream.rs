@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use host::Peers;
 use rpc::client::Channel;
 
+use crate::retry::Budget;
+
 /// Connections to each service. One is a single lock and a single flow-control window for all calls (field note contracts-gateway, 3).
 const CONNECTIONS: usize = 4;
 
@@ -21,6 +23,8 @@ pub(crate) struct Upstream {
     pub(crate) name: &'static str,
     channels: [Channel; CONNECTIONS],
     next: AtomicUsize,
+    /// How many calls it is sent twice.
+    pub(crate) budget: Budget,
 }
 
 impl Upstreams {
@@ -32,7 +36,7 @@ impl Upstreams {
         let mut upstreams = BTreeMap::new();
         for name in crate::owners().into_keys() {
             let channels = [peers.channel(name)?, peers.channel(name)?, peers.channel(name)?, peers.channel(name)?];
-            upstreams.insert(name, Upstream { name, channels, next: AtomicUsize::new(0) });
+            upstreams.insert(name, Upstream { name, channels, next: AtomicUsize::new(0), budget: Budget::new() });
         }
         Ok(Self(Arc::new(upstreams)))
     }

@@ -5,5 +5,6 @@
 mod edge;
 mod front;
 mod native;
+mod retries;
 mod upstream;
 mod web;

@@ -83,7 +83,23 @@ async fn serve(listener: TcpListener, seen: Seen, gone: mpsc::UnboundedSender<()
     server.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
 }
 
+/// What a test asks for beside the method: a code to fail with, and what to do in place of an answer.
+fn asked(headers: &HeaderMap) -> (Option<String>, Option<String>) {
+    let asked = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    let again = headers.contains_key("grpc-previous-rpc-attempts");
+    (asked("x-fail").or(asked("x-fail-once").filter(|_| !again)), asked("x-then"))
+}
+
 async fn answer(request: Request<axum::body::Body>, gone: mpsc::UnboundedSender<()>) -> Response<Body> {
+    let (fails, then) = asked(request.headers());
+    if let Some(code) = fails {
+        return ended(code.leak(), Some("AAAA"));
+    }
+    match then.as_deref() {
+        Some("freeze") => return std::future::pending().await,
+        Some("break") => return broken(),
+        _ => {}
+    }
     match request.uri().path().rsplit('/').next().unwrap() {
         "WatchWorkItems" => stream(gone),
         "TransitionWorkItem" => std::future::pending().await,
@@ -104,6 +120,16 @@ fn stream(gone: mpsc::UnboundedSender<()>) -> Response<Body> {
         let _ = &told;
     });
     grpc(Body::new(StreamBody::new(frames)))
+}
+
+/// One message, and once it is out a reset.
+fn broken() -> Response<Body> {
+    let message = Frame::data(Bytes::from_static(&[0, 0, 0, 0, 1, b'x']));
+    let reset = stream::once(async {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        Err(std::io::Error::other("it breaks off"))
+    });
+    grpc(Body::new(StreamBody::new(stream::iter([Ok(message)]).chain(Box::pin(reset)))))
 }
 
 /// A Watch of health that says SERVING and stays open.
