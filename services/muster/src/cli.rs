@@ -10,7 +10,7 @@ use runtime::{
     telemetry,
 };
 
-use crate::{bench, config::Config, events, import, keys, levels, migrate, serve::Serving, table, token, up};
+use crate::{bench, config::Config, events, import, keys, levels, migrate, seed, serve::Serving, table, token, up};
 
 /// The multi-tenant back office: identity, authorization, tasks, audit and notifications, behind one gateway.
 #[derive(Debug, Parser)]
@@ -60,6 +60,8 @@ enum Command {
     Token(token::Arguments),
     /// Import a Markdown plan as work items.
     Import(import::Arguments),
+    /// Make two organizations to look around in: people in every role, workspaces, products, work items.
+    Seed(seed::Arguments),
     /// Print the completions of a shell: `source <(muster completions bash)`.
     Completions {
         /// The shell.
@@ -159,6 +161,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             }
             Command::Token(arguments) => token::run(arguments).await,
             Command::Import(arguments) => import::run(arguments).await,
+            Command::Seed(arguments) => seed::run(&config, arguments).await,
             // Answered above: it needs no configuration.
             Command::Completions { .. } => Ok(()),
             Command::Events { target, command } => events::run(&config, target, command).await,

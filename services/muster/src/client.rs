@@ -3,6 +3,8 @@
 //! They go through the gateway with a person's token, as any client does. Deliberately absent: operators' commands (`events`), which call the
 //! services' admin ports with a key.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Context;
 use clap::Args;
 use contract::{
@@ -15,8 +17,9 @@ use contract::{
 };
 use prost::{Message, Name};
 use prost_reflect::{DescriptorPool, DynamicMessage};
+use runtime::Backoff;
 use tonic::{
-    Request, Status,
+    Code, Request, Status,
     transport::{Channel, Endpoint},
 };
 use tonic_types::StatusExt;
@@ -97,16 +100,7 @@ impl Client {
     /// # Errors
     /// There is none, or the list is refused.
     pub(crate) async fn organization(&self, name: &str) -> anyhow::Result<Organization> {
-        let mut client = OrganizationServiceClient::new(self.channel());
-        let mut page_token = String::new();
-        loop {
-            let request = self.request(ListOrganizationsRequest { page_size: PAGE, page_token })?;
-            let page = client.list_organizations(request).await.map_err(refused)?.into_inner();
-            if let Some(found) = page.organizations.into_iter().find(|one| one.organization_id == name || one.slug == name) {
-                return Ok(found);
-            }
-            page_token = next(page.next_page_token, || format!("you are a member of no organization {name}"))?;
-        }
+        self.find_organization(name).await?.with_context(|| format!("you are a member of no organization {name}"))
     }
 
     /// The workspace of the token's organization with this id or slug.
@@ -114,16 +108,8 @@ impl Client {
     /// # Errors
     /// There is none, or the list is refused.
     pub(crate) async fn workspace(&self, name: &str) -> anyhow::Result<Workspace> {
-        let mut client = WorkspaceServiceClient::new(self.channel());
-        let mut page_token = String::new();
-        loop {
-            let request = self.request(ListWorkspacesRequest { page_size: PAGE, page_token })?;
-            let page = client.list_workspaces(request).await.map_err(refused)?.into_inner();
-            if let Some(found) = page.workspaces.into_iter().find(|one| one.workspace_id == name || one.slug == name) {
-                return Ok(found);
-            }
-            page_token = next(page.next_page_token, || format!("the organization has no workspace {name}, or you don't reach it"))?;
-        }
+        let missing = || format!("the organization has no workspace {name}, or you don't reach it");
+        self.find_workspace(name).await?.with_context(missing)
     }
 
     /// The product of a workspace with this id or key.
@@ -131,22 +117,90 @@ impl Client {
     /// # Errors
     /// There is none, or the list is refused.
     pub(crate) async fn product(&self, workspace_id: &str, name: &str) -> anyhow::Result<Product> {
+        self.find_product(workspace_id, name).await?.with_context(|| format!("the workspace has no product {name}"))
+    }
+
+    /// As [`organization`](Client::organization); `None` when there is none.
+    ///
+    /// # Errors
+    /// The list is refused.
+    pub(crate) async fn find_organization(&self, name: &str) -> anyhow::Result<Option<Organization>> {
+        let mut client = OrganizationServiceClient::new(self.channel());
+        let mut page_token = String::new();
+        loop {
+            let request = self.request(ListOrganizationsRequest { page_size: PAGE, page_token })?;
+            let page = client.list_organizations(request).await.map_err(refused)?.into_inner();
+            let found = page.organizations.into_iter().find(|one| one.organization_id == name || one.slug == name);
+            if found.is_some() || page.next_page_token.is_empty() {
+                return Ok(found);
+            }
+            page_token = page.next_page_token;
+        }
+    }
+
+    /// As [`workspace`](Client::workspace); `None` when there is none.
+    ///
+    /// # Errors
+    /// The list is refused.
+    pub(crate) async fn find_workspace(&self, name: &str) -> anyhow::Result<Option<Workspace>> {
+        let mut client = WorkspaceServiceClient::new(self.channel());
+        let mut page_token = String::new();
+        loop {
+            let request = self.request(ListWorkspacesRequest { page_size: PAGE, page_token })?;
+            let page = client.list_workspaces(request).await.map_err(refused)?.into_inner();
+            let found = page.workspaces.into_iter().find(|one| one.workspace_id == name || one.slug == name);
+            if found.is_some() || page.next_page_token.is_empty() {
+                return Ok(found);
+            }
+            page_token = page.next_page_token;
+        }
+    }
+
+    /// As [`product`](Client::product); `None` when there is none.
+    ///
+    /// # Errors
+    /// The list is refused.
+    pub(crate) async fn find_product(&self, workspace_id: &str, name: &str) -> anyhow::Result<Option<Product>> {
         let mut client = ProductServiceClient::new(self.channel());
         let mut page_token = String::new();
         loop {
             let request = ListProductsRequest { workspace_id: workspace_id.to_owned(), page_size: PAGE, page_token };
             let page = client.list_products(self.request(request)?).await.map_err(refused)?.into_inner();
-            if let Some(found) = page.products.into_iter().find(|one| one.product_id == name || one.key == name) {
+            let found = page.products.into_iter().find(|one| one.product_id == name || one.key == name);
+            if found.is_some() || page.next_page_token.is_empty() {
                 return Ok(found);
             }
-            page_token = next(page.next_page_token, || format!("the workspace has no product {name}"))?;
+            page_token = page.next_page_token;
         }
     }
 }
 
-/// The token of the next page, or that what was looked for was on none.
-fn next(page_token: String, missing: impl FnOnce() -> String) -> anyhow::Result<String> {
-    if page_token.is_empty() { Err(anyhow::Error::msg(missing())) } else { Ok(page_token) }
+/// How long what one service does may take to be seen in another before it counts as not done.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Calls until the answer passes `wanted`, as long as what happened elsewhere may take to be heard here. What is not seen or not allowed yet is
+/// waited for; any other refusal ends it.
+///
+/// # Errors
+/// The refusal; the answer that did not come.
+pub(crate) async fn eventually<T, W>(
+    mut call: impl AsyncFnMut() -> anyhow::Result<Result<T, Status>>,
+    mut wanted: impl FnMut(T) -> Option<W>,
+) -> anyhow::Result<W> {
+    let began = Instant::now();
+    let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(200));
+    loop {
+        let last = match call().await? {
+            Ok(answer) => match wanted(answer) {
+                Some(wanted) => return Ok(wanted),
+                None => anyhow::anyhow!("what was expected is not there"),
+            },
+            Err(status) if matches!(status.code(), Code::NotFound | Code::PermissionDenied) => refused(status),
+            Err(status) => return Err(refused(status)),
+        };
+        anyhow::ensure!(began.elapsed() < PATIENCE, "{last}, {} s later", PATIENCE.as_secs());
+        backoff.wait().await;
+    }
 }
 
 /// `message` with the header `authorization`.
@@ -202,5 +256,17 @@ mod tests {
     fn a_message_is_shown_as_proto_json() {
         let shown = json(&ListWorkspacesRequest { page_size: 3, page_token: String::new() }).unwrap();
         assert_eq!(shown, r#"{"pageSize":3}"#);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_there_yet_is_waited_for_and_other_refusals_are_not() {
+        let mut tries = 0;
+        let call = async || {
+            tries += 1;
+            anyhow::Ok(if tries < 3 { Err(Status::not_found("not yet")) } else { Ok(tries) })
+        };
+        assert_eq!(eventually(call, Some).await.unwrap(), 3);
+        let away = eventually(async || anyhow::Ok(Err::<(), _>(Status::unavailable("away"))), Some).await;
+        assert_eq!(away.unwrap_err().to_string(), "Unavailable: away");
     }
 }

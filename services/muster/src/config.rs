@@ -89,13 +89,19 @@ impl Config {
         ]
     }
 
+    /// Where identity answers, as this configuration has it.
+    pub(crate) fn identity_address(&self) -> String {
+        at(self.identity.address, self.identity.port)
+    }
+
     /// Where the admin port of every service with an event log is, as this configuration has it.
     pub fn admin_addresses(&self) -> Vec<(&'static str, String)> {
-        let at = |address: IpAddr, port: u16| {
-            let reachable = if address.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address };
-            format!("http://{}", SocketAddr::new(reachable, port))
-        };
         let with_log = self.listening().into_iter().filter(|(name, ..)| SCHEMAS.iter().any(|(other, ..)| other == name));
         with_log.map(|(name, address, _, admin_port)| (name, at(address, admin_port))).collect()
     }
+}
+
+fn at(address: IpAddr, port: u16) -> String {
+    let reachable = if address.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address };
+    format!("http://{}", SocketAddr::new(reachable, port))
 }

@@ -81,7 +81,7 @@ async fn acme(suite: &Suite, token: impl Fn(&[&str]) -> String) {
 }
 
 #[test]
-fn a_person_signs_in_and_imports_a_plan_from_a_shell() {
+fn a_person_signs_in_imports_a_plan_and_sows_a_seed_from_a_shell() {
     let _alone = alone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -115,6 +115,10 @@ fn a_person_signs_in_and_imports_a_plan_from_a_shell() {
         assert!(complained(&import(&[])).starts_with("muster: PLAN_EMPTY: "));
         let wrong = [("MUSTER_URL", url.as_str()), ("MUSTER_PASSWORD", "wrong")];
         assert!(complained(&muster(&["token", "ana@muster.example"], &wrong)).starts_with("muster: SIGN_IN_REFUSED: "));
+        let seed = || said(&suite.muster(&["seed", "--url", &url]));
+        let sown = seed();
+        assert!(sown.contains("acme          main       SHOP     Web shop     11"), "{sown}");
+        assert_eq!(seed(), sown, "what is there stays as it is");
         let unsaid = complained(&muster(&["token", "ana@muster.example"], &[("MUSTER_URL", &url)]));
         assert_eq!(unsaid, "muster: there is no password on standard input");
         drop(process);

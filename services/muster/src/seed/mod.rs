@@ -2,11 +2,19 @@
 //!
 //! A seed is a client like any other: what it makes is validated, audited and told to the other services. Running it again changes nothing.
 
+mod organizations;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
 use contract::identity::v1::{
     CreateSessionRequest, IssueVerificationTokenRequest, ListUsersRequest, RegisterUserRequest, User, UserState, VerifyEmailRequest,
     account_service_client::AccountServiceClient, session_service_client::SessionServiceClient, user_service_client::UserServiceClient,
 };
 use rpc::client::Channel;
+
+use crate::{cli::say, client::Target, config::Config, keys};
 
 /// The system admin of a development suite; identity makes it at its start.
 pub const ADMIN: &str = "admin@muster.example";
@@ -17,6 +25,32 @@ pub const PEOPLE: [(&str, &str); 3] =
 
 /// The password of everybody in a development suite.
 pub const PASSWORD: &str = "correct horse battery staple";
+
+/// What `muster seed` is told.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    target: Target,
+    /// Where identity answers, when it is not the configured address: a person's address is proved there, by the operator's key.
+    #[arg(long, value_name = "ADDRESS")]
+    identity: Option<String>,
+    /// The folder of keys, when it is not the configured one.
+    #[arg(long)]
+    keys: Option<PathBuf>,
+}
+
+/// Makes people and organizations in the suite that `arguments` names, and says what is there.
+///
+/// # Errors
+/// Nobody answers; no key of the operator; the first call that is refused.
+pub(crate) async fn run(config: &Config, arguments: Arguments) -> anyhow::Result<()> {
+    let directory = arguments.keys.as_ref().unwrap_or(&config.suite.key_directory);
+    let operator = keys::operator(directory).with_context(|| format!("the keys in {}", directory.display()))?;
+    let identity = arguments.identity.map_or_else(|| config.identity_address(), |address| format!("http://{address}"));
+    register(rpc::client::channel(identity::NAME, &identity, &operator)?, ADMIN, &organizations::people()).await?;
+    say(&organizations::make(arguments.target.channel().await?).await?);
+    Ok(())
+}
 
 /// Registers and verifies [`PEOPLE`], signed in as the system admin `admin_email`.
 ///
