@@ -31,9 +31,9 @@ use super::{
 use crate::seed;
 
 /// Calls in flight where throughput is measured.
-const IN_FLIGHT: usize = 64;
+pub(super) const IN_FLIGHT: usize = 64;
 /// Connections that they share.
-const CONNECTIONS: usize = 4;
+pub(super) const CONNECTIONS: usize = 4;
 /// People who sign in at the same time.
 const SIGN_INS_IN_FLIGHT: usize = 16;
 /// Who signs in, one after the other: so many that nobody has as many sessions as may be open, where each sign-in ends another session.
@@ -60,6 +60,9 @@ impl Run<'_> {
         let mut figures = Vec::new();
         if wants(Group::Calls) {
             figures.extend(self.calls().await.context("calls")?);
+        }
+        if wants(Group::Gateway) {
+            figures.extend(self.gateway().await.context("the gateway")?);
         }
         if wants(Group::Create) {
             figures.push(self.create(64).await.context("creating work items")?);
@@ -140,7 +143,7 @@ impl Run<'_> {
     }
 
     /// A process of [`empty::serve`] that takes calls.
-    async fn empty_server(&self, kind: &str) -> anyhow::Result<(Process, SocketAddr)> {
+    pub(super) async fn empty_server(&self, kind: &str) -> anyhow::Result<(Process, SocketAddr)> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, suite::free_port()?));
         let process = self.suite.start(&["bench-server", kind, &address.to_string()])?;
         let began = Instant::now();

@@ -9,6 +9,7 @@ mod engine;
 mod events;
 mod figures;
 mod floors;
+mod gateway;
 mod isolation;
 mod load;
 mod process;
@@ -32,6 +33,8 @@ pub(crate) use empty::{Arguments as EmptyArguments, serve as serve_empty};
 enum Group {
     /// The empty RPC, and remote Check against it.
     Calls,
+    /// The hop through the gateway.
+    Gateway,
     /// Creating work items.
     Create,
     /// What row security costs.
