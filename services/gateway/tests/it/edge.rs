@@ -42,8 +42,17 @@ impl Edge {
         Edge::with(upstream, Config { trusted_proxies, ..Config::default() }).await
     }
 
-    /// Before `upstream`, under `config`, with short times.
+    /// Before `upstream`, under `config`.
     pub(crate) async fn with(upstream: SocketAddr, config: Config) -> Edge {
+        Edge::within(upstream, config, Limits { drain_ms: 500, caller_streams_max: 1, ..Limits::default() }).await
+    }
+
+    /// Before `upstream`; who connects must say something soon.
+    pub(crate) async fn hasty(upstream: SocketAddr) -> Edge {
+        Edge::within(upstream, Config::default(), Limits { handshake_ms: 300, ..Limits::default() }).await
+    }
+
+    async fn within(upstream: SocketAddr, config: Config, limits: Limits) -> Edge {
         runtime::init_crypto();
         let folder = tempfile::tempdir().unwrap();
         rpc::authn::generate_keys(folder.path(), &[gateway::NAME, "identity"]).unwrap();
@@ -55,7 +64,7 @@ impl Edge {
             nats: events::NatsConfig::default(),
             events: events::EventsConfig::default(),
             suite: SuiteConfig { key_directory: folder.path().to_owned(), peers },
-            limits: Limits { drain_ms: 500, caller_streams_max: 1, ..Limits::default() },
+            limits,
             clock: Clock::system(),
             ids: Ids::system(),
             metrics: None,
