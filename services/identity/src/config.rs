@@ -34,7 +34,8 @@ pub struct Config {
     pub verification_token_seconds: u32,
     /// How long a link that resets a password is good, in seconds.
     pub password_reset_seconds: u32,
-    /// The least time between two mails of one kind that are asked for in the name of one address, in seconds.
+    /// The least time between two mails of one kind that are asked for in the name of one address, and between two times that an invitation is
+    /// sent again; in seconds.
     pub mail_cooldown_seconds: u32,
     /// How long an invitation is good, in days.
     pub invitation_days: u32,

@@ -97,6 +97,7 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
         hashing,
         tokens: LinkTokens::invitation(db.sealer()),
         ttl: Span::days(config.invitation_days.into()),
+        cooldown: Span::seconds(config.mail_cooldown_seconds.into()),
         pending_max: config.invitations_per_organization.into(),
         members: members.clone(),
     };

@@ -31,6 +31,8 @@ pub struct Ops {
     pub tokens: LinkTokens,
     /// How long an invitation is good.
     pub ttl: Duration,
+    /// The least time between two times that an invitation is sent again.
+    pub cooldown: Duration,
     /// Invitations of one organization that wait at a time.
     pub pending_max: i64,
     /// Members, whom an accepted invitation makes.
@@ -133,15 +135,19 @@ impl Ops {
     }
 
     /// Sends an invitation again, with a new token and its whole time; links that were sent before are good for nothing.
+    /// In the cool-down nothing is sent and nothing changes: nobody's mailbox is filled.
     ///
     /// # Errors
     /// `INVITATION_NOT_FOUND`, `INVITATION_NOT_PENDING`, `ROLE_ABOVE_OWN`.
     /// # Emits
-    /// `InvitationResent`, same transaction.
+    /// `InvitationResent`, same transaction; nothing in the cool-down.
     pub async fn resend(&self, caller: &Caller, id: InvitationId) -> Result<Invitation, Error> {
         self.db
             .write(caller, async |tx: &mut Tx| {
                 let before = self.held_pending(tx, id).await?;
+                if before.was_resent_after(tx.now() - self.cooldown) {
+                    return Ok(before);
+                }
                 let after = before.resent(self.ttl, tx.now());
                 store::update(tx, &after).await?;
                 tx.emit(events::invitation_resent(&before, &after));

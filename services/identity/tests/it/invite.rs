@@ -179,6 +179,19 @@ async fn an_invitation_that_is_sent_again_has_a_new_link_and_its_whole_time() {
 }
 
 #[tokio::test]
+async fn an_invitation_is_sent_again_once_a_minute() {
+    let app = identity().await;
+    let ana = acme(&app).await;
+    let id = ana.invite("ben", BaseRole::Member).await.unwrap().invitation_id;
+    let first = ana.resend_invitation(&id).await.unwrap();
+    app.clock().advance(Duration::from_secs(59));
+    assert_eq!(ana.resend_invitation(&id).await.unwrap(), first, "nothing changes, and the link stays good");
+    app.clock().advance(Duration::from_secs(1));
+    assert_ne!(ana.resend_invitation(&id).await.unwrap(), first);
+    assert_eq!(app.events::<InvitationResent>().await.len(), 2);
+}
+
+#[tokio::test]
 async fn an_invitation_lapses_by_itself_and_makes_room_for_another() {
     let app = identity().await;
     let ana = acme(&app).await;
