@@ -2,9 +2,10 @@
 
 use contract::notifications::v1 as pb;
 use db::EnumValue;
+use serde::{Deserialize, Serialize};
 
 /// A category, by its number in the contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
 #[repr(i16)]
 pub(crate) enum Category {
     /// What protects the account. Mandatory.
@@ -15,6 +16,13 @@ pub(crate) enum Category {
     Assignment = 3,
     /// Something went on.
     Status = 4,
+}
+
+impl Category {
+    /// Whether a second copy of a mail does less harm than none: what is waited for or warns of something.
+    pub(crate) fn may_come_twice(self) -> bool {
+        matches!(self, Category::Security | Category::Account)
+    }
 }
 
 /// Its names in a filter, in full or without the prefix.

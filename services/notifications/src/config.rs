@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use runtime::config::Faults;
+use lettre::message::Mailbox;
+use runtime::config::{Faults, Secret};
 use serde::{Deserialize, Serialize};
 
 /// The section `notifications`.
@@ -11,11 +12,89 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// The longest time without a message to a watcher, in milliseconds, 10..=15000.
     pub watch_bookmark_ms: u64,
+    /// Mails that are sent at a time by one process, 1..=64.
+    pub senders: usize,
+    /// How often a sender looks for work while there is none, in milliseconds, 10..=60000.
+    pub poll_ms: u64,
+    /// How long a sender may have a mail in hand, in milliseconds: afterwards nobody knows what became of it.
+    pub lease_ms: u64,
+    /// How often a mail is tried, 1..=100.
+    pub attempt_max: i32,
+    /// The waits between the tries, in milliseconds, each a fifth more or less; the last one repeats.
+    pub retry_delays_ms: Vec<u64>,
+    /// Mails that the development mailbox keeps, 1..=100000.
+    pub mailbox_max: i64,
+    /// From whom mails are.
+    pub mail_from: String,
+    /// What links in mails begin with.
+    pub link_base_url: String,
+    /// The server that takes mails; without, they go to the development mailbox.
+    pub smtp: SmtpConfig,
+}
+
+/// An SMTP server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SmtpConfig {
+    /// Its name; empty for none.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is kept from others.
+    pub security: Security,
+    /// Whom it knows us as; empty for nobody.
+    pub user: String,
+    /// What it knows us by.
+    pub password: Secret,
+    /// Certificates that are trusted beside the public ones, a file in PEM; empty for none.
+    pub ca_file: String,
+    /// How we greet it.
+    pub hello: String,
+    /// How long it may take until it waits for the message, and again until it took it, in milliseconds, 100..=60000.
+    pub timeout_ms: u64,
+}
+
+/// How a connection to an SMTP server is kept from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Security {
+    /// Begins in the clear and must become TLS.
+    Starttls,
+    /// TLS from the first byte.
+    Tls,
+    /// Not at all: for a relay on the same machine.
+    None,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { watch_bookmark_ms: 14_000 }
+        Self {
+            watch_bookmark_ms: 14_000,
+            senders: 4,
+            poll_ms: 500,
+            lease_ms: 120_000,
+            attempt_max: 10,
+            retry_delays_ms: vec![5_000, 30_000, 120_000, 600_000, 1_800_000, 3_600_000, 10_800_000],
+            mailbox_max: 1_000,
+            mail_from: "Muster <no-reply@muster.example>".to_owned(),
+            link_base_url: "http://127.0.0.1:8080".to_owned(),
+            smtp: SmtpConfig::default(),
+        }
+    }
+}
+
+impl Default for SmtpConfig {
+    fn default() -> Self {
+        Self {
+            host: String::new(),
+            port: 587,
+            security: Security::Starttls,
+            user: String::new(),
+            password: Secret::default(),
+            ca_file: String::new(),
+            hello: "localhost".to_owned(),
+            timeout_ms: 20_000,
+        }
     }
 }
 
@@ -23,17 +102,64 @@ impl Config {
     pub(crate) fn watch_bookmark(&self) -> Duration {
         Duration::from_millis(self.watch_bookmark_ms)
     }
+
+    pub(crate) fn poll(&self) -> Duration {
+        Duration::from_millis(self.poll_ms)
+    }
+
+    pub(crate) fn lease(&self) -> Duration {
+        Duration::from_millis(self.lease_ms)
+    }
+
+    /// The wait after the try with this number, counted from 1.
+    pub(crate) fn retry_delay(&self, attempts: i32) -> Duration {
+        let index = usize::try_from(attempts.saturating_sub(1)).unwrap_or(0);
+        let delay = self.retry_delays_ms.get(index).or(self.retry_delays_ms.last());
+        Duration::from_millis(delay.copied().unwrap_or(5_000))
+    }
 }
 
 impl host::ServiceConfig for Config {
     const PORT: u16 = 7105;
 
     fn docs() -> &'static [(&'static str, &'static str)] {
-        &[("watch_bookmark_ms", "the longest time without a message to a watcher, 10..=15000")]
+        &[
+            ("watch_bookmark_ms", "the longest time without a message to a watcher, 10..=15000"),
+            ("senders", "mails that one process sends at a time, 1..=64"),
+            ("poll_ms", "how often a sender looks for work while there is none, 10..=60000"),
+            ("lease_ms", "how long a sender may have a mail in hand; afterwards nobody knows what became of it"),
+            ("attempt_max", "how often a mail is tried, 1..=100"),
+            ("retry_delays_ms", "waits between the tries, each a fifth more or less; the last one repeats"),
+            ("mailbox_max", "mails that the development mailbox keeps, 1..=100000"),
+            ("mail_from", "from whom mails are: a name and an address"),
+            ("link_base_url", "what links in mails begin with: the address of the web console"),
+            ("smtp.host", "the SMTP server; empty sends nothing and keeps mails in the development mailbox"),
+            ("smtp.port", "its port: 587 with starttls, 465 with tls as a rule"),
+            ("smtp.security", "starttls, tls, or none for a relay on the same machine"),
+            ("smtp.user", "whom the server knows us as; empty for nobody"),
+            ("smtp.password", "what the server knows us by"),
+            ("smtp.ca_file", "certificates that are trusted beside the public ones, in PEM; empty for none"),
+            ("smtp.hello", "how we greet the server: our own name"),
+            ("smtp.timeout_ms", "how long the server may take to wait for a mail, and again to take it, 100..=60000"),
+        ]
     }
 
     fn validate(&self, faults: &mut Faults) {
         faults.range("watch_bookmark_ms", self.watch_bookmark_ms, 10..=15_000);
+        faults.range("senders", self.senders, 1..=64);
+        faults.range("poll_ms", self.poll_ms, 10..=60_000);
+        faults.range("attempt_max", self.attempt_max, 1..=100);
+        faults.require("retry_delays_ms", !self.retry_delays_ms.is_empty(), "must list at least one wait");
+        faults.range("mailbox_max", self.mailbox_max, 1..=100_000);
+        faults.require("mail_from", self.mail_from.parse::<Mailbox>().is_ok(), "must be an address, with a name before it or not");
+        let url = &self.link_base_url;
+        faults.require("link_base_url", url.starts_with("https://") || url.starts_with("http://"), "must begin with http:// or https://");
+        faults.require("link_base_url", !url.chars().any(|c| c.is_whitespace() || c.is_control()), "must hold no blanks");
+        faults.range("smtp.timeout_ms", self.smtp.timeout_ms, 100..=60_000);
+        faults.not_empty("smtp.hello", &self.smtp.hello);
+        // Asking for the address takes five seconds at most, the server twice its time.
+        let longest = 2 * self.smtp.timeout_ms + 10_000;
+        faults.require("lease_ms", self.lease_ms >= longest, format!("must be {longest} or more, by smtp.timeout_ms"));
     }
 }
 
@@ -43,11 +169,23 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn the_defaults_are_valid_and_every_key_is_told() {
+    fn faults(config: &Config) -> bool {
         let mut faults = Faults::default();
-        Config::default().validate(&mut faults);
-        assert!(faults.is_empty());
-        assert_eq!(Config::docs().len(), 1);
+        config.validate(&mut faults);
+        !faults.is_empty()
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert!(!faults(&Config::default()));
+    }
+
+    #[test]
+    fn a_lease_shorter_than_a_dialog_and_a_link_that_is_none_are_refused() {
+        assert!(faults(&Config { lease_ms: 49_999, ..Config::default() }));
+        for link_base_url in ["", "javascript:alert(1)", "https://muster.example/\r\nx"] {
+            assert!(faults(&Config { link_base_url: link_base_url.to_owned(), ..Config::default() }), "{link_base_url}");
+        }
+        assert!(faults(&Config { mail_from: "nobody".to_owned(), ..Config::default() }));
     }
 }

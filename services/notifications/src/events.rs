@@ -1,4 +1,4 @@
-//! Events: what notifications tells of its inboxes, and how it takes in what others tell.
+//! Events: what notifications tells of inboxes and deliveries, and how it takes in what others tell.
 
 use contract::notifications::v1 as pb;
 use contract::notifications::v1::InboxChangeKind as Kind;
@@ -7,6 +7,7 @@ use events::{Filter, Handler, Logged, Outcome, Received};
 use runtime::{Ids, OrganizationId, UserId};
 use time::OffsetDateTime;
 
+use crate::delivery::{self, Addressed, Delivery};
 use crate::inbox::{InboxItem, store};
 use crate::rule;
 
@@ -19,21 +20,29 @@ pub(crate) const SOURCES: &[&str] = &["identity", "tasks"];
 /// Tells people of what happened, in the transaction that marks the event as taken.
 pub(crate) struct Teller {
     ids: Ids,
+    attempt_max: i32,
 }
 
 impl Teller {
-    /// With ids of `ids` for what is new.
-    pub(crate) fn new(ids: Ids) -> Self {
-        Teller { ids }
+    /// With ids of `ids` for what is new; a mail is tried `attempt_max` times.
+    pub(crate) fn new(ids: Ids, attempt_max: i32) -> Self {
+        Teller { ids, attempt_max }
     }
 }
 
 impl Handler for Teller {
     async fn handle(&self, tx: &mut db::Tx, event: &Received) -> Result<(), Outcome> {
+        let (organization_id, event_id, now) = (tx.organization_id(), event.event_id(), tx.now());
         for notice in rule::notices(event)? {
-            let item = InboxItem::new(self.ids.next_id(), tx.organization_id(), event.event_id(), notice, tx.now());
-            if store::insert(tx, &item).await? {
-                tx.emit(created(&item));
+            if let Some(line) = &notice.line {
+                let item = InboxItem::new(self.ids.next_id(), organization_id, event_id, &notice, line, now);
+                if store::insert(tx, &item).await? {
+                    tx.emit(created(&item));
+                }
+            }
+            if let Some(letter) = notice.letter {
+                let to = Addressed { organization_id, user_id: notice.user_id, event_id, category: notice.category };
+                delivery::store::insert(tx, &Delivery::new(self.ids.next_id(), to, letter, self.attempt_max, now)).await?;
             }
         }
         Ok(())
@@ -63,6 +72,21 @@ pub(crate) fn archived(before: &InboxItem, after: &InboxItem, log: OrganizationI
 pub(crate) fn all_read(user_id: UserId, read_count: u64, now: OffsetDateTime) -> pb::InboxRead {
     let read_count = i64::try_from(read_count).unwrap_or(i64::MAX);
     pb::InboxRead { user_id: user_id.to_string(), read_count, read_time: Some(timestamp(now)) }
+}
+
+/// The other end took it.
+pub(crate) fn sent(before: &Delivery, after: &Delivery) -> pb::DeliverySent {
+    pb::DeliverySent { delivery_id: after.delivery_id.to_string(), before: Some(before.into()), after: Some(after.into()) }
+}
+
+/// It did not get through, or nobody can tell.
+pub(crate) fn failed(before: &Delivery, after: &Delivery) -> pb::DeliveryFailed {
+    pb::DeliveryFailed { delivery_id: after.delivery_id.to_string(), before: Some(before.into()), after: Some(after.into()) }
+}
+
+/// An admin had it sent once more.
+pub(crate) fn redriven(before: &Delivery, after: &Delivery) -> pb::DeliveryRedriven {
+    pb::DeliveryRedriven { delivery_id: after.delivery_id.to_string(), before: Some(before.into()), after: Some(after.into()) }
 }
 
 /// An item as it may stand in the log of an organization: one of no organization without its words, which are nobody's business there.

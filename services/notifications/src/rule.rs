@@ -3,13 +3,17 @@
 //! Nobody is told of what they did themselves, but for what protects their account. Deliberately absent: rules that people edit (N-08), and
 //! everything about the way to a person.
 
+use std::collections::BTreeMap;
+
 use contract::common::v1::ActorKind;
 use contract::identity::v1 as identity;
 use contract::tasks::v1 as tasks;
+use contract::time::datetime;
 use events::{Logged, Outcome};
 use runtime::{UserId, WorkspaceId};
 
 use crate::category::Category;
+use crate::mail::{Template, shown};
 
 /// The longest line and the longest text of a notice, in characters.
 const TITLE_CHARS_MAX: usize = 200;
@@ -22,10 +26,10 @@ pub(crate) struct Notice {
     pub user_id: UserId,
     /// What it is about.
     pub category: Category,
-    /// In one line.
-    pub title: String,
-    /// More of it.
-    pub text: String,
+    /// What the inbox says; `None` for who can't look into it yet.
+    pub line: Option<Line>,
+    /// The mail; `None` for what the inbox alone tells.
+    pub letter: Option<Letter>,
     /// The workspace of the thing.
     pub workspace_id: Option<WorkspaceId>,
     /// The kind of thing.
@@ -34,9 +38,28 @@ pub(crate) struct Notice {
     pub resource_id: String,
 }
 
+/// What stands in an inbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// In one line.
+    pub title: String,
+    /// More of it.
+    pub text: String,
+}
+
+/// What a mail is made of, but for the person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Letter {
+    /// Its words.
+    pub template: Template,
+    /// What they are filled with.
+    pub data: BTreeMap<String, String>,
+}
+
 /// Whether events of the type can lead to a notice.
 pub(crate) fn wants(type_name: &str) -> bool {
-    const WANTED: [&str; 4] = [
+    const WANTED: [&str; 5] = [
+        "muster.identity.v1.UserRegistered",
         "muster.identity.v1.SessionCreated",
         "muster.tasks.v1.WorkItemCreated",
         "muster.tasks.v1.WorkItemUpdated",
@@ -50,9 +73,12 @@ pub(crate) fn wants(type_name: &str) -> bool {
 /// # Errors
 /// [`Outcome::Poison`] for a body that is not what its type says.
 pub(crate) fn notices(event: &Logged) -> Result<Vec<Notice>, Outcome> {
+    if let Some(body) = event.of::<identity::UserRegistered>()? {
+        return Ok(vec![registered(&body.user_id)?]);
+    }
     if let Some(body) = event.of::<identity::SessionCreated>()? {
         let session = body.after.unwrap_or_default();
-        return Ok(vec![signed_in(&session)?]);
+        return Ok(vec![signed_in(event, &session)?]);
     }
     if let Some(body) = event.of::<tasks::WorkItemCreated>()? {
         let item = body.after.unwrap_or_default();
@@ -69,12 +95,22 @@ pub(crate) fn notices(event: &Logged) -> Result<Vec<Notice>, Outcome> {
     Ok(Vec::new())
 }
 
-fn signed_in(session: &identity::Session) -> Result<Notice, Outcome> {
+/// Whoever registered gets the link that proves the address, and can't look into an inbox before.
+fn registered(user_id: &str) -> Result<Notice, Outcome> {
+    let letter = Some(Letter { template: Template::VerifyEmail, data: BTreeMap::new() });
+    let (resource_type, resource_id) = ("user", user_id.to_owned());
+    Ok(Notice { user_id: id(user_id)?, category: Category::Account, line: None, letter, workspace_id: None, resource_type, resource_id })
+}
+
+fn signed_in(event: &Logged, session: &identity::Session) -> Result<Notice, Outcome> {
+    let time = event.envelope.create_time.as_ref().and_then(datetime).map(shown).unwrap_or_default();
+    let title = "New sign-in to your account".to_owned();
+    let text = "If this was not you, end the session and change your password.".to_owned();
     Ok(Notice {
         user_id: id(&session.user_id)?,
         category: Category::Security,
-        title: "New sign-in to your account".to_owned(),
-        text: "If this was not you, end the session and change your password.".to_owned(),
+        line: Some(Line { title, text }),
+        letter: Some(Letter { template: Template::SignIn, data: BTreeMap::from([("time".to_owned(), time)]) }),
         workspace_id: None,
         resource_type: "session",
         resource_id: session.session_id.clone(),
@@ -84,13 +120,16 @@ fn signed_in(session: &identity::Session) -> Result<Notice, Outcome> {
 /// Those who are to do it and were not before.
 fn assigned(event: &Logged, before: &[String], item: &tasks::WorkItem) -> Result<Vec<Notice>, Outcome> {
     let added = item.assignee_ids.iter().filter(|id| !before.contains(id));
-    about(event, item, Category::Assignment, added, format!("{} was assigned to you", item.key))
+    let data = [("key", &item.key), ("title", &item.title), ("work_item_id", &item.work_item_id)];
+    let data = data.map(|(name, value)| (name.to_owned(), shortened(value, TITLE_CHARS_MAX)));
+    let letter = Letter { template: Template::Assigned, data: BTreeMap::from(data) };
+    about(event, item, Category::Assignment, added, format!("{} was assigned to you", item.key), Some(letter))
 }
 
 /// Those who do it, and who reported it.
 fn moved(event: &Logged, before: &tasks::WorkItem, after: &tasks::WorkItem) -> Result<Vec<Notice>, Outcome> {
     let title = format!("{} went from {} to {}", after.key, state(before), state(after));
-    about(event, after, Category::Status, after.assignee_ids.iter().chain([&after.reporter_id]), title)
+    about(event, after, Category::Status, after.assignee_ids.iter().chain([&after.reporter_id]), title, None)
 }
 
 fn about<'a>(
@@ -99,6 +138,7 @@ fn about<'a>(
     category: Category,
     whom: impl Iterator<Item = &'a String>,
     title: String,
+    letter: Option<Letter>,
 ) -> Result<Vec<Notice>, Outcome> {
     let actor = event.envelope.actor.as_ref().filter(|actor| actor.kind() == ActorKind::User);
     let mut people: Vec<UserId> = Vec::new();
@@ -112,8 +152,8 @@ fn about<'a>(
     let notice = |user_id| Notice {
         user_id,
         category,
-        title: shortened(&title, TITLE_CHARS_MAX),
-        text: shortened(&item.title, TEXT_CHARS_MAX),
+        line: Some(Line { title: shortened(&title, TITLE_CHARS_MAX), text: shortened(&item.title, TEXT_CHARS_MAX) }),
+        letter: letter.clone(),
         workspace_id: Some(workspace_id),
         resource_type: "work_item",
         resource_id: item.work_item_id.clone(),
@@ -168,7 +208,7 @@ mod tests {
     }
 
     fn told(event: &Logged) -> Vec<(u128, String)> {
-        notices(event).unwrap().into_iter().map(|notice| (notice.user_id.uuid().as_u128(), notice.title)).collect()
+        notices(event).unwrap().into_iter().map(|notice| (notice.user_id.uuid().as_u128(), notice.line.unwrap().title)).collect()
     }
 
     #[test]
@@ -201,14 +241,15 @@ mod tests {
     fn a_long_title_is_cut_at_a_character() {
         let long = WorkItem { key: "é".repeat(300), title: "ü".repeat(1_001), ..item(&[2]) };
         let created = tasks::WorkItemCreated { work_item_id: "i".into(), after: Some(long) };
-        let notice = notices(&by(1, &created)).unwrap().remove(0);
-        assert_eq!((notice.title.chars().count(), notice.text.chars().count()), (200, 1_000));
-        assert!(notice.text.ends_with('…'));
+        let line = notices(&by(1, &created)).unwrap().remove(0).line.unwrap();
+        assert_eq!((line.title.chars().count(), line.text.chars().count()), (200, 1_000));
+        assert!(line.text.ends_with('…'));
     }
 
     #[test]
     fn every_event_that_a_rule_reads_is_wanted() {
         let names = [
+            identity::UserRegistered::full_name(),
             identity::SessionCreated::full_name(),
             tasks::WorkItemCreated::full_name(),
             tasks::WorkItemUpdated::full_name(),
@@ -216,6 +257,16 @@ mod tests {
         ];
         assert!(names.iter().all(|name| wants(name)));
         assert!(!wants(&identity::SessionRevoked::full_name()));
+    }
+
+    #[test]
+    fn who_registers_gets_a_mail_and_has_no_inbox_yet_while_a_move_is_told_in_the_inbox_alone() {
+        let registered = identity::UserRegistered { user_id: person(2), after: None };
+        let notice = notices(&by(2, &registered)).unwrap().remove(0);
+        assert_eq!((notice.line, notice.letter.unwrap().template), (None, Template::VerifyEmail));
+        let before = WorkItem { state: WorkItemState::NotStarted.into(), ..item(&[]) };
+        let moved = tasks::WorkItemTransitioned { work_item_id: "i".into(), before: Some(before), after: Some(item(&[2])) };
+        assert!(notices(&by(1, &moved)).unwrap().iter().all(|notice| notice.letter.is_none()));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::category::Category;
-use crate::rule::Notice;
+use crate::rule::{Line, Notice};
 
 id_type! { pub(crate) struct InboxItemId; "Names an item of an inbox." }
 
@@ -47,19 +47,26 @@ pub(crate) struct InboxItem {
 }
 
 impl InboxItem {
-    /// The item that `notice` becomes.
-    pub(crate) fn new(id: InboxItemId, organization_id: OrganizationId, event_id: Uuid, notice: Notice, now: OffsetDateTime) -> Self {
+    /// The item that `notice` becomes, saying `line`.
+    pub(crate) fn new(
+        id: InboxItemId,
+        organization_id: OrganizationId,
+        event_id: Uuid,
+        notice: &Notice,
+        line: &Line,
+        now: OffsetDateTime,
+    ) -> Self {
         InboxItem {
             organization_id,
             inbox_item_id: id,
             user_id: notice.user_id,
             event_id,
             category: notice.category,
-            title: notice.title,
-            text: notice.text,
+            title: line.title.clone(),
+            text: line.text.clone(),
             workspace_id: notice.workspace_id,
             resource_type: notice.resource_type.to_owned(),
-            resource_id: notice.resource_id,
+            resource_id: notice.resource_id.clone(),
             create_time: now,
             read_time: None,
             archive_time: None,

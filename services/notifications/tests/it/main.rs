@@ -1,7 +1,11 @@
 //! Tests of the notifications service: real server, real Postgres, real NATS.
 #![expect(clippy::unwrap_used, reason = "a test may fail by unwrap")]
 
+mod deliveries;
 mod inbox;
+mod mailbox;
+mod send_mail;
+mod sink;
 mod tell;
 mod verbs;
 mod watch_inbox;

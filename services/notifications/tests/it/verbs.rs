@@ -1,11 +1,16 @@
 //! What people do with their inboxes, and what other services tell.
 
+use std::time::Duration;
+
 use contract::common::v1::{Actor as Doer, ActorKind};
-use contract::identity::v1::{Session, SessionCreated};
+use contract::identity::v1::{ResolveRecipientResponse, Session, SessionCreated};
+use contract::notifications::v1::delivery_service_client::DeliveryServiceClient;
 use contract::notifications::v1::inbox_service_client::InboxServiceClient;
+use contract::notifications::v1::mailbox_service_client::MailboxServiceClient;
 use contract::notifications::v1::{
-    ArchiveInboxItemRequest, GetUnreadCountRequest, InboxItem, ListInboxItemsRequest, ListInboxItemsResponse, MarkAllReadRequest,
-    MarkReadRequest, WatchInboxRequest, WatchInboxResponse,
+    ArchiveInboxItemRequest, AttemptOutcome, Delivery, DeliveryState, GetDeliveryRequest, GetDeliveryResponse, GetMailRequest,
+    GetUnreadCountRequest, InboxItem, ListDeliveriesRequest, ListInboxItemsRequest, ListInboxItemsResponse, ListMailsRequest, Mail,
+    MarkAllReadRequest, MarkReadRequest, RedriveDeliveryRequest, WatchInboxRequest, WatchInboxResponse,
 };
 use contract::tasks::v1::{WorkItem, WorkItemCreated, WorkItemState, WorkItemTransitioned};
 use events::Logged;
@@ -23,6 +28,11 @@ pub(crate) async fn app() -> App {
 pub(crate) async fn app_with(config: Config) -> App {
     let build = async move |deps: &host::Deps| notifications::build(deps, &config).await;
     App::of(notifications::NAME, notifications::SCHEMA, &notifications::MIGRATIONS, build).await
+}
+
+/// The service with senders that look for work all the time.
+pub(crate) fn quick() -> Config {
+    Config { poll_ms: 20, ..Config::default() }
 }
 
 /// The verbs of whoever has an inbox.
@@ -117,7 +127,7 @@ impl Tells for App {
 
     async fn assign_items(&self, by: &Actor, to: &Actor, keys: &[&str]) {
         for key in keys {
-            self.clock().advance(std::time::Duration::from_secs(1));
+            self.clock().advance(Duration::from_secs(1));
             let after = item(self, key, &[to], by);
             self.tell(by, by.organization_id, WorkItemCreated { work_item_id: after.work_item_id.clone(), after: Some(after) }).await;
         }
@@ -138,4 +148,71 @@ impl Tells for App {
     async fn count(&self, query: &'static str) -> i64 {
         sqlx::query_scalar(query).fetch_one(&mut self.sql().await).await.unwrap()
     }
+}
+
+/// Where a person is reached in these tests.
+pub(crate) fn recipient(actor: &Actor) -> ResolveRecipientResponse {
+    let (email, display_name) = (format!("{}@muster.example", actor.name), actor.name.clone());
+    ResolveRecipientResponse { email, display_name, locale: "en".to_owned(), ..ResolveRecipientResponse::default() }
+}
+
+/// What admins do with deliveries, and system admins with mails.
+pub(crate) trait Sees {
+    fn deliveries(&self) -> DeliveryServiceClient<testkit::Channel>;
+    fn mailbox(&self) -> MailboxServiceClient<testkit::Channel>;
+
+    async fn list_deliveries(&self, filter: &str) -> Result<Vec<Delivery>, Status> {
+        let request = ListDeliveriesRequest { filter: filter.to_owned(), ..ListDeliveriesRequest::default() };
+        Ok(self.deliveries().list_deliveries(request).await?.into_inner().deliveries)
+    }
+
+    async fn delivery(&self, delivery_id: &str) -> Result<GetDeliveryResponse, Status> {
+        let request = GetDeliveryRequest { delivery_id: delivery_id.to_owned() };
+        Ok(self.deliveries().get_delivery(request).await?.into_inner())
+    }
+
+    async fn redrive(&self, delivery_id: &str) -> Result<Delivery, Status> {
+        let request = RedriveDeliveryRequest { delivery_id: delivery_id.to_owned(), ..RedriveDeliveryRequest::default() };
+        Ok(self.deliveries().redrive_delivery(request).await?.into_inner().delivery.unwrap())
+    }
+
+    /// The only delivery that the caller sees, once it stands in `state`.
+    async fn once(&self, state: DeliveryState) -> GetDeliveryResponse {
+        let began = std::time::Instant::now();
+        loop {
+            let all = self.list_deliveries("").await.unwrap();
+            if let [delivery] = &all[..]
+                && delivery.state() == state
+            {
+                return self.delivery(&delivery.delivery_id).await.unwrap();
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "no delivery became {state:?}: {all:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn mails(&self, filter: &str) -> Result<Vec<Mail>, Status> {
+        let request = ListMailsRequest { filter: filter.to_owned(), ..ListMailsRequest::default() };
+        Ok(self.mailbox().list_mails(request).await?.into_inner().mails)
+    }
+
+    async fn mail(&self, mail_id: &str) -> Result<Mail, Status> {
+        let request = GetMailRequest { mail_id: mail_id.to_owned() };
+        Ok(self.mailbox().get_mail(request).await?.into_inner().mail.unwrap())
+    }
+}
+
+impl Sees for Actor {
+    fn deliveries(&self) -> DeliveryServiceClient<testkit::Channel> {
+        DeliveryServiceClient::new(self.channel())
+    }
+
+    fn mailbox(&self) -> MailboxServiceClient<testkit::Channel> {
+        MailboxServiceClient::new(self.channel())
+    }
+}
+
+/// How the attempts of a delivery ended.
+pub(crate) fn outcomes(delivery: &GetDeliveryResponse) -> Vec<(AttemptOutcome, i32)> {
+    delivery.attempts.iter().map(|attempt| (attempt.outcome(), attempt.smtp_code)).collect()
 }

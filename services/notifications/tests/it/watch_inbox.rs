@@ -97,7 +97,7 @@ async fn a_token_of_another_person_or_organization_or_none_at_all_is_refused() {
 
 #[tokio::test]
 async fn a_quiet_watch_gets_bookmarks_that_lead_on() {
-    let app = app_with(Config { watch_bookmark_ms: 100 }).await;
+    let app = app_with(Config { watch_bookmark_ms: 100, ..Config::default() }).await;
     let (ana, ben) = (app.member("ana").await, app.member("ben").await);
     let mut watch = ben.watch("").await.unwrap();
     bookmark(&mut watch).await;

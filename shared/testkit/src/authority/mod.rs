@@ -1,4 +1,4 @@
-//! The fixture authority: a real socket that serves KeyService, RevocationService and ReplicationService from a table of actors.
+//! The fixture authority: a real socket that serves KeyService, RevocationService, RecipientService and ReplicationService from a table of actors.
 //!
 //! A service under test finds in it what identity and authorization would tell it, over the same contract and with the same streams.
 //!
@@ -17,7 +17,7 @@ use std::{
 use contract::{
     annotations::v1::BaseRole,
     authorization::v1::{Assignment, RoleScope, WorkspaceRef},
-    identity::v1::{ListMembershipsResponse, Revocation, RevocationKind},
+    identity::v1::{ListMembershipsResponse, ResolveRecipientResponse, Revocation, RevocationKind},
     time::timestamp,
 };
 use runtime::{OrganizationId, SessionId, UserId, WorkspaceId};
@@ -42,7 +42,11 @@ struct State {
     revocations: Log<Revocation>,
     json_web_key_set: String,
     memberships: Arc<Mutex<ListMembershipsResponse>>,
+    recipients: Arc<Mutex<BTreeMap<String, Recipient>>>,
 }
+
+/// Where a person is reached, or what the question is answered with instead.
+type Recipient = Result<ResolveRecipientResponse, tonic::Code>;
 
 #[derive(Debug, Clone)]
 enum Change {
@@ -62,6 +66,7 @@ impl Authority {
             revocations: Log::new(),
             json_web_key_set: signer.json_web_key_set(),
             memberships: Arc::default(),
+            recipients: Arc::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free loopback port");
         let address = listener.local_addr().expect("a bound address");
@@ -102,6 +107,11 @@ impl Authority {
     /// What identity's list of all memberships says from now on; before, it is empty at position 0.
     pub fn list_memberships(&self, list: ListMembershipsResponse) {
         *self.state.memberships.lock().unwrap_or_else(PoisonError::into_inner) = list;
+    }
+
+    /// What is said from now on of where `user` is reached; before, there is no such recipient.
+    pub fn reach(&self, user: UserId, recipient: Result<ResolveRecipientResponse, tonic::Code>) {
+        self.state.recipients.lock().unwrap_or_else(PoisonError::into_inner).insert(user.to_string(), recipient);
     }
 
     /// Tells the services to refuse tokens.

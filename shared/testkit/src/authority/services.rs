@@ -9,10 +9,11 @@ use contract::{
     },
     identity::v1::{
         GetJsonWebKeySetRequest, GetJsonWebKeySetResponse, ListMembershipsRequest, ListMembershipsResponse, ListRevocationsRequest,
-        ListRevocationsResponse, ListSigningKeysRequest, ListSigningKeysResponse, RotateSigningKeyRequest, RotateSigningKeyResponse,
-        WatchRevocationsRequest, WatchRevocationsResponse,
+        ListRevocationsResponse, ListSigningKeysRequest, ListSigningKeysResponse, ResolveRecipientRequest, ResolveRecipientResponse,
+        RotateSigningKeyRequest, RotateSigningKeyResponse, WatchRevocationsRequest, WatchRevocationsResponse,
         key_service_server::{KeyService, KeyServiceServer},
         membership_service_server::{MembershipService, MembershipServiceServer},
+        recipient_service_server::{RecipientService, RecipientServiceServer},
         revocation_service_server::{RevocationService, RevocationServiceServer},
     },
 };
@@ -34,6 +35,7 @@ pub(super) fn serve(listener: TcpListener, state: State) -> JoinHandle<()> {
         .add_service(KeyServiceServer::new(services.clone()))
         .add_service(RevocationServiceServer::new(services.clone()))
         .add_service(MembershipServiceServer::new(services.clone()))
+        .add_service(RecipientServiceServer::new(services.clone()))
         .add_service(ReplicationServiceServer::new(services));
     tokio::spawn(async move {
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
@@ -80,6 +82,18 @@ impl MembershipService for Services {
     async fn list_memberships(&self, _: Request<ListMembershipsRequest>) -> Result<Response<Self::ListMembershipsStream>, Status> {
         let list = self.0.memberships.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Ok(Response::new(Box::pin(stream::iter([Ok(ListMembershipsResponse { last: true, ..list })]))))
+    }
+}
+
+#[tonic::async_trait]
+impl RecipientService for Services {
+    async fn resolve_recipient(&self, request: Request<ResolveRecipientRequest>) -> Result<Response<ResolveRecipientResponse>, Status> {
+        let recipients = self.0.recipients.lock().unwrap_or_else(PoisonError::into_inner);
+        match recipients.get(&request.into_inner().user_id) {
+            Some(Ok(recipient)) => Ok(Response::new(recipient.clone())),
+            Some(Err(code)) => Err(Status::new(*code, "a test asked for it")),
+            None => Err(Status::not_found("a test named no such recipient")),
+        }
     }
 }
 
