@@ -66,6 +66,7 @@ async fn the_rest_of_the_story(world: &World) {
     done(ana.call("tasks.WorkItemService/DeleteWorkItem", item.clone()).await);
     done(ana.call("tasks.WorkItemService/UndeleteWorkItem", item).await);
     what_a_person_does_with_an_inbox(world).await;
+    what_an_admin_does_with_a_mail(world).await;
     what_an_operator_does(suite).await;
     suite.settle().await;
 }
@@ -104,6 +105,22 @@ async fn what_a_person_does_with_an_inbox(world: &World) {
         done(world.ana.call(&format!("notifications.InboxService/{rpc}"), told.clone()).await);
     }
     done(world.ana.call("notifications.InboxService/MarkAllRead", json!({})).await);
+}
+
+/// Ben is to do something; whoever has the mail in hand dies, as far as anybody can tell; so ana has it sent once more.
+async fn what_an_admin_does_with_a_mail(world: &World) {
+    let change = json!({"workspaceId": world.workspace_id, "updateMask": "assigneeIds",
+        "workItem": {"workItemId": world.work_item_id, "assigneeIds": [world.ben.user_id]}});
+    done(world.ana.call("tasks.WorkItemService/UpdateWorkItem", change).await);
+    world.suite.settle().await;
+    let in_hand =
+        "UPDATE notifications.delivery SET state = 2, lease_token = gen_random_uuid(), due_time = now() WHERE organization_id = $1::uuid";
+    sqlx::query(in_hand).bind(&world.organization_id).execute(&mut world.suite.database().await).await.unwrap();
+    world.suite.settle().await;
+    let unknown = done(world.ana.call("notifications.DeliveryService/ListDeliveries", json!({"filter": "state = UNKNOWN"})).await);
+    let again = json!({"deliveryId": text(&unknown, "deliveries.0.deliveryId")});
+    done(world.ana.call("notifications.DeliveryService/RedriveDelivery", again).await);
+    world.suite.settle().await;
 }
 
 /// Tries a dead letter again and drops both: letters that were never on the bus, so that nothing can be made of them.

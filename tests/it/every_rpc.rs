@@ -175,7 +175,7 @@ async fn changes(world: &World) -> usize {
 }
 
 fn opened_a_session(type_name: &str) -> bool {
-    type_name.ends_with(".SessionCreated") || type_name.ends_with(".InboxItemCreated")
+    [".SessionCreated", ".InboxItemCreated", ".DeliverySent"].iter().any(|name| type_name.ends_with(name))
 }
 
 /// Drops the dead letter that the table is about.

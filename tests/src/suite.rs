@@ -217,6 +217,14 @@ impl Suite {
                 }
             }
         }
+        // In hand or about to be: what waits for a server to come back may wait for hours.
+        let sending: i64 = sqlx::query_scalar("SELECT count(*) FROM notifications.delivery WHERE state IN (1, 2)")
+            .fetch_one(&mut self.database().await)
+            .await
+            .expect("deliveries are counted");
+        if sending > 0 {
+            return Some(format!("notifications has {sending} mails to send"));
+        }
         let decides = |running: &&Running| migrate::SCHEMAS.iter().any(|(name, ..)| *name == running.name());
         let behind = self.serving.running().iter().filter(decides).find(|running| running.authorizer().revision() < permissions_head)?;
         Some(format!("{} knows the permissions at {}, they are at {permissions_head}", behind.name(), behind.authorizer().revision()))

@@ -1,9 +1,9 @@
 //! The reasons that are one service's own.
 
 use futures::future::join_all;
-use muster::seed;
+use muster::{seed, serve::Conditions};
 use muster_tests::{
-    text,
+    Actor, text,
     world::{World, done, refused},
 };
 use serde_json::{Value, json};
@@ -176,4 +176,19 @@ async fn plans_and_watches(world: &World, seen: &mut Seen) {
 async fn inboxes(world: &World, seen: &mut Seen) {
     let missing = world.ana.call("notifications.InboxService/MarkRead", json!({"inboxItemId": NOBODY})).await;
     seen.note("notifications.muster/INBOX_ITEM_NOT_FOUND", missing);
+    let admin = world.suite.sign_in(seed::ADMIN).await;
+    world.suite.settle().await;
+    let redrive = async |id: &str| admin.call("notifications.DeliveryService/RedriveDelivery", json!({"deliveryId": id})).await;
+    seen.note("notifications.muster/DELIVERY_NOT_FOUND", redrive(NOBODY).await);
+    let sent = json!({"filter": "state = SENT", "pageSize": 1});
+    let sent = done(admin.call("notifications.DeliveryService/ListDeliveries", sent).await);
+    seen.note("notifications.muster/DELIVERY_WRONG_STATE", redrive(&text(&sent, "deliveries.0.deliveryId")).await);
+    let mail = json!({"mailId": NOBODY});
+    seen.note("notifications.muster/MAIL_NOT_FOUND", admin.call("notifications.MailboxService/GetMail", mail.clone()).await);
+    let with_server = |config: &mut muster::config::Config| config.notifications.own.smtp.host = "127.0.0.1".to_owned();
+    let (replica, places) = world.suite.replica("notifications", Conditions::default(), with_server).await;
+    replica.ready(std::time::Duration::from_secs(60)).await.unwrap();
+    let elsewhere = Actor::nobody(places).with_token(&admin.token);
+    seen.note("notifications.muster/MAILBOX_DISABLED", elsewhere.call("notifications.MailboxService/GetMail", mail).await);
+    replica.stop().await;
 }

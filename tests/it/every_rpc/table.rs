@@ -150,6 +150,14 @@ pub(super) async fn entries(world: &World) -> Vec<Entry> {
     add(Who::Ana, acme, "notifications.InboxService/ArchiveInboxItem", told);
     add(Who::Ana, own, "notifications.InboxService/WatchInbox", json!({}));
 
+    let delivery = json!({"deliveryId": dead_delivery(world).await});
+    add(Who::Ana, own, "notifications.DeliveryService/ListDeliveries", json!({}));
+    add(Who::Ana, acme, "notifications.DeliveryService/GetDelivery", delivery.clone());
+    add(Who::Ana, acme, "notifications.DeliveryService/RedriveDelivery", delivery);
+    let mails = done(world.suite.sign_in(seed::ADMIN).await.call("notifications.MailboxService/ListMails", json!({})).await);
+    add(Who::Admin, own, "notifications.MailboxService/ListMails", json!({}));
+    add(Who::Admin, own, "notifications.MailboxService/GetMail", json!({"mailId": text(&mails, "mails.0.mailId")}));
+
     let letter = dead_letter(world).await;
     add(Who::Service, own, "common.EventAdminService/GetEventStatus", json!({}));
     add(Who::Service, own, "common.EventAdminService/ListLoggedEvents", json!({}));
@@ -199,6 +207,21 @@ async fn unverified(world: &World) -> (String, String) {
     }
     let issued = world.suite.operator().call("identity.AccountService/IssueVerificationToken", json!({"userId": ids[0]})).await;
     (text(&done(issued), "verificationToken"), ids.remove(1))
+}
+
+/// A mail to ana that did not get through, of acme.
+async fn dead_delivery(world: &World) -> String {
+    sqlx::query_scalar(
+        "INSERT INTO notifications.delivery (organization_id, delivery_id, user_id, event_id, channel, category, template, data, state,
+         attempt_count, attempt_limit, unknown_count, create_time, update_time)
+         SELECT $1::uuid, gen_random_uuid(), $2::uuid, gen_random_uuid(), 1, 1, 'sign_in', '{\"time\": \"now\"}', 6, 0, 10, 0, now(), now()
+         RETURNING delivery_id::text",
+    )
+    .bind(&world.organization_id)
+    .bind(&world.ana.user_id)
+    .fetch_one(&mut world.suite.database().await)
+    .await
+    .unwrap()
 }
 
 /// A dead letter of identity, which runs no consumer that would take it up; [`Who::Service`] drops it at the end of the table.

@@ -67,7 +67,8 @@ fn requests() -> BTreeMap<&'static str, Validate> {
             RefreshSessionRequest RegisterUserRequest RequestPasswordResetRequest ResendInvitationRequest ResendVerificationRequest
             ResetPasswordRequest ResolveRecipientRequest RevokeInvitationRequest RevokeSessionRequest RotateSigningKeyRequest
             SwitchContextRequest UpdateOrganizationMemberRequest UpdateWorkspaceMemberRequest VerifyEmailRequest WatchRevocationsRequest;
-        notifications: ArchiveInboxItemRequest GetUnreadCountRequest ListInboxItemsRequest MarkAllReadRequest MarkReadRequest WatchInboxRequest;
+        notifications: ArchiveInboxItemRequest GetDeliveryRequest GetMailRequest GetUnreadCountRequest ListDeliveriesRequest ListInboxItemsRequest
+            ListMailsRequest MarkAllReadRequest MarkReadRequest RedriveDeliveryRequest WatchInboxRequest;
         tasks: CreateProductRequest CreateWorkItemRequest DeleteWorkItemRequest GetProductRequest GetWorkItemRequest ImportPlanRequest
             ListProductsRequest ListWorkItemsRequest TransitionWorkItemRequest UndeleteWorkItemRequest UpdateWorkItemRequest
             WatchWorkItemsRequest;

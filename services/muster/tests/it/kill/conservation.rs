@@ -50,9 +50,13 @@ impl Sql {
             restless.insert("audit to take".to_owned(), events - taken);
             let unknown = "SELECT (SELECT count(*) FROM identity.workspace) - (SELECT count(*) FROM authz.workspace)";
             restless.insert("authorization to take".to_owned(), self.count(unknown).await);
-            let untold = "SELECT (SELECT count(*) FROM identity.event WHERE type LIKE '%.SessionCreated') + (SELECT count(*) FROM tasks.event \
+            let untold = "SELECT (SELECT count(*) FROM identity.event WHERE type LIKE ANY ('{%.UserRegistered,%.SessionCreated}')) + (SELECT count(*) FROM tasks.event \
                  WHERE type LIKE ANY ('{%.WorkItemCreated,%.WorkItemUpdated,%.WorkItemTransitioned}')) - (SELECT count(*) FROM notifications.inbox)";
             restless.insert("notifications to take".to_owned(), self.count(untold).await);
+            // What a dead process had in hand waits for the end of its lease.
+            let unsent =
+                "SELECT count(*) FROM notifications.delivery WHERE state = 1 OR state = 2 AND update_time > now() - interval '2 s'";
+            restless.insert("notifications to send".to_owned(), self.count(unsent).await);
             restless.retain(|_, left| *left != 0);
             if restless.is_empty() {
                 return;
