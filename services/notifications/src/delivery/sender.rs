@@ -29,14 +29,6 @@ use crate::{Config, NAME, events, mailbox};
 /// How far a wait is longer or shorter than said, so that what failed together does not come again together.
 const JITTER: f64 = 0.2;
 
-/// Where mails go.
-pub(crate) enum Way {
-    /// To a server.
-    Smtp(Smtp),
-    /// Into the development mailbox.
-    Mailbox,
-}
-
 /// What all senders of a process share. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Sender(Arc<Shared>);
@@ -46,7 +38,8 @@ struct Shared {
     ids: Ids,
     recipients: RecipientServiceClient<Channel>,
     templates: Templates,
-    way: Way,
+    /// The server that takes mails; without, they go into the development mailbox.
+    smtp: Option<Smtp>,
     from: Mailbox,
     config: Config,
     /// Who looks for work: one at a time, so that an idle process asks the database once a while and not once for each sender.
@@ -73,10 +66,10 @@ impl Sender {
     /// # Errors
     /// Templates that can't be read, a file of certificates that is none, an address to send from that is none.
     pub(crate) fn new(db: Db, ids: Ids, recipients: Channel, config: &Config) -> anyhow::Result<Self> {
-        let way = if config.smtp.host.is_empty() { Way::Mailbox } else { Way::Smtp(Smtp::new(&config.smtp, config.senders)?) };
+        let smtp = if config.smtp.host.is_empty() { None } else { Some(Smtp::new(&config.smtp, config.senders)?) };
         let (recipients, templates, from) = (RecipientServiceClient::new(recipients), Templates::read()?, config.mail_from.parse()?);
         let (config, turn) = (config.clone(), Mutex::default());
-        Ok(Sender(Arc::new(Shared { db, ids, recipients, templates, way, from, config, turn })))
+        Ok(Sender(Arc::new(Shared { db, ids, recipients, templates, smtp, from, config, turn })))
     }
 
     /// Sends one delivery after the other until `shutdown`. What is in hand then is brought to its end.
@@ -138,7 +131,7 @@ impl Sender {
                 return Outcome::Refused.into();
             }
         };
-        let Way::Smtp(smtp) = &self.0.way else { return Attempted { mail: Some(mail), ..Outcome::Sent.into() } };
+        let Some(smtp) = &self.0.smtp else { return Attempted { mail: Some(mail), ..Outcome::Sent.into() } };
         let (outcome, smtp_code) = match smtp.send(&message).await {
             Sent::Taken(code) => (Outcome::Sent, Some(code)),
             Sent::PutOff(code) => (Outcome::PutOff, code),

@@ -44,6 +44,7 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
+    #[expect(clippy::disallowed_methods, reason = "a fixture, not a part of the suite: it dies with its test")]
     pub(crate) async fn start(mood: Mood) -> Sink {
         let state = State { mood: Arc::new(Mutex::new(mood)), messages: Arc::default(), connections: Arc::default() };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
