@@ -66,6 +66,7 @@ async fn the_rest_of_the_story(world: &World) {
     done(ana.call("tasks.WorkItemService/DeleteWorkItem", item.clone()).await);
     done(ana.call("tasks.WorkItemService/UndeleteWorkItem", item).await);
     what_a_person_does_with_an_inbox(world).await;
+    what_a_person_wants(world).await;
     what_an_admin_does_with_a_mail(world).await;
     what_an_operator_does(suite).await;
     suite.settle().await;
@@ -105,6 +106,12 @@ async fn what_a_person_does_with_an_inbox(world: &World) {
         done(world.ana.call(&format!("notifications.InboxService/{rpc}"), told.clone()).await);
     }
     done(world.ana.call("notifications.InboxService/MarkAllRead", json!({})).await);
+}
+
+/// Ana wants mail of what goes on.
+async fn what_a_person_wants(world: &World) {
+    let choice = json!({"category": "CATEGORY_STATUS", "channel": "CHANNEL_EMAIL", "enabled": true});
+    done(world.ana.call("notifications.PreferenceService/UpdatePreferences", json!({"preferences": [choice]})).await);
 }
 
 /// Ben is to do something; whoever has the mail in hand dies, as far as anybody can tell; so ana has it sent once more.

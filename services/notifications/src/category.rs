@@ -19,6 +19,11 @@ pub(crate) enum Category {
 }
 
 impl Category {
+    /// Whether nobody can turn it off: what protects an account, and what was asked for.
+    pub(crate) fn is_mandatory(self) -> bool {
+        matches!(self, Category::Security | Category::Account)
+    }
+
     /// Whether a second copy of a mail does less harm than none: what is waited for or warns of something.
     pub(crate) fn may_come_twice(self) -> bool {
         matches!(self, Category::Security | Category::Account)

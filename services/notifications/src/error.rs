@@ -26,6 +26,9 @@ pub(crate) enum Error {
     /// `MAILBOX_DISABLED`.
     #[error("an SMTP server is configured, so there is no development mailbox")]
     MailboxDisabled,
+    /// `CATEGORY_MANDATORY`.
+    #[error("nobody can turn off what protects an account or was asked for")]
+    CategoryMandatory,
     /// Credentials, a field or a permission.
     #[error(transparent)]
     Rpc(#[from] rpc::Error),
@@ -44,6 +47,7 @@ impl Fault for Error {
             Error::DeliveryNotFound => (Code::NotFound, Wire::DeliveryNotFound.into()),
             Error::DeliveryWrongState(_) => (Code::FailedPrecondition, Wire::DeliveryWrongState.into()),
             Error::MailNotFound => (Code::NotFound, Wire::MailNotFound.into()),
+            Error::CategoryMandatory => (Code::FailedPrecondition, Wire::CategoryMandatory.into()),
             Error::MailboxDisabled => (Code::FailedPrecondition, Wire::MailboxDisabled.into()),
             Error::Rpc(e) => e.status(),
             Error::Events(e) => e.status(),

@@ -7,8 +7,9 @@ use events::{Filter, Handler, Logged, Outcome, Received};
 use runtime::{Ids, OrganizationId, UserId};
 use time::OffsetDateTime;
 
-use crate::delivery::{self, Addressed, Delivery};
+use crate::delivery::{self, Addressed, Channel, Delivery};
 use crate::inbox::{InboxItem, store};
+use crate::preference::{self, Preferences};
 use crate::rule;
 
 /// The name of its durable consumer.
@@ -33,14 +34,19 @@ impl Teller {
 impl Handler for Teller {
     async fn handle(&self, tx: &mut db::Tx, event: &Received) -> Result<(), Outcome> {
         let (organization_id, event_id, now) = (tx.organization_id(), event.event_id(), tx.now());
-        for notice in rule::notices(event)? {
-            if let Some(line) = &notice.line {
+        let notices = rule::notices(event)?;
+        let people: Vec<UserId> = notices.iter().map(|notice| notice.user_id).collect();
+        let chosen = if people.is_empty() { Vec::new() } else { preference::store::of(tx, &people).await? };
+        for notice in notices {
+            let preferences = Preferences::of(notice.user_id, &chosen);
+            let line = notice.line.as_ref().filter(|_| preferences.allow(notice.category, Channel::InApp));
+            if let Some(line) = line {
                 let item = InboxItem::new(self.ids.next_id(), organization_id, event_id, &notice, line, now);
                 if store::insert(tx, &item).await? {
                     tx.emit(created(&item));
                 }
             }
-            if let Some(letter) = notice.letter {
+            if let Some(letter) = notice.letter.filter(|_| preferences.allow(notice.category, Channel::Email)) {
                 let to = Addressed { organization_id, user_id: notice.user_id, event_id, category: notice.category };
                 delivery::store::insert(tx, &Delivery::new(self.ids.next_id(), to, letter, self.attempt_max, now)).await?;
             }
@@ -87,6 +93,11 @@ pub(crate) fn failed(before: &Delivery, after: &Delivery) -> pb::DeliveryFailed 
 /// An admin had it sent once more.
 pub(crate) fn redriven(before: &Delivery, after: &Delivery) -> pb::DeliveryRedriven {
     pb::DeliveryRedriven { delivery_id: after.delivery_id.to_string(), before: Some(before.into()), after: Some(after.into()) }
+}
+
+/// A person chose.
+pub(crate) fn preferences_updated(user_id: UserId, before: &Preferences, after: &Preferences) -> pb::PreferencesUpdated {
+    pb::PreferencesUpdated { user_id: user_id.to_string(), before: Some(before.into()), after: Some(after.into()) }
 }
 
 /// An item as it may stand in the log of an organization: one of no organization without its words, which are nobody's business there.

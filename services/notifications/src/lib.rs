@@ -13,11 +13,13 @@ mod events;
 mod inbox;
 mod mail;
 mod mailbox;
+mod preference;
 mod rule;
 
 use contract::notifications::v1::delivery_service_server::DeliveryServiceServer;
 use contract::notifications::v1::inbox_service_server::InboxServiceServer;
 use contract::notifications::v1::mailbox_service_server::MailboxServiceServer;
+use contract::notifications::v1::preference_service_server::PreferenceServiceServer;
 
 pub use config::{Config, Security, SmtpConfig};
 use delivery::sender::Sender;
@@ -34,7 +36,7 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 /// Who says where people are reached.
 const IDENTITY: &str = "identity";
 
-/// Wires the service: inboxes, deliveries and the mailbox to serve, the events of others to take in, senders at work.
+/// Wires the service: inboxes, deliveries, the mailbox and preferences to serve, the events of others to take in, senders at work.
 ///
 /// # Errors
 /// A setting of mail that is none; an address of identity that is none.
@@ -53,5 +55,6 @@ pub async fn build(deps: &host::Deps, config: &Config) -> anyhow::Result<host::S
     Ok(host::Service::new(NAME)
         .add(InboxServiceServer::new(inbox::grpc::Grpc::new(inbox, watcher)))
         .add(DeliveryServiceServer::new(delivery::grpc::Grpc::new(deliveries)))
-        .add(MailboxServiceServer::new(mailbox::grpc::Grpc::new(mailbox))))
+        .add(MailboxServiceServer::new(mailbox::grpc::Grpc::new(mailbox)))
+        .add(PreferenceServiceServer::new(preference::grpc::Grpc::new(preference::ops::Ops::new(deps.db.clone())))))
 }

@@ -120,16 +120,22 @@ fn signed_in(event: &Logged, session: &identity::Session) -> Result<Notice, Outc
 /// Those who are to do it and were not before.
 fn assigned(event: &Logged, before: &[String], item: &tasks::WorkItem) -> Result<Vec<Notice>, Outcome> {
     let added = item.assignee_ids.iter().filter(|id| !before.contains(id));
-    let data = [("key", &item.key), ("title", &item.title), ("work_item_id", &item.work_item_id)];
-    let data = data.map(|(name, value)| (name.to_owned(), shortened(value, TITLE_CHARS_MAX)));
-    let letter = Letter { template: Template::Assigned, data: BTreeMap::from(data) };
-    about(event, item, Category::Assignment, added, format!("{} was assigned to you", item.key), Some(letter))
+    let letter = letter(Template::Assigned, item, []);
+    about(event, item, Category::Assignment, added, format!("{} was assigned to you", item.key), letter)
 }
 
 /// Those who do it, and who reported it.
 fn moved(event: &Logged, before: &tasks::WorkItem, after: &tasks::WorkItem) -> Result<Vec<Notice>, Outcome> {
     let title = format!("{} went from {} to {}", after.key, state(before), state(after));
-    about(event, after, Category::Status, after.assignee_ids.iter().chain([&after.reporter_id]), title, None)
+    let letter = letter(Template::StatusChanged, after, [("from", state(before)), ("to", state(after))]);
+    about(event, after, Category::Status, after.assignee_ids.iter().chain([&after.reporter_id]), title, letter)
+}
+
+/// A mail about an item, with `more` to put in.
+fn letter<const N: usize>(template: Template, item: &tasks::WorkItem, more: [(&str, String); N]) -> Letter {
+    let of_item = [("key", &item.key), ("title", &item.title), ("work_item_id", &item.work_item_id)];
+    let of_item = of_item.map(|(name, value)| (name.to_owned(), shortened(value, TITLE_CHARS_MAX)));
+    Letter { template, data: of_item.into_iter().chain(more.map(|(name, value)| (name.to_owned(), value))).collect() }
 }
 
 fn about<'a>(
@@ -138,7 +144,7 @@ fn about<'a>(
     category: Category,
     whom: impl Iterator<Item = &'a String>,
     title: String,
-    letter: Option<Letter>,
+    letter: Letter,
 ) -> Result<Vec<Notice>, Outcome> {
     let actor = event.envelope.actor.as_ref().filter(|actor| actor.kind() == ActorKind::User);
     let mut people: Vec<UserId> = Vec::new();
@@ -153,7 +159,7 @@ fn about<'a>(
         user_id,
         category,
         line: Some(Line { title: shortened(&title, TITLE_CHARS_MAX), text: shortened(&item.title, TEXT_CHARS_MAX) }),
-        letter: letter.clone(),
+        letter: Some(letter.clone()),
         workspace_id: Some(workspace_id),
         resource_type: "work_item",
         resource_id: item.work_item_id.clone(),
@@ -260,13 +266,10 @@ mod tests {
     }
 
     #[test]
-    fn who_registers_gets_a_mail_and_has_no_inbox_yet_while_a_move_is_told_in_the_inbox_alone() {
+    fn who_registers_gets_a_mail_and_has_no_inbox_yet() {
         let registered = identity::UserRegistered { user_id: person(2), after: None };
         let notice = notices(&by(2, &registered)).unwrap().remove(0);
         assert_eq!((notice.line, notice.letter.unwrap().template), (None, Template::VerifyEmail));
-        let before = WorkItem { state: WorkItemState::NotStarted.into(), ..item(&[]) };
-        let moved = tasks::WorkItemTransitioned { work_item_id: "i".into(), before: Some(before), after: Some(item(&[2])) };
-        assert!(notices(&by(1, &moved)).unwrap().iter().all(|notice| notice.letter.is_none()));
     }
 
     #[test]

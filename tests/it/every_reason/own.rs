@@ -176,6 +176,9 @@ async fn plans_and_watches(world: &World, seen: &mut Seen) {
 async fn inboxes(world: &World, seen: &mut Seen) {
     let missing = world.ana.call("notifications.InboxService/MarkRead", json!({"inboxItemId": NOBODY})).await;
     seen.note("notifications.muster/INBOX_ITEM_NOT_FOUND", missing);
+    let unwanted = json!({"preferences": [{"category": "CATEGORY_SECURITY", "channel": "CHANNEL_EMAIL"}]});
+    let refusal = world.ana.call("notifications.PreferenceService/UpdatePreferences", unwanted).await;
+    seen.note("notifications.muster/CATEGORY_MANDATORY", refusal);
     let admin = world.suite.sign_in(seed::ADMIN).await;
     world.suite.settle().await;
     let redrive = async |id: &str| admin.call("notifications.DeliveryService/RedriveDelivery", json!({"deliveryId": id})).await;

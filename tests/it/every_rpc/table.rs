@@ -158,6 +158,10 @@ pub(super) async fn entries(world: &World) -> Vec<Entry> {
     add(Who::Admin, own, "notifications.MailboxService/ListMails", json!({}));
     add(Who::Admin, own, "notifications.MailboxService/GetMail", json!({"mailId": text(&mails, "mails.0.mailId")}));
 
+    let choice = json!({"category": "CATEGORY_STATUS", "channel": "CHANNEL_EMAIL", "enabled": true});
+    add(Who::Ana, own, "notifications.PreferenceService/GetPreferences", json!({}));
+    add(Who::Ana, own, "notifications.PreferenceService/UpdatePreferences", json!({"preferences": [choice]}));
+
     let letter = dead_letter(world).await;
     add(Who::Service, own, "common.EventAdminService/GetEventStatus", json!({}));
     add(Who::Service, own, "common.EventAdminService/ListLoggedEvents", json!({}));

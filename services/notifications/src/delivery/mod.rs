@@ -76,12 +76,14 @@ pub(crate) const STATES: &[(&str, EnumValue)] = &[
     ("DELIVERY_STATE_OBSOLETE", EnumValue::Int(7)),
 ];
 
-/// A way that leads out of the suite. As in the contract.
+/// A way to a person. As in the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
 #[repr(i16)]
 pub(crate) enum Channel {
     /// E-mail.
     Email = 1,
+    /// The inbox, which needs no delivery.
+    InApp = 2,
 }
 
 /// Its names in a filter.

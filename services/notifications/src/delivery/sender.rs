@@ -154,7 +154,7 @@ impl Sender {
             // Behind `#`, so that the token stays out of the logs of whoever serves the page.
             Template::VerifyEmail => format!("{base}/verify-email#token={}", recipient.link_token),
             Template::SignIn => format!("{base}/sessions"),
-            Template::Assigned => format!("{base}/work-items/{}", values.get("work_item_id").map_or("", String::as_str)),
+            Template::Assigned | Template::StatusChanged => format!("{base}/work-items/{}", values.get("work_item_id").map_or("", String::as_str)),
         };
         values.insert("link".to_owned(), link);
         values.insert("display_name".to_owned(), recipient.display_name.clone());

@@ -23,11 +23,13 @@ pub(crate) enum Template {
     SignIn,
     /// Something is to be done.
     Assigned,
+    /// Something went on.
+    StatusChanged,
 }
 
 impl Template {
     /// All of them.
-    pub(crate) const ALL: [Template; 3] = [Template::VerifyEmail, Template::SignIn, Template::Assigned];
+    pub(crate) const ALL: [Template; 4] = [Template::VerifyEmail, Template::SignIn, Template::Assigned, Template::StatusChanged];
 
     /// Its name: of its files, in the table, on the wire.
     pub(crate) fn name(self) -> &'static str {
@@ -35,6 +37,7 @@ impl Template {
             Template::VerifyEmail => "verify_email",
             Template::SignIn => "sign_in",
             Template::Assigned => "assigned",
+            Template::StatusChanged => "status_changed",
         }
     }
 
@@ -53,6 +56,7 @@ impl Template {
             Template::VerifyEmail => files!("verify_email"),
             Template::SignIn => files!("sign_in"),
             Template::Assigned => files!("assigned"),
+            Template::StatusChanged => files!("status_changed"),
         }
     }
 }
@@ -126,7 +130,7 @@ mod tests {
     ];
 
     fn all_filled_with(value: &str) -> BTreeMap<String, String> {
-        let names = ["display_name", "link", "expire_time", "time", "key", "title"];
+        let names = ["display_name", "link", "expire_time", "time", "key", "title", "from", "to"];
         names.map(|name| (name.to_owned(), value.to_owned())).into()
     }
 

@@ -4,6 +4,7 @@
 mod deliveries;
 mod inbox;
 mod mailbox;
+mod preferences;
 mod send_mail;
 mod sink;
 mod tell;

@@ -67,8 +67,9 @@ fn requests() -> BTreeMap<&'static str, Validate> {
             RefreshSessionRequest RegisterUserRequest RequestPasswordResetRequest ResendInvitationRequest ResendVerificationRequest
             ResetPasswordRequest ResolveRecipientRequest RevokeInvitationRequest RevokeSessionRequest RotateSigningKeyRequest
             SwitchContextRequest UpdateOrganizationMemberRequest UpdateWorkspaceMemberRequest VerifyEmailRequest WatchRevocationsRequest;
-        notifications: ArchiveInboxItemRequest GetDeliveryRequest GetMailRequest GetUnreadCountRequest ListDeliveriesRequest ListInboxItemsRequest
-            ListMailsRequest MarkAllReadRequest MarkReadRequest RedriveDeliveryRequest WatchInboxRequest;
+        notifications: ArchiveInboxItemRequest GetDeliveryRequest GetMailRequest GetPreferencesRequest GetUnreadCountRequest ListDeliveriesRequest ListInboxItemsRequest
+            ListMailsRequest MarkAllReadRequest MarkReadRequest RedriveDeliveryRequest UpdatePreferencesRequest
+            WatchInboxRequest;
         tasks: CreateProductRequest CreateWorkItemRequest DeleteWorkItemRequest GetProductRequest GetWorkItemRequest ImportPlanRequest
             ListProductsRequest ListWorkItemsRequest TransitionWorkItemRequest UndeleteWorkItemRequest UpdateWorkItemRequest
             WatchWorkItemsRequest;
