@@ -18,6 +18,8 @@ use crate::mail::{Template, shown};
 /// The longest line and the longest text of a notice, in characters.
 const TITLE_CHARS_MAX: usize = 200;
 const TEXT_CHARS_MAX: usize = 1_000;
+/// Under which name a letter's data says what its link is for.
+pub(crate) const LINK_ID: &str = "link_id";
 
 /// One thing to tell one person.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +60,11 @@ pub(crate) struct Letter {
 
 /// Whether events of the type can lead to a notice.
 pub(crate) fn wants(type_name: &str) -> bool {
-    const WANTED: [&str; 5] = [
+    const WANTED: [&str; 8] = [
         "muster.identity.v1.UserRegistered",
+        "muster.identity.v1.VerificationRequested",
+        "muster.identity.v1.PasswordResetRequested",
+        "muster.identity.v1.PasswordReset",
         "muster.identity.v1.SessionCreated",
         "muster.tasks.v1.WorkItemCreated",
         "muster.tasks.v1.WorkItemUpdated",
@@ -74,7 +79,16 @@ pub(crate) fn wants(type_name: &str) -> bool {
 /// [`Outcome::Poison`] for a body that is not what its type says.
 pub(crate) fn notices(event: &Logged) -> Result<Vec<Notice>, Outcome> {
     if let Some(body) = event.of::<identity::UserRegistered>()? {
-        return Ok(vec![registered(&body.user_id)?]);
+        return Ok(vec![asked_for(&body.user_id, Template::VerifyEmail, "")?]);
+    }
+    if let Some(body) = event.of::<identity::VerificationRequested>()? {
+        return Ok(vec![asked_for(&body.user_id, Template::VerifyEmail, "")?]);
+    }
+    if let Some(body) = event.of::<identity::PasswordResetRequested>()? {
+        return Ok(vec![asked_for(&body.user_id, Template::ResetPassword, &body.password_reset_id)?]);
+    }
+    if let Some(body) = event.of::<identity::PasswordReset>()? {
+        return Ok(vec![password_changed(event, &body.user_id)?]);
     }
     if let Some(body) = event.of::<identity::SessionCreated>()? {
         let session = body.after.unwrap_or_default();
@@ -95,22 +109,41 @@ pub(crate) fn notices(event: &Logged) -> Result<Vec<Notice>, Outcome> {
     Ok(Vec::new())
 }
 
-/// Whoever registered gets the link that proves the address, and can't look into an inbox before.
-fn registered(user_id: &str) -> Result<Notice, Outcome> {
-    let letter = Some(Letter { template: Template::VerifyEmail, data: BTreeMap::new() });
+/// A mail with a link that somebody asked for and waits for: who can't sign in can't look into an inbox either. `link_id` says to identity what
+/// was asked for.
+fn asked_for(user_id: &str, template: Template, link_id: &str) -> Result<Notice, Outcome> {
+    let letter = Some(Letter { template, data: BTreeMap::from([(LINK_ID.to_owned(), link_id.to_owned())]) });
     let (resource_type, resource_id) = ("user", user_id.to_owned());
     Ok(Notice { user_id: id(user_id)?, category: Category::Account, line: None, letter, workspace_id: None, resource_type, resource_id })
 }
 
+fn password_changed(event: &Logged, user_id: &str) -> Result<Notice, Outcome> {
+    let title = "Your password was changed".to_owned();
+    let text = "All sessions were ended. If this was not you, ask for another password.".to_owned();
+    Ok(Notice {
+        user_id: id(user_id)?,
+        category: Category::Security,
+        line: Some(Line { title, text }),
+        letter: Some(Letter { template: Template::PasswordChanged, data: BTreeMap::from([("time".to_owned(), time_of(event))]) }),
+        workspace_id: None,
+        resource_type: "user",
+        resource_id: user_id.to_owned(),
+    })
+}
+
+/// When it happened, as a mail shows it.
+fn time_of(event: &Logged) -> String {
+    event.envelope.create_time.as_ref().and_then(datetime).map(shown).unwrap_or_default()
+}
+
 fn signed_in(event: &Logged, session: &identity::Session) -> Result<Notice, Outcome> {
-    let time = event.envelope.create_time.as_ref().and_then(datetime).map(shown).unwrap_or_default();
     let title = "New sign-in to your account".to_owned();
     let text = "If this was not you, end the session and change your password.".to_owned();
     Ok(Notice {
         user_id: id(&session.user_id)?,
         category: Category::Security,
         line: Some(Line { title, text }),
-        letter: Some(Letter { template: Template::SignIn, data: BTreeMap::from([("time".to_owned(), time)]) }),
+        letter: Some(Letter { template: Template::SignIn, data: BTreeMap::from([("time".to_owned(), time_of(event))]) }),
         workspace_id: None,
         resource_type: "session",
         resource_id: session.session_id.clone(),
@@ -256,6 +289,9 @@ mod tests {
     fn every_event_that_a_rule_reads_is_wanted() {
         let names = [
             identity::UserRegistered::full_name(),
+            identity::VerificationRequested::full_name(),
+            identity::PasswordResetRequested::full_name(),
+            identity::PasswordReset::full_name(),
             identity::SessionCreated::full_name(),
             tasks::WorkItemCreated::full_name(),
             tasks::WorkItemUpdated::full_name(),
@@ -266,10 +302,20 @@ mod tests {
     }
 
     #[test]
-    fn who_registers_gets_a_mail_and_has_no_inbox_yet() {
+    fn who_can_not_sign_in_gets_mail_alone_and_whose_password_was_changed_both() {
         let registered = identity::UserRegistered { user_id: person(2), after: None };
-        let notice = notices(&by(2, &registered)).unwrap().remove(0);
-        assert_eq!((notice.line, notice.letter.unwrap().template), (None, Template::VerifyEmail));
+        let again = identity::VerificationRequested { user_id: person(2) };
+        let reset = identity::PasswordResetRequested { user_id: person(2), password_reset_id: person(7) };
+        let told = |event: &Logged| {
+            let notice = notices(event).unwrap().remove(0);
+            let letter = notice.letter.unwrap();
+            (notice.category, notice.line.is_some(), letter.template, letter.data.get(LINK_ID).cloned())
+        };
+        let proof = (Category::Account, false, Template::VerifyEmail, Some(String::new()));
+        assert_eq!((told(&by(2, &registered)), told(&by(2, &again))), (proof.clone(), proof));
+        assert_eq!(told(&by(2, &reset)), (Category::Account, false, Template::ResetPassword, Some(person(7))));
+        let changed = identity::PasswordReset { user_id: person(2), before: None, after: None };
+        assert_eq!(told(&by(2, &changed)), (Category::Security, true, Template::PasswordChanged, None));
     }
 
     #[test]

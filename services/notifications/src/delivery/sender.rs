@@ -24,6 +24,7 @@ use super::store::{self, Claimed};
 use super::{Delivery, Outcome, State};
 use crate::mail::smtp::{Sent, Smtp};
 use crate::mail::{Mail, Template, Templates, Unmade, shown};
+use crate::rule::LINK_ID;
 use crate::{Config, NAME, events, mailbox};
 
 /// How far a wait is longer or shorter than said, so that what failed together does not come again together.
@@ -142,8 +143,13 @@ impl Sender {
     }
 
     async fn resolve(&self, delivery: &Delivery) -> Result<ResolveRecipientResponse, tonic::Status> {
-        let link = if delivery.template == Template::VerifyEmail { Link::VerifyEmail } else { Link::Unspecified };
-        let request = ResolveRecipientRequest { user_id: delivery.user_id.to_string(), link: link.into() };
+        let link = match delivery.template {
+            Template::VerifyEmail => Link::VerifyEmail,
+            Template::ResetPassword => Link::ResetPassword,
+            Template::PasswordChanged | Template::SignIn | Template::Assigned | Template::StatusChanged => Link::Unspecified,
+        };
+        let link_id = delivery.data.get(LINK_ID).cloned().unwrap_or_default();
+        let request = ResolveRecipientRequest { user_id: delivery.user_id.to_string(), link: link.into(), link_id };
         Ok(self.0.recipients.clone().resolve_recipient(request).await?.into_inner())
     }
 
@@ -153,6 +159,8 @@ impl Sender {
         let link = match delivery.template {
             // Behind `#`, so that the token stays out of the logs of whoever serves the page.
             Template::VerifyEmail => format!("{base}/verify-email#token={}", recipient.link_token),
+            Template::ResetPassword => format!("{base}/reset-password#token={}", recipient.link_token),
+            Template::PasswordChanged => format!("{base}/forgot-password"),
             Template::SignIn => format!("{base}/sessions"),
             Template::Assigned | Template::StatusChanged => format!("{base}/work-items/{}", values.get("work_item_id").map_or("", String::as_str)),
         };

@@ -19,6 +19,10 @@ const VALUE_CHARS_MAX: usize = 1_000;
 pub(crate) enum Template {
     /// The link that proves an address.
     VerifyEmail,
+    /// The link that lets choose another password.
+    ResetPassword,
+    /// The password is another one.
+    PasswordChanged,
     /// Somebody signed in.
     SignIn,
     /// Something is to be done.
@@ -29,12 +33,21 @@ pub(crate) enum Template {
 
 impl Template {
     /// All of them.
-    pub(crate) const ALL: [Template; 4] = [Template::VerifyEmail, Template::SignIn, Template::Assigned, Template::StatusChanged];
+    pub(crate) const ALL: [Template; 6] = [
+        Template::VerifyEmail,
+        Template::ResetPassword,
+        Template::PasswordChanged,
+        Template::SignIn,
+        Template::Assigned,
+        Template::StatusChanged,
+    ];
 
     /// Its name: of its files, in the table, on the wire.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Template::VerifyEmail => "verify_email",
+            Template::ResetPassword => "reset_password",
+            Template::PasswordChanged => "password_changed",
             Template::SignIn => "sign_in",
             Template::Assigned => "assigned",
             Template::StatusChanged => "status_changed",
@@ -54,6 +67,8 @@ impl Template {
         }
         match self {
             Template::VerifyEmail => files!("verify_email"),
+            Template::ResetPassword => files!("reset_password"),
+            Template::PasswordChanged => files!("password_changed"),
             Template::SignIn => files!("sign_in"),
             Template::Assigned => files!("assigned"),
             Template::StatusChanged => files!("status_changed"),

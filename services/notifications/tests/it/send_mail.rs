@@ -1,13 +1,14 @@
 use std::time::Duration;
 
-use contract::identity::v1::UserRegistered;
+use contract::identity::v1::{PasswordReset, PasswordResetRequested, ResolveRecipientResponse, UserRegistered};
 use contract::notifications::v1::{AttemptOutcome as Outcome, DeliveryFailed, DeliverySent, DeliveryState as State};
 use runtime::OrganizationId;
+use contract::time::timestamp;
 use testkit::{Actor, App};
 use tonic::Code;
 
 use crate::sink::{Mood, Sink};
-use crate::verbs::{Reads, Sees, Tells, app_with, outcomes, recipient};
+use crate::verbs::{Reads, Sees, Tells, app_with, outcomes, quick, recipient};
 
 /// Ana assigned one item to ben, who can be reached; the mail goes to `sink`.
 async fn assigned(sink: &Sink) -> (App, Actor) {
@@ -55,6 +56,23 @@ async fn who_registers_gets_the_link_that_proves_the_address() {
     assert!(message.contains("http://127.0.0.1:8080/verify-email#token=mvt1_abc"), "{message}");
     assert!(message.contains("good until 2026-03-02 09:00 UTC"), "{message}");
     assert_eq!(app.count("SELECT count(*) FROM notifications.inbox_item").await, 0, "nobody can look into it yet");
+}
+
+#[tokio::test]
+async fn who_forgot_a_password_gets_the_link_and_is_told_when_it_was_changed() {
+    let app = app_with(quick()).await;
+    let (kim, root) = (app.user("kim"), app.system_admin("root").await);
+    app.authority().reach(kim.user_id, Ok(ResolveRecipientResponse { link_token: "mpr1_abc".to_owned(), link_expire_time: Some(timestamp(app.now())), ..recipient(&kim) }));
+    let (password_reset_id, user_id) = (app.deps().ids.next().to_string(), kim.user_id.to_string());
+    app.tell(&kim, OrganizationId::SYSTEM, PasswordResetRequested { password_reset_id, user_id: user_id.clone() }).await;
+    root.in_organization(OrganizationId::SYSTEM).once(State::Sent).await;
+    let mail = root.mail(&root.mails("template = reset_password").await.unwrap()[0].mail_id).await.unwrap();
+    assert!(mail.text.contains("http://127.0.0.1:8080/reset-password#token=mpr1_abc"), "{}", mail.text);
+    app.tell(&kim, OrganizationId::SYSTEM, PasswordReset { user_id, before: None, after: None }).await;
+    while root.mails("template = password_changed").await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(kim.titles("").await, ["Your password was changed"]);
 }
 
 #[tokio::test]
