@@ -184,7 +184,11 @@ pub(crate) trait Sees {
             if let [delivery] = &all[..]
                 && delivery.state() == state
             {
-                return self.delivery(&delivery.delivery_id).await.unwrap();
+                // It may have gone on since it was listed.
+                let seen = self.delivery(&delivery.delivery_id).await.unwrap();
+                if seen.delivery.as_ref().is_some_and(|delivery| delivery.state() == state) {
+                    return seen;
+                }
             }
             assert!(began.elapsed() < Duration::from_secs(20), "no delivery became {state:?}: {all:?}");
             tokio::time::sleep(Duration::from_millis(10)).await;
