@@ -162,7 +162,9 @@ impl Sender {
             Template::ResetPassword => format!("{base}/reset-password#token={}", recipient.link_token),
             Template::PasswordChanged => format!("{base}/forgot-password"),
             Template::SignIn => format!("{base}/sessions"),
-            Template::Assigned | Template::StatusChanged => format!("{base}/work-items/{}", values.get("work_item_id").map_or("", String::as_str)),
+            Template::Assigned | Template::StatusChanged => {
+                format!("{base}/work-items/{}", values.get("work_item_id").map_or("", String::as_str))
+            }
         };
         values.insert("link".to_owned(), link);
         values.insert("display_name".to_owned(), recipient.display_name.clone());

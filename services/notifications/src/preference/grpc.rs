@@ -1,9 +1,7 @@
 //! PreferenceService: decode, do, encode.
 
 use contract::notifications::v1::preference_service_server::PreferenceService;
-use contract::notifications::v1::{
-    GetPreferencesRequest, GetPreferencesResponse, UpdatePreferencesRequest, UpdatePreferencesResponse,
-};
+use contract::notifications::v1::{GetPreferencesRequest, GetPreferencesResponse, UpdatePreferencesRequest, UpdatePreferencesResponse};
 use tonic::{Request, Response, Status};
 
 use super::{convert::choice, ops::Ops};

@@ -73,7 +73,8 @@ async fn two_changes_at_once_are_both_made() {
     let one = [(Category::Assignment, Channel::Email, false)];
     let other = [(Category::Status, Channel::Email, true)];
     let (one, other) = tokio::join!(choose(&ben, &one), choose(&ben, &other));
-    (one.unwrap(), other.unwrap());
+    one.unwrap();
+    other.unwrap();
     let all = preferences(&ben).await;
     assert!(!is_on(&all, Category::Assignment, Channel::Email) && is_on(&all, Category::Status, Channel::Email));
     let told = app.events::<PreferencesUpdated>().await;

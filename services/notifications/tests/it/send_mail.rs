@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use contract::identity::v1::{PasswordReset, PasswordResetRequested, ResolveRecipientResponse, UserRegistered};
 use contract::notifications::v1::{AttemptOutcome as Outcome, DeliveryFailed, DeliverySent, DeliveryState as State};
-use runtime::OrganizationId;
 use contract::time::timestamp;
+use runtime::OrganizationId;
 use testkit::{Actor, App};
 use tonic::Code;
 
@@ -62,7 +62,10 @@ async fn who_registers_gets_the_link_that_proves_the_address() {
 async fn who_forgot_a_password_gets_the_link_and_is_told_when_it_was_changed() {
     let app = app_with(quick()).await;
     let (kim, root) = (app.user("kim"), app.system_admin("root").await);
-    app.authority().reach(kim.user_id, Ok(ResolveRecipientResponse { link_token: "mpr1_abc".to_owned(), link_expire_time: Some(timestamp(app.now())), ..recipient(&kim) }));
+    app.authority().reach(
+        kim.user_id,
+        Ok(ResolveRecipientResponse { link_token: "mpr1_abc".to_owned(), link_expire_time: Some(timestamp(app.now())), ..recipient(&kim) }),
+    );
     let (password_reset_id, user_id) = (app.deps().ids.next().to_string(), kim.user_id.to_string());
     app.tell(&kim, OrganizationId::SYSTEM, PasswordResetRequested { password_reset_id, user_id: user_id.clone() }).await;
     root.in_organization(OrganizationId::SYSTEM).once(State::Sent).await;
