@@ -79,6 +79,10 @@ pub(crate) fn wants(type_name: &str) -> bool {
 /// [`Outcome::Poison`] for a body that is not what its type says.
 pub(crate) fn notices(event: &Logged) -> Result<Vec<Notice>, Outcome> {
     if let Some(body) = event.of::<identity::UserRegistered>()? {
+        // Whoever came by an invitation has proved the address with it.
+        if body.after.is_some_and(|user| user.state() == identity::UserState::Active) {
+            return Ok(Vec::new());
+        }
         return Ok(vec![asked_for(&body.user_id, Template::VerifyEmail, "")?]);
     }
     if let Some(body) = event.of::<identity::VerificationRequested>()? {

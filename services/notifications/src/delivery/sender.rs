@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::identity::v1::recipient_service_client::RecipientServiceClient;
+use contract::identity::v1::resolve_recipient_request::Subject;
 use contract::identity::v1::{Link, ResolveRecipientRequest, ResolveRecipientResponse};
 use contract::time::datetime;
 use db::{Db, WorkTx};
@@ -149,7 +150,7 @@ impl Sender {
             Template::PasswordChanged | Template::SignIn | Template::Assigned | Template::StatusChanged => Link::Unspecified,
         };
         let link_id = delivery.data.get(LINK_ID).cloned().unwrap_or_default();
-        let request = ResolveRecipientRequest { user_id: delivery.user_id.to_string(), link: link.into(), link_id };
+        let request = ResolveRecipientRequest { subject: Some(Subject::UserId(delivery.user_id.to_string())), link: link.into(), link_id };
         Ok(self.0.recipients.clone().resolve_recipient(request).await?.into_inner())
     }
 

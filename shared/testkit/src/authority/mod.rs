@@ -109,9 +109,9 @@ impl Authority {
         *self.state.memberships.lock().unwrap_or_else(PoisonError::into_inner) = list;
     }
 
-    /// What is said from now on of where `user` is reached; before, there is no such recipient.
-    pub fn reach(&self, user: UserId, recipient: Result<ResolveRecipientResponse, tonic::Code>) {
-        self.state.recipients.lock().unwrap_or_else(PoisonError::into_inner).insert(user.to_string(), recipient);
+    /// What is said from now on of where `whom`, a user or an invitation, is reached; before, there is no such recipient.
+    pub fn reach(&self, whom: impl std::fmt::Display, recipient: Result<ResolveRecipientResponse, tonic::Code>) {
+        self.state.recipients.lock().unwrap_or_else(PoisonError::into_inner).insert(whom.to_string(), recipient);
     }
 
     /// Tells the services to refuse tokens.

@@ -14,6 +14,7 @@ use contract::{
         key_service_server::{KeyService, KeyServiceServer},
         membership_service_server::{MembershipService, MembershipServiceServer},
         recipient_service_server::{RecipientService, RecipientServiceServer},
+        resolve_recipient_request::Subject,
         revocation_service_server::{RevocationService, RevocationServiceServer},
     },
 };
@@ -89,7 +90,8 @@ impl MembershipService for Services {
 impl RecipientService for Services {
     async fn resolve_recipient(&self, request: Request<ResolveRecipientRequest>) -> Result<Response<ResolveRecipientResponse>, Status> {
         let recipients = self.0.recipients.lock().unwrap_or_else(PoisonError::into_inner);
-        match recipients.get(&request.into_inner().user_id) {
+        let (Subject::UserId(id) | Subject::InvitationId(id)) = request.into_inner().subject.unwrap_or(Subject::UserId(String::new()));
+        match recipients.get(&id) {
             Some(Ok(recipient)) => Ok(Response::new(recipient.clone())),
             Some(Err(code)) => Err(Status::new(*code, "a test asked for it")),
             None => Err(Status::not_found("a test named no such recipient")),
