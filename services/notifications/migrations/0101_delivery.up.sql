@@ -4,7 +4,7 @@
 CREATE TABLE :schema.delivery (
     organization_id uuid        NOT NULL,                                   -- nil: of no organization
     delivery_id     uuid        NOT NULL,
-    user_id         uuid        NOT NULL,
+    recipient_id    uuid        NOT NULL,                                   -- a user; of the template `invitation`, the invitation
     event_id        uuid        NOT NULL,
     channel         smallint    NOT NULL CHECK (channel = 1),               -- muster.notifications.v1.Channel
     category        smallint    NOT NULL CHECK (category BETWEEN 1 AND 4),  -- muster.notifications.v1.Category
@@ -19,7 +19,7 @@ CREATE TABLE :schema.delivery (
     create_time     timestamptz NOT NULL,
     update_time     timestamptz NOT NULL,
     PRIMARY KEY (organization_id, delivery_id),
-    UNIQUE (event_id, user_id, channel),
+    UNIQUE (event_id, recipient_id, channel),
     CHECK ((state = 2) = (lease_token IS NOT NULL)),
     CHECK (state NOT IN (1, 2, 4) OR due_time IS NOT NULL)
 );

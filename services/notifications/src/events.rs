@@ -7,6 +7,7 @@ use events::{Filter, Handler, Logged, Outcome, Received};
 use runtime::{Ids, OrganizationId, UserId};
 use time::OffsetDateTime;
 
+use crate::category::Category;
 use crate::delivery::{self, Addressed, Channel, Delivery};
 use crate::inbox::{InboxItem, store};
 use crate::preference::{self, Preferences};
@@ -34,6 +35,10 @@ impl Teller {
 impl Handler for Teller {
     async fn handle(&self, tx: &mut db::Tx, event: &Received) -> Result<(), Outcome> {
         let (organization_id, event_id, now) = (tx.organization_id(), event.event_id(), tx.now());
+        if let Some((recipient_id, letter)) = rule::invited(event)? {
+            let to = Addressed { organization_id, recipient_id, event_id, category: Category::Account };
+            delivery::store::insert(tx, &Delivery::new(self.ids.next_id(), to, letter, self.attempt_max, now)).await?;
+        }
         let notices = rule::notices(event)?;
         let people: Vec<UserId> = notices.iter().map(|notice| notice.user_id).collect();
         let chosen = if people.is_empty() { Vec::new() } else { preference::store::of(tx, &people).await? };
@@ -47,7 +52,7 @@ impl Handler for Teller {
                 }
             }
             if let Some(letter) = notice.letter.filter(|_| preferences.allow(notice.category, Channel::Email)) {
-                let to = Addressed { organization_id, user_id: notice.user_id, event_id, category: notice.category };
+                let to = Addressed { organization_id, recipient_id: notice.user_id.uuid(), event_id, category: notice.category };
                 delivery::store::insert(tx, &Delivery::new(self.ids.next_id(), to, letter, self.attempt_max, now)).await?;
             }
         }

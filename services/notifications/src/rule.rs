@@ -11,6 +11,7 @@ use contract::tasks::v1 as tasks;
 use contract::time::datetime;
 use events::{Logged, Outcome};
 use runtime::{UserId, WorkspaceId};
+use uuid::Uuid;
 
 use crate::category::Category;
 use crate::mail::{Template, shown};
@@ -60,7 +61,9 @@ pub(crate) struct Letter {
 
 /// Whether events of the type can lead to a notice.
 pub(crate) fn wants(type_name: &str) -> bool {
-    const WANTED: [&str; 8] = [
+    const WANTED: [&str; 10] = [
+        "muster.identity.v1.InvitationCreated",
+        "muster.identity.v1.InvitationResent",
         "muster.identity.v1.UserRegistered",
         "muster.identity.v1.VerificationRequested",
         "muster.identity.v1.PasswordResetRequested",
@@ -71,6 +74,21 @@ pub(crate) fn wants(type_name: &str) -> bool {
         "muster.tasks.v1.WorkItemTransitioned",
     ];
     WANTED.contains(&type_name)
+}
+
+/// Whom an event invites, who is nobody yet, and the mail to write there.
+///
+/// # Errors
+/// [`Outcome::Poison`] for a body that is not what its type says.
+pub(crate) fn invited(event: &Logged) -> Result<Option<(Uuid, Letter)>, Outcome> {
+    let created = event.of::<identity::InvitationCreated>()?.map(|body| body.invitation_id);
+    let invitation_id = match created {
+        None => event.of::<identity::InvitationResent>()?.map(|body| body.invitation_id),
+        created => created,
+    };
+    let Some(invitation_id) = invitation_id else { return Ok(None) };
+    let invitation_id = invitation_id.parse().map_err(|_| Outcome::Poison("the invitation id is no UUID".to_owned()))?;
+    Ok(Some((invitation_id, Letter { template: Template::Invitation, data: BTreeMap::new() })))
 }
 
 /// What an event says to whom; one notice a person at most.
@@ -222,7 +240,6 @@ mod tests {
     use contract::common::v1::{Actor, EventEnvelope};
     use contract::tasks::v1::{WorkItem, WorkItemState};
     use prost::{Message, Name};
-    use uuid::Uuid;
 
     use super::*;
 
@@ -292,6 +309,8 @@ mod tests {
     #[test]
     fn every_event_that_a_rule_reads_is_wanted() {
         let names = [
+            identity::InvitationCreated::full_name(),
+            identity::InvitationResent::full_name(),
             identity::UserRegistered::full_name(),
             identity::VerificationRequested::full_name(),
             identity::PasswordResetRequested::full_name(),

@@ -216,7 +216,7 @@ async fn unverified(world: &World) -> (String, String) {
 /// A mail to ana that did not get through, of acme.
 async fn dead_delivery(world: &World) -> String {
     sqlx::query_scalar(
-        "INSERT INTO notifications.delivery (organization_id, delivery_id, user_id, event_id, channel, category, template, data, state,
+        "INSERT INTO notifications.delivery (organization_id, delivery_id, recipient_id, event_id, channel, category, template, data, state,
          attempt_count, attempt_limit, unknown_count, create_time, update_time)
          SELECT $1::uuid, gen_random_uuid(), $2::uuid, gen_random_uuid(), 1, 1, 'sign_in', '{\"time\": \"now\"}', 6, 0, 10, 0, now(), now()
          RETURNING delivery_id::text",

@@ -4,13 +4,18 @@ use contract::notifications::v1 as pb;
 use contract::time::timestamp;
 
 use super::{Attempt, Delivery};
+use crate::mail::Template;
 
 impl From<&Delivery> for pb::Delivery {
     fn from(delivery: &Delivery) -> Self {
+        let recipient = delivery.recipient_id.to_string();
+        let (user_id, invitation_id) =
+            if delivery.template == Template::Invitation { (String::new(), recipient) } else { (recipient, String::new()) };
         pb::Delivery {
             delivery_id: delivery.delivery_id.to_string(),
             organization_id: delivery.organization_id.to_string(),
-            user_id: delivery.user_id.to_string(),
+            user_id,
+            invitation_id,
             channel: i32::from(delivery.channel as i16),
             category: pb::Category::from(delivery.category).into(),
             template: delivery.template.name().to_owned(),

@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use db::EnumValue;
-use runtime::{OrganizationId, UserId, id_type};
+use runtime::{OrganizationId, id_type};
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 use time::OffsetDateTime;
@@ -112,8 +112,8 @@ pub(crate) struct Delivery {
     pub organization_id: OrganizationId,
     /// Its name.
     pub delivery_id: DeliveryId,
-    /// To whom.
-    pub user_id: UserId,
+    /// To whom: a user, or who was invited.
+    pub recipient_id: Uuid,
     /// What led to it.
     pub event_id: Uuid,
     /// Which way.
@@ -159,8 +159,8 @@ pub(crate) struct Attempt {
 pub(crate) struct Addressed {
     /// Where it happened.
     pub organization_id: OrganizationId,
-    /// To whom.
-    pub user_id: UserId,
+    /// To whom: a user, or who was invited.
+    pub recipient_id: Uuid,
     /// What led to it.
     pub event_id: Uuid,
     /// What it is about.
@@ -170,11 +170,11 @@ pub(crate) struct Addressed {
 impl Delivery {
     /// The delivery that `letter` becomes, due at once.
     pub(crate) fn new(id: DeliveryId, to: Addressed, letter: Letter, attempt_max: i32, now: OffsetDateTime) -> Self {
-        let Addressed { organization_id, user_id, event_id, category } = to;
+        let Addressed { organization_id, recipient_id, event_id, category } = to;
         Delivery {
             organization_id,
             delivery_id: id,
-            user_id,
+            recipient_id,
             event_id,
             channel: Channel::Email,
             category,
@@ -229,7 +229,7 @@ mod tests {
     const WAIT: Duration = Duration::from_secs(5);
 
     fn sending(category: Category, attempt_count: i32) -> Delivery {
-        let to = Addressed { organization_id: OrganizationId::SYSTEM, user_id: UserId::nil(), event_id: Uuid::nil(), category };
+        let to = Addressed { organization_id: OrganizationId::SYSTEM, recipient_id: Uuid::nil(), event_id: Uuid::nil(), category };
         let letter = Letter { template: Template::SignIn, data: BTreeMap::new() };
         Delivery { state: State::Sending, attempt_count, ..Delivery::new(DeliveryId::nil(), to, letter, 3, NOW) }
     }

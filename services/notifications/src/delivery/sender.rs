@@ -147,10 +147,13 @@ impl Sender {
         let link = match delivery.template {
             Template::VerifyEmail => Link::VerifyEmail,
             Template::ResetPassword => Link::ResetPassword,
+            Template::Invitation => Link::AcceptInvitation,
             Template::PasswordChanged | Template::SignIn | Template::Assigned | Template::StatusChanged => Link::Unspecified,
         };
+        let recipient = delivery.recipient_id.to_string();
+        let subject = if delivery.template == Template::Invitation { Subject::InvitationId(recipient) } else { Subject::UserId(recipient) };
         let link_id = delivery.data.get(LINK_ID).cloned().unwrap_or_default();
-        let request = ResolveRecipientRequest { subject: Some(Subject::UserId(delivery.user_id.to_string())), link: link.into(), link_id };
+        let request = ResolveRecipientRequest { subject: Some(subject), link: link.into(), link_id };
         Ok(self.0.recipients.clone().resolve_recipient(request).await?.into_inner())
     }
 
@@ -161,6 +164,7 @@ impl Sender {
             // Behind `#`, so that the token stays out of the logs of whoever serves the page.
             Template::VerifyEmail => format!("{base}/verify-email#token={}", recipient.link_token),
             Template::ResetPassword => format!("{base}/reset-password#token={}", recipient.link_token),
+            Template::Invitation => format!("{base}/accept-invitation#token={}", recipient.link_token),
             Template::PasswordChanged => format!("{base}/forgot-password"),
             Template::SignIn => format!("{base}/sessions"),
             Template::Assigned | Template::StatusChanged => {
@@ -169,6 +173,7 @@ impl Sender {
         };
         values.insert("link".to_owned(), link);
         values.insert("display_name".to_owned(), recipient.display_name.clone());
+        values.insert("organization_display_name".to_owned(), recipient.organization_display_name);
         if let Some(time) = recipient.link_expire_time.as_ref().and_then(datetime) {
             values.insert("expire_time".to_owned(), shown(time));
         }

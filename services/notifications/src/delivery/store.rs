@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use db::{Column, Cursor, Filter, Kind, Page, PageRequest, Tx, WorkTx};
-use runtime::{OrganizationId, UserId};
+use runtime::OrganizationId;
 use sqlx::types::Json;
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
@@ -19,7 +19,8 @@ pub(crate) static COLUMNS: &[Column] = &[
     Column::new("category", "category", Kind::Enum(category::NAMES)),
     Column::new("channel", "channel", Kind::Enum(CHANNELS)),
     Column::new("template", "template", Kind::Text),
-    Column::new("user_id", "user_id", Kind::Uuid),
+    Column::new("user_id", "recipient_id", Kind::Uuid),
+    Column::new("invitation_id", "recipient_id", Kind::Uuid),
     Column::new("event_id", "event_id", Kind::Uuid),
     Column::new("create_time", "create_time", Kind::Time),
 ];
@@ -38,13 +39,13 @@ pub(crate) struct Claimed {
 /// Writes a delivery; false when there is one of the event to the person.
 pub(crate) async fn insert(tx: &mut Tx, delivery: &Delivery) -> db::Result<bool> {
     let written = sqlx::query!(
-        "INSERT INTO notifications.delivery (organization_id, delivery_id, user_id, event_id, channel, category, template, data, state,
+        "INSERT INTO notifications.delivery (organization_id, delivery_id, recipient_id, event_id, channel, category, template, data, state,
                                              attempt_count, attempt_limit, unknown_count, due_time, create_time, update_time)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)
-         ON CONFLICT (event_id, user_id, channel) DO NOTHING",
+         ON CONFLICT (event_id, recipient_id, channel) DO NOTHING",
         delivery.organization_id as _,
         delivery.delivery_id as _,
-        delivery.user_id as _,
+        delivery.recipient_id,
         delivery.event_id,
         delivery.channel as _,
         delivery.category as _,
@@ -78,7 +79,7 @@ pub(crate) async fn claim(tx: &mut WorkTx, lease_token: Uuid, lease: Duration) -
            attempt AS (
                INSERT INTO notifications.delivery_attempt (organization_id, delivery_id, number, start_time)
                SELECT organization_id, delivery_id, attempt_count, $1 FROM taken WHERE NOT lapsed)
-           SELECT organization_id AS "organization_id!: OrganizationId", delivery_id AS "delivery_id!: DeliveryId", user_id AS "user_id!: UserId",
+           SELECT organization_id AS "organization_id!: OrganizationId", delivery_id AS "delivery_id!: DeliveryId", recipient_id AS "recipient_id!",
                   event_id AS "event_id!", channel AS "channel!: Channel", category AS "category!: Category", template AS "template!: Template",
                   data AS "data!: Json<BTreeMap<String, String>>", state AS "state!: State",
                   attempt_count AS "attempt_count!", attempt_limit AS "attempt_limit!", unknown_count AS "unknown_count!", due_time,
@@ -94,7 +95,7 @@ pub(crate) async fn claim(tx: &mut WorkTx, lease_token: Uuid, lease: Duration) -
         delivery: Delivery {
             organization_id: row.organization_id,
             delivery_id: row.delivery_id,
-            user_id: row.user_id,
+            recipient_id: row.recipient_id,
             event_id: row.event_id,
             channel: row.channel,
             category: row.category,
@@ -199,7 +200,7 @@ pub(crate) async fn list(tx: &mut Tx, filter: &Filter, page: &PageRequest) -> db
 
 fn select(tx: &Tx) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::<Postgres>::new(
-        "SELECT organization_id, delivery_id, user_id, event_id, channel, category, template, data, state, attempt_count, attempt_limit,
+        "SELECT organization_id, delivery_id, recipient_id, event_id, channel, category, template, data, state, attempt_count, attempt_limit,
                 unknown_count, due_time, create_time, update_time
          FROM notifications.delivery WHERE organization_id = ",
     );

@@ -17,7 +17,7 @@ pub(crate) use template::{Template, Templates};
 pub(crate) struct Mail {
     /// The address.
     pub to: String,
-    /// Whose.
+    /// Whose; empty when that is not known.
     pub name: String,
     /// In one line.
     pub subject: String,
@@ -47,7 +47,8 @@ impl Mail {
     /// # Errors
     /// [`Unmade`].
     pub(crate) fn message(&self, from: &Mailbox, delivery_id: Uuid, now: OffsetDateTime) -> Result<Message, Unmade> {
-        let to = Mailbox::new(Some(plain(&self.name)), self.to.parse()?);
+        let name = (!self.name.is_empty()).then(|| plain(&self.name));
+        let to = Mailbox::new(name, self.to.parse()?);
         let message_id = format!("<{delivery_id}@{}>", from.email.domain());
         let parts = MultiPart::alternative_plain_html(self.text.clone(), self.html.clone());
         let builder = Message::builder().from(from.clone()).to(to).subject(plain(&self.subject)).message_id(Some(message_id));

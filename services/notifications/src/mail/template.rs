@@ -21,6 +21,8 @@ pub(crate) enum Template {
     VerifyEmail,
     /// The link that lets choose another password.
     ResetPassword,
+    /// The link that joins an organization.
+    Invitation,
     /// The password is another one.
     PasswordChanged,
     /// Somebody signed in.
@@ -33,9 +35,10 @@ pub(crate) enum Template {
 
 impl Template {
     /// All of them.
-    pub(crate) const ALL: [Template; 6] = [
+    pub(crate) const ALL: [Template; 7] = [
         Template::VerifyEmail,
         Template::ResetPassword,
+        Template::Invitation,
         Template::PasswordChanged,
         Template::SignIn,
         Template::Assigned,
@@ -47,6 +50,7 @@ impl Template {
         match self {
             Template::VerifyEmail => "verify_email",
             Template::ResetPassword => "reset_password",
+            Template::Invitation => "invitation",
             Template::PasswordChanged => "password_changed",
             Template::SignIn => "sign_in",
             Template::Assigned => "assigned",
@@ -68,6 +72,7 @@ impl Template {
         match self {
             Template::VerifyEmail => files!("verify_email"),
             Template::ResetPassword => files!("reset_password"),
+            Template::Invitation => files!("invitation"),
             Template::PasswordChanged => files!("password_changed"),
             Template::SignIn => files!("sign_in"),
             Template::Assigned => files!("assigned"),
@@ -145,7 +150,7 @@ mod tests {
     ];
 
     fn all_filled_with(value: &str) -> BTreeMap<String, String> {
-        let names = ["display_name", "link", "expire_time", "time", "key", "title", "from", "to"];
+        let names = ["display_name", "link", "expire_time", "time", "key", "title", "from", "to", "organization_display_name"];
         names.map(|name| (name.to_owned(), value.to_owned())).into()
     }
 

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use contract::identity::v1::{PasswordReset, PasswordResetRequested, ResolveRecipientResponse, UserRegistered};
+use contract::identity::v1::{
+    InvitationCreated, InvitationResent, PasswordReset, PasswordResetRequested, ResolveRecipientResponse, UserRegistered,
+};
 use contract::notifications::v1::{AttemptOutcome as Outcome, DeliveryFailed, DeliverySent, DeliveryState as State};
 use contract::time::timestamp;
 use runtime::OrganizationId;
@@ -76,6 +78,31 @@ async fn who_forgot_a_password_gets_the_link_and_is_told_when_it_was_changed() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(kim.titles("").await, ["Your password was changed"]);
+}
+
+#[tokio::test]
+async fn who_is_invited_gets_the_link_that_joins_and_once_more_when_asked() {
+    let app = app_with(quick()).await;
+    let (ana, root) = (app.admin("ana").await, app.system_admin("root").await);
+    let invitation_id = app.deps().ids.next().to_string();
+    let told = ResolveRecipientResponse {
+        email: "kim@muster.example".to_owned(),
+        link_token: "inv1_abc".to_owned(),
+        link_expire_time: Some(timestamp(app.now())),
+        organization_display_name: "Acme <Inc>".to_owned(),
+        ..ResolveRecipientResponse::default()
+    };
+    app.authority().reach(&invitation_id, Ok(told));
+    app.tell(&ana, app.organization(), InvitationCreated { invitation_id: invitation_id.clone(), after: None }).await;
+    let sent = ana.once(State::Sent).await.delivery.unwrap();
+    assert_eq!((&*sent.user_id, &sent.invitation_id), ("", &invitation_id));
+    let mail = root.mail(&root.mails("to = \"kim@muster.example\"").await.unwrap()[0].mail_id).await.unwrap();
+    assert!(mail.text.contains("http://127.0.0.1:8080/accept-invitation#token=inv1_abc"), "{}", mail.text);
+    assert!(mail.html.contains("join Acme &lt;Inc&gt; on Muster") && mail.subject == "You are invited to Acme <Inc>");
+    app.tell(&ana, app.organization(), InvitationResent { invitation_id, before: None, after: None }).await;
+    while root.mails("template = invitation").await.unwrap().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test]
