@@ -10,7 +10,7 @@ use runtime::{
     telemetry,
 };
 
-use crate::{bench, config::Config, events, import, keys, levels, migrate, seed, serve::Serving, table, token, up};
+use crate::{bench, config::Config, demo, events, import, keys, levels, migrate, seed, serve::Serving, table, token, up};
 
 /// The multi-tenant back office: identity, authorization, tasks, audit and notifications, behind one gateway.
 #[derive(Debug, Parser)]
@@ -62,6 +62,8 @@ enum Command {
     Import(import::Arguments),
     /// Make two organizations to look around in: people in every role, workspaces, products, work items.
     Seed(seed::Arguments),
+    /// Tell the story of a team through a running suite, every step an assertion.
+    Demo(demo::Arguments),
     /// Print the completions of a shell: `source <(muster completions bash)`.
     Completions {
         /// The shell.
@@ -162,6 +164,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             Command::Token(arguments) => token::run(arguments).await,
             Command::Import(arguments) => import::run(arguments).await,
             Command::Seed(arguments) => seed::run(&config, arguments).await,
+            Command::Demo(arguments) => demo::run(arguments).await,
             // Answered above: it needs no configuration.
             Command::Completions { .. } => Ok(()),
             Command::Events { target, command } => events::run(&config, target, command).await,
@@ -228,9 +231,9 @@ pub fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// Prints why a command failed, cause by cause.
+/// Prints why a command failed, cause by cause. A story that went wrong ends with the number of its step.
 #[expect(clippy::print_stderr, reason = "a command's failure")]
 pub fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("muster: {error:#}");
-    ExitCode::FAILURE
+    error.downcast_ref().map_or(ExitCode::FAILURE, demo::Failed::exit_code)
 }

@@ -126,16 +126,12 @@ impl Client {
     /// The list is refused.
     pub(crate) async fn find_organization(&self, name: &str) -> anyhow::Result<Option<Organization>> {
         let mut client = OrganizationServiceClient::new(self.channel());
-        let mut page_token = String::new();
-        loop {
+        let list = async |page_token| {
             let request = self.request(ListOrganizationsRequest { page_size: PAGE, page_token })?;
             let page = client.list_organizations(request).await.map_err(refused)?.into_inner();
-            let found = page.organizations.into_iter().find(|one| one.organization_id == name || one.slug == name);
-            if found.is_some() || page.next_page_token.is_empty() {
-                return Ok(found);
-            }
-            page_token = page.next_page_token;
-        }
+            Ok((page.organizations, page.next_page_token))
+        };
+        find(list, |one| one.organization_id == name || one.slug == name).await
     }
 
     /// As [`workspace`](Client::workspace); `None` when there is none.
@@ -144,16 +140,12 @@ impl Client {
     /// The list is refused.
     pub(crate) async fn find_workspace(&self, name: &str) -> anyhow::Result<Option<Workspace>> {
         let mut client = WorkspaceServiceClient::new(self.channel());
-        let mut page_token = String::new();
-        loop {
+        let list = async |page_token| {
             let request = self.request(ListWorkspacesRequest { page_size: PAGE, page_token })?;
             let page = client.list_workspaces(request).await.map_err(refused)?.into_inner();
-            let found = page.workspaces.into_iter().find(|one| one.workspace_id == name || one.slug == name);
-            if found.is_some() || page.next_page_token.is_empty() {
-                return Ok(found);
-            }
-            page_token = page.next_page_token;
-        }
+            Ok((page.workspaces, page.next_page_token))
+        };
+        find(list, |one| one.workspace_id == name || one.slug == name).await
     }
 
     /// As [`product`](Client::product); `None` when there is none.
@@ -162,16 +154,28 @@ impl Client {
     /// The list is refused.
     pub(crate) async fn find_product(&self, workspace_id: &str, name: &str) -> anyhow::Result<Option<Product>> {
         let mut client = ProductServiceClient::new(self.channel());
-        let mut page_token = String::new();
-        loop {
+        let list = async |page_token| {
             let request = ListProductsRequest { workspace_id: workspace_id.to_owned(), page_size: PAGE, page_token };
             let page = client.list_products(self.request(request)?).await.map_err(refused)?.into_inner();
-            let found = page.products.into_iter().find(|one| one.product_id == name || one.key == name);
-            if found.is_some() || page.next_page_token.is_empty() {
-                return Ok(found);
-            }
-            page_token = page.next_page_token;
+            Ok((page.products, page.next_page_token))
+        };
+        find(list, |one| one.product_id == name || one.key == name).await
+    }
+}
+
+/// The first of all pages of `list` that `is` says yes to. A page is what it holds, and the token of the next one.
+async fn find<T>(
+    mut list: impl AsyncFnMut(String) -> anyhow::Result<(Vec<T>, String)>,
+    is: impl Fn(&T) -> bool,
+) -> anyhow::Result<Option<T>> {
+    let mut page_token = String::new();
+    loop {
+        let (page, next) = list(page_token).await?;
+        let found = page.into_iter().find(&is);
+        if found.is_some() || next.is_empty() {
+            return Ok(found);
         }
+        page_token = next;
     }
 }
 
@@ -250,6 +254,13 @@ mod tests {
         let status = Status::with_error_details(tonic::Code::InvalidArgument, "a field breaks its rule", details);
         assert_eq!(refused(status).to_string(), "FIELD_VIOLATION: a field breaks its rule; slug: must be a slug");
         assert_eq!(refused(Status::unavailable("away")).to_string(), "Unavailable: away");
+    }
+
+    #[tokio::test]
+    async fn what_is_looked_for_is_found_on_any_page() {
+        let list = async |token: String| anyhow::Ok(if token.is_empty() { (vec![1, 2], "next".into()) } else { (vec![3], String::new()) });
+        assert_eq!(find(list, |one| *one == 3).await.unwrap(), Some(3));
+        assert_eq!(find(list, |one| *one == 4).await.unwrap(), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod bench;
 pub mod cli;
 mod client;
 pub mod config;
+mod demo;
 mod events;
 mod import;
 pub mod keys;

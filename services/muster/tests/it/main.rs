@@ -3,6 +3,7 @@
 
 mod commands;
 mod config;
+mod demo;
 mod events;
 mod kill;
 mod metrics;
