@@ -209,11 +209,11 @@ impl Run<'_> {
             let duration = self.duration;
             floor.push(tokio::task::spawn_blocking(move || floors::hashes(memory_kib, passes, duration)).await??);
             beside.push(sign_ins().await?.per_second);
-            for consumer in [authorization::NAME, audit::NAME] {
+            for consumer in [authorization::NAME, audit::NAME, notifications::NAME] {
                 self.services[consumer].pause()?;
             }
             let outcome = sign_ins().await;
-            for consumer in [authorization::NAME, audit::NAME] {
+            for consumer in [authorization::NAME, audit::NAME, notifications::NAME] {
                 self.services[consumer].wake()?;
             }
             alone.push(outcome?.per_second);
