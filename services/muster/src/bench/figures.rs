@@ -207,8 +207,11 @@ impl Run<'_> {
         let (mut floor, mut beside, mut alone) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..self.rounds {
             let duration = self.duration;
+            // Who hears of sign-ins is still busy with those of the round before.
+            load::rest().await;
             floor.push(tokio::task::spawn_blocking(move || floors::hashes(memory_kib, passes, duration)).await??);
             beside.push(sign_ins().await?.per_second);
+            load::rest().await;
             for consumer in [authorization::NAME, audit::NAME, notifications::NAME] {
                 self.services[consumer].pause()?;
             }

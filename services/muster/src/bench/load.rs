@@ -44,6 +44,28 @@ where
     })
 }
 
+/// Waits until what was set going before has come to its end: a second in which the cores were nine tenths idle; two minutes at most.
+pub(super) async fn rest() {
+    for _ in 0..120 {
+        let (busy, all) = cores();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let (busy_then, all_then) = cores();
+        if (busy_then - busy) * 10 <= all_then - all {
+            return;
+        }
+    }
+}
+
+/// How long the cores were busy since the machine started, and how long that is, in ticks of all cores together. Source: proc(5), `/proc/stat`.
+fn cores() -> (u64, u64) {
+    let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let ticks: Vec<u64> =
+        stat.lines().next().unwrap_or_default().split_whitespace().skip(1).take(8).filter_map(|n| n.parse().ok()).collect();
+    let all: u64 = ticks.iter().sum();
+    let idle: u64 = ticks.iter().skip(3).take(2).sum();
+    (all - idle, all)
+}
+
 /// The value below which `percent` of the sorted `times` lie; zero of none.
 pub(super) fn percentile(times: &[Duration], percent: usize) -> Duration {
     times.get((times.len() * percent / 100).min(times.len().saturating_sub(1))).copied().unwrap_or_default()
