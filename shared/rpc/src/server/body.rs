@@ -67,7 +67,8 @@ impl http_body::Body for RequestBody {
     }
 }
 
-/// The body of an answer. Of a call that is still open, it keeps the call's time, its place and its record until the last frame.
+/// The body of an answer. Of a call that is still open, it keeps the call's time and its record until the last frame, and its
+/// place as long as there is work: for a stream to its end, else until the message goes out.
 pub(super) struct AnswerBody {
     inner: Body,
     call: Option<Box<OpenCall>>,
@@ -202,6 +203,10 @@ impl http_body::Body for AnswerBody {
                 this.end(*call, Error::MessageTooLarge { limit_bytes })
             }
             Err(frame) => {
+                if !call.context.policy.server_streaming {
+                    // The work is done. What is left is the client's to read, and it may take its time with that: nobody polls meanwhile.
+                    drop(call.place.take());
+                }
                 this.call = Some(call);
                 Poll::Ready(Some(Ok(frame)))
             }

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use contract::identity::v1::{ListRevocationsRequest, WatchRevocationsRequest, WatchRevocationsResponse};
 use futures::{StreamExt, stream};
 use http::{Method, Request as HttpRequest, Response};
 use http_body::Frame;
-use http_body_util::StreamBody;
+use http_body_util::{Full, StreamBody};
 use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rpc::server::Limits;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tonic::body::Body;
 use tonic::{Code, Request, Status, Streaming};
@@ -105,6 +108,25 @@ async fn what_services_ask_goes_on_while_users_fill_the_server() {
         watch(&app, "identity").await.unwrap();
     };
     let (_, _, ()) = tokio::join!(first.get_product(stuck()), second.get_product(stuck()), filled);
+}
+
+#[tokio::test]
+async fn who_does_not_read_an_answer_holds_no_place() {
+    let app = App::with(narrow()).await;
+    let stream = TcpStream::connect(app.address).await.unwrap();
+    let mut client = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    let (mut client, connection) = client.initial_stream_window_size(0).handshake(TokioIo::new(stream)).await.unwrap();
+    let mut connections = JoinSet::new();
+    connections.spawn(connection);
+    let mut unread = Vec::new();
+    for _ in 0..6 {
+        let request = HttpRequest::builder().method(Method::POST).uri(format!("http://{}{KEY_SET}", app.address));
+        let request = request.header("content-type", "application/grpc").body(Full::new(Bytes::from_static(&[0; 5]))).unwrap();
+        let answer = tokio::time::timeout(SOON, client.send_request(request)).await.expect("it is answered").unwrap();
+        assert!(answer.headers().get("grpc-status").is_none(), "it is served: {answer:?}");
+        unread.push(answer);
+    }
+    drop(unread);
 }
 
 #[tokio::test]
