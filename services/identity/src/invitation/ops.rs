@@ -172,10 +172,20 @@ impl Ops {
     }
 }
 
-/// Takes back what a member invited to and could no longer: everything when they leave (`None`), what is above the role that they keep. The
-/// organization's row is held. Else a person on their way out would leave a door open.
-pub(crate) async fn revoke_beyond(tx: &mut Tx, sealed: &Sealed, inviter: UserId, kept: Option<Role>) -> Result<(), Error> {
-    for before in store::pending_of(tx, sealed, inviter, kept).await? {
+/// Takes back what a member invited to and could no longer: what is above the role that they keep at `place`, everything when they leave it
+/// (`None`). In a workspace they keep what their role in the organization gives. The organization's row is held. Else a person on their way
+/// out would leave a door open.
+pub(crate) async fn revoke_beyond(tx: &mut Tx, sealed: &Sealed, inviter: UserId, place: Place, kept: Option<Role>) -> Result<(), Error> {
+    let beyond = match place {
+        Place::Organization => store::pending_of(tx, sealed, inviter, kept).await?,
+        Place::Workspace(left) => {
+            let above = rows::find(tx, Place::Organization, inviter).await?.map(|member| member.role);
+            let mut invited = store::pending_of(tx, sealed, inviter, None).await?;
+            invited.retain(|invitation| invitation.workspace.is_some_and(|(id, role)| id == left && Some(role) > kept.max(above)));
+            invited
+        }
+    };
+    for before in beyond {
         let after = before.closed(InvitationState::Revoked, tx.now());
         store::update(tx, &after).await?;
         tx.emit(events::invitation_revoked(&before, &after));

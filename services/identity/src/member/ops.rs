@@ -97,9 +97,7 @@ impl Ops {
                 let after = before.with_role(role, tx.now());
                 store::update(tx, &after).await?;
                 events::emit_member_updated(tx, &before, &after);
-                if place == Place::Organization {
-                    invitations::revoke_beyond(tx, &self.sealed, user_id, Some(role)).await?;
-                }
+                invitations::revoke_beyond(tx, &self.sealed, user_id, place, Some(role)).await?;
                 Ok(after)
             })
             .await?;
@@ -126,9 +124,7 @@ impl Ops {
                     store::delete(tx, left).await?;
                     events::emit_member_deleted(tx, left);
                 }
-                if place == Place::Organization {
-                    invitations::revoke_beyond(tx, &self.sealed, user_id, None).await?;
-                }
+                invitations::revoke_beyond(tx, &self.sealed, user_id, place, None).await?;
                 Ok::<_, Error>(member)
             })
             .await?;

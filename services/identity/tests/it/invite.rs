@@ -254,3 +254,30 @@ async fn who_leaves_or_falls_leaves_no_door_open() {
     assert_eq!(state(&viewer).await, InvitationState::Revoked);
     assert_eq!(app.events::<InvitationRevoked>().await.len(), 2);
 }
+
+#[tokio::test]
+async fn who_falls_in_a_workspace_leaves_no_door_open_there() {
+    let app = identity().await;
+    let ana = acme(&app).await;
+    let (ben, web) = (app.joined(&ana, "ben", BaseRole::Admin).await, app.with_workspace(&ana, "web").await);
+    ana.add_to_workspace(web, ben.user_id, BaseRole::Owner).await.unwrap();
+    let invite = async |name: &str, role: BaseRole| {
+        let request = CreateInvitationRequest {
+            organization_id: ben.organization_id.to_string(),
+            email: address(name),
+            role: BaseRole::Viewer.into(),
+            workspace_id: web.to_string(),
+            workspace_role: role.into(),
+            ..Default::default()
+        };
+        ben.create_invitation(request).await.unwrap()
+    };
+    let (owner, admin) = (invite("cy", BaseRole::Owner).await, invite("dee", BaseRole::Admin).await);
+    let state = async |invitation: &Invitation| ana.get_invitation(&invitation.invitation_id).await.unwrap().state();
+    ana.update_in_workspace(web, ben.user_id, BaseRole::Member, "").await.unwrap();
+    let kept = "an admin of the organization is one in each workspace";
+    assert_eq!((state(&owner).await, state(&admin).await), (InvitationState::Revoked, InvitationState::Pending), "{kept}");
+    ana.remove_from_workspace(web, ben.user_id).await.unwrap();
+    assert_eq!(state(&admin).await, InvitationState::Pending, "{kept}");
+    assert_eq!(app.events::<InvitationRevoked>().await.len(), 1);
+}
