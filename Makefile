@@ -9,12 +9,13 @@ up: tools          ## build and run the whole suite on this machine; Ctrl-C stop
 test: tools        ## every test
 	cargo test --workspace --no-fail-fast
 
-check: tools       ## format, lints, contract checks, manifests
+check: tools       ## format, lints, contract checks, manifests, browsers' clients
 	@deploy/bare-machine.sh check
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	proto/check.sh
 	deploy/check.sh
+	tests/browser/check.sh
 
 fmt:               ## format Rust and protobuf
 	cargo fmt --all

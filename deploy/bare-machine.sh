@@ -2,7 +2,8 @@
 # Brings a bare Debian machine to the point where Muster builds and runs: installs what is missing, starts no system service.
 #
 # Needs: root or sudo, and a Rust toolchain. Safe to repeat; does nothing and prints nothing when all is there.
-# `bare-machine.sh check` also brings what `make check` needs: npm, which brings buf, and venv, for the Kubernetes schemas.
+# `bare-machine.sh check` also brings what `make check` needs: npm, which brings buf and the browsers' clients, Chromium, and venv, for the
+# Kubernetes schemas.
 set -eu
 cd "$(dirname "$0")/.."
 tools=.muster/tools
@@ -25,6 +26,7 @@ have setpriv || packages="$packages util-linux"
 [ -x "$tools/nats-server" ] || have_venv || packages="$packages python3-venv"
 if [ "${1:-}" = check ]; then
     have npm || packages="$packages nodejs npm"
+    have chromium || packages="$packages chromium"
     have_venv || packages="$packages python3-venv"
 fi
 
