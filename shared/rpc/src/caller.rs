@@ -8,6 +8,7 @@ use std::sync::Arc;
 use authz::{Authorizer, Resource, Workspaces};
 use contract::{MethodPolicy, Reach};
 use runtime::{OrganizationId, SessionId, UserId, WorkspaceId};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{CallContext, Deadline, Error};
@@ -100,6 +101,17 @@ impl Caller {
     /// The session of the token.
     pub fn session_id(&self) -> Option<SessionId> {
         self.context.token.as_ref().map(|token| token.session_id)
+    }
+
+    /// How surely the token's session is its user's (authenticator assurance level): 1 by password, 2 by a second factor too; `None` without
+    /// a token.
+    pub fn aal(&self) -> Option<u8> {
+        self.context.token.as_ref().map(|token| token.aal)
+    }
+
+    /// When the token's session last was authenticated, to the second, as far as the token says.
+    pub fn auth_time(&self) -> Option<OffsetDateTime> {
+        self.context.token.as_ref().and_then(|token| token.auth_time)
     }
 
     /// The policy of the method.

@@ -99,6 +99,8 @@ mod tests {
             session_id: SessionId::nil(),
             organization_id: organization,
             workspace_id: None,
+            aal: 1,
+            auth_time: None,
             issue_time,
             expire_time,
         };

@@ -44,6 +44,9 @@ fn message(session: Session, state: SessionState) -> pb::Session {
         create_time: Some(timestamp(session.create_time)),
         last_use_time: Some(timestamp(session.last_use_time)),
         expire_time: Some(timestamp(session.expire_time)),
+        aal: session.methods.aal().into(),
+        amr: session.methods.names().into_iter().map(str::to_owned).collect(),
+        auth_time: Some(timestamp(session.auth_time)),
     }
 }
 

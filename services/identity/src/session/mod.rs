@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: challenges and second factors, and throttling of sign-ins (each comes with its issue).
 
+pub mod assurance;
 pub mod convert;
 pub mod grpc;
 pub mod ops;
@@ -11,6 +12,7 @@ pub mod store;
 use runtime::{OrganizationId, SessionId, UserId, WorkspaceId};
 use time::{Duration, OffsetDateTime};
 
+use self::assurance::Methods;
 use crate::member::Role;
 use crate::token::refresh::Standing;
 
@@ -38,6 +40,10 @@ pub struct Session {
     pub workspace_id: Option<WorkspaceId>,
     /// Whether it was revoked.
     pub revoked: bool,
+    /// What it was authenticated by.
+    pub methods: Methods,
+    /// When it last was.
+    pub auth_time: OffsetDateTime,
     /// Which refresh token is good now, from 1.
     pub generation: i64,
     /// The network address it was opened from, when known.
@@ -100,7 +106,7 @@ pub struct Tokens {
 }
 
 impl Session {
-    /// A session that is opened at `now`.
+    /// A session that is opened at `now` by password.
     pub fn opened(id: SessionId, user_id: UserId, lifetimes: &Lifetimes, now: OffsetDateTime) -> Self {
         let expire_time = now + lifetimes.session;
         Session {
@@ -109,6 +115,8 @@ impl Session {
             organization_id: OrganizationId::SYSTEM,
             workspace_id: None,
             revoked: false,
+            methods: Methods::PASSWORD,
+            auth_time: now,
             generation: 1,
             client_address: None,
             user_agent: None,

@@ -201,6 +201,8 @@ impl Ops {
             organization_id: session.organization_id,
             workspace_id: session.workspace_id,
             roles: held.roles(),
+            methods: session.methods,
+            auth_time: session.auth_time,
             token_id: self.db.ids().next(),
             issue_time,
             expire_time,

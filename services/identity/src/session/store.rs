@@ -4,7 +4,7 @@ use db::{Cursor, Page, PageRequest, Tx, WorkTx};
 use runtime::{OrganizationId, SessionId, UserId, WorkspaceId};
 use time::{Duration, OffsetDateTime};
 
-use super::{Context, Held, Session};
+use super::{Context, Held, Methods, Session};
 use crate::error::Error;
 use crate::member::Role;
 use crate::sealed::{Column, Sealed, Unopened};
@@ -18,6 +18,8 @@ struct Row {
     organization_id: OrganizationId,
     workspace_id: Option<WorkspaceId>,
     state: i16,
+    amr: Methods,
+    auth_time: OffsetDateTime,
     generation: i64,
     client_address: Option<Vec<u8>>,
     user_agent: Option<Vec<u8>>,
@@ -40,6 +42,8 @@ impl Row {
             organization_id: self.organization_id,
             workspace_id: self.workspace_id,
             revoked: self.state == REVOKED,
+            methods: self.amr,
+            auth_time: self.auth_time,
             generation: self.generation,
             client_address: open(Column::CLIENT_ADDRESS, self.client_address)?,
             user_agent: open(Column::USER_AGENT, self.user_agent)?,
@@ -60,10 +64,10 @@ pub(super) async fn insert(tx: &mut Tx, sealed: &Sealed, session: &Session, vers
     let id = session.id.uuid();
     let seal = |column, value: &Option<String>| value.as_ref().map(|value| sealed.seal(column, id, value));
     let role = sqlx::query_scalar!(
-        r#"WITH held AS MATERIALIZED (SELECT user_id, system_role FROM identity.user_account WHERE user_id = $2 AND version = $13 FOR NO KEY UPDATE)
+        r#"WITH held AS MATERIALIZED (SELECT user_id, system_role FROM identity.user_account WHERE user_id = $2 AND version = $15 FOR NO KEY UPDATE)
            INSERT INTO identity.session (session_id, user_id, organization_id, workspace_id, state, generation, client_address, user_agent,
-                                         create_time, last_use_time, refresh_expire_time, expire_time)
-           SELECT $1, held.user_id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM held
+                                         amr, auth_time, create_time, last_use_time, refresh_expire_time, expire_time)
+           SELECT $1, held.user_id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 FROM held
            RETURNING (SELECT held.system_role FROM held) AS "system_role!: SystemRole""#,
         id,
         session.user_id as _,
@@ -73,6 +77,8 @@ pub(super) async fn insert(tx: &mut Tx, sealed: &Sealed, session: &Session, vers
         session.generation,
         seal(Column::CLIENT_ADDRESS, &session.client_address),
         seal(Column::USER_AGENT, &session.user_agent),
+        session.methods as _,
+        session.auth_time,
         session.create_time,
         session.last_use_time,
         session.refresh_expire_time,
@@ -105,7 +111,7 @@ pub(super) async fn trade(
                workspace_id = CASE WHEN held.stays THEN s.workspace_id END
            FROM held WHERE s.session_id = held.session_id
            RETURNING s.session_id AS "session_id: SessionId", s.user_id AS "user_id: UserId", s.organization_id AS "organization_id: OrganizationId",
-                     s.workspace_id AS "workspace_id: WorkspaceId", s.state, s.generation, s.client_address, s.user_agent, s.create_time,
+                     s.workspace_id AS "workspace_id: WorkspaceId", s.state, s.amr AS "amr: Methods", s.auth_time, s.generation, s.client_address, s.user_agent, s.create_time,
                      s.last_use_time, s.refresh_expire_time, s.expire_time,
                      held.organization_id AS "former_organization_id: OrganizationId", held.workspace_id AS "former_workspace_id: WorkspaceId""#,
         token.session_id as _,
@@ -122,6 +128,8 @@ pub(super) async fn trade(
         organization_id: row.organization_id,
         workspace_id: row.workspace_id,
         state: row.state,
+        amr: row.amr,
+        auth_time: row.auth_time,
         generation: row.generation,
         client_address: row.client_address,
         user_agent: row.user_agent,
@@ -137,8 +145,8 @@ pub(super) async fn find(tx: &mut Tx, sealed: &Sealed, id: SessionId) -> Result<
     let row = sqlx::query_as!(
         Row,
         r#"SELECT session_id AS "session_id: SessionId", user_id AS "user_id: UserId", organization_id AS "organization_id: OrganizationId",
-                  workspace_id AS "workspace_id: WorkspaceId", state, generation, client_address, user_agent, create_time, last_use_time,
-                  refresh_expire_time, expire_time
+                  workspace_id AS "workspace_id: WorkspaceId", state, amr AS "amr: Methods", auth_time, generation, client_address, user_agent, create_time,
+                  last_use_time, refresh_expire_time, expire_time
            FROM identity.session WHERE session_id = $1"#,
         id as _,
     );
@@ -182,8 +190,8 @@ pub(crate) async fn revoke_all(tx: &mut Tx, sealed: &Sealed, user_id: UserId) ->
         r#"UPDATE identity.session SET state = 2
            WHERE user_id = $1 AND state = 1 AND refresh_expire_time > $2 AND expire_time > $2
            RETURNING session_id AS "session_id: SessionId", user_id AS "user_id: UserId", organization_id AS "organization_id: OrganizationId",
-                     workspace_id AS "workspace_id: WorkspaceId", state, generation, client_address, user_agent, create_time, last_use_time,
-                     refresh_expire_time, expire_time"#,
+                     workspace_id AS "workspace_id: WorkspaceId", state, amr AS "amr: Methods", auth_time, generation, client_address, user_agent, create_time,
+                     last_use_time, refresh_expire_time, expire_time"#,
         user_id as _,
         now,
     );
@@ -210,8 +218,8 @@ pub(super) async fn list_open(tx: &mut Tx, sealed: &Sealed, page: &PageRequest) 
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT session_id AS "session_id: SessionId", user_id AS "user_id: UserId", organization_id AS "organization_id: OrganizationId",
-                  workspace_id AS "workspace_id: WorkspaceId", state, generation, client_address, user_agent, create_time, last_use_time,
-                  refresh_expire_time, expire_time
+                  workspace_id AS "workspace_id: WorkspaceId", state, amr AS "amr: Methods", auth_time, generation, client_address, user_agent, create_time,
+                  last_use_time, refresh_expire_time, expire_time
            FROM identity.session
            WHERE user_id = $1 AND state = 1 AND refresh_expire_time > $2 AND expire_time > $2
              AND ($3::timestamptz IS NULL OR (create_time, session_id) < ($3, $4))
@@ -234,8 +242,8 @@ pub(super) async fn beyond(tx: &mut Tx, sealed: &Sealed, user_id: UserId, kept: 
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT session_id AS "session_id: SessionId", user_id AS "user_id: UserId", organization_id AS "organization_id: OrganizationId",
-                  workspace_id AS "workspace_id: WorkspaceId", state, generation, client_address, user_agent, create_time, last_use_time,
-                  refresh_expire_time, expire_time
+                  workspace_id AS "workspace_id: WorkspaceId", state, amr AS "amr: Methods", auth_time, generation, client_address, user_agent, create_time,
+                  last_use_time, refresh_expire_time, expire_time
            FROM identity.session
            WHERE user_id = $1 AND state = 1 AND refresh_expire_time > $2 AND expire_time > $2
            ORDER BY last_use_time DESC, session_id DESC OFFSET $3 LIMIT 100"#,

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::key::pair::{BadKey, KeyPair};
+use crate::session::assurance::Methods;
 
 /// Issuer and audience of every token of the suite.
 const MUSTER: &str = "muster";
@@ -28,6 +29,10 @@ pub struct AccessToken {
     pub workspace_id: Option<WorkspaceId>,
     /// To be shown; no decision reads them.
     pub roles: Vec<&'static str>,
+    /// What the session was authenticated by.
+    pub methods: Methods,
+    /// When it last was.
+    pub auth_time: OffsetDateTime,
     /// The token's own id.
     pub token_id: Uuid,
     /// When it is issued.
@@ -53,6 +58,11 @@ struct Claims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     ws: Option<WorkspaceId>,
     roles: &'a [&'static str],
+    /// The level as a number, which our verifiers compare; `acr` is the same for others. Source of the names: RFC 9068, 2.2.1.
+    aal: u8,
+    acr: &'static str,
+    amr: Vec<&'static str>,
+    auth_time: i64,
     jti: Uuid,
     /// With microseconds, so that a token issued after a revocation in the same second is good.
     iat: f64,
@@ -90,6 +100,10 @@ impl Signer {
             org: token.organization_id,
             ws: token.workspace_id,
             roles: &token.roles,
+            aal: token.methods.aal(),
+            acr: token.methods.acr(),
+            amr: token.methods.names(),
+            auth_time: token.auth_time.unix_timestamp(),
             jti: token.token_id,
             iat: seconds(token.issue_time),
             exp: token.expire_time.unix_timestamp(),
@@ -126,6 +140,8 @@ mod tests {
             organization_id: Uuid::from_u128(3).into(),
             workspace_id: None,
             roles: vec!["organization.owner"],
+            methods: Methods::PASSWORD.and(Methods::TOTP),
+            auth_time: issue_time - time::Duration::HOUR,
             token_id: Uuid::from_u128(4),
             issue_time,
             expire_time: issue_time + time::Duration::minutes(15),
@@ -154,6 +170,9 @@ mod tests {
             assert_eq!(claims["iat"], 1_900_000_000.123_456);
             assert_eq!(claims["exp"], 1_900_000_900);
             assert_eq!(claims["roles"][0], "organization.owner");
+            assert_eq!((&claims["aal"], &claims["acr"]), (&Value::from(2), &Value::from("aal2")));
+            assert_eq!(claims["amr"], serde_json::json!(["pwd", "otp", "mfa"]));
+            assert_eq!(claims["auth_time"], 1_899_996_400);
             assert!(claims.get("ws").is_none(), "a token that is not narrowed has no such claim");
         }
     }

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use contract::identity::v1::{SessionRefreshReused, SessionState};
+use serde_json::json;
 use testkit::{App, assert_fault};
 
-use crate::verbs::{Acts, Door, identity, until};
+use crate::verbs::{Acts, Door, claims, identity, until};
 
 async fn generation(app: &App) -> i64 {
     sqlx::query_scalar("SELECT generation FROM identity.session").fetch_one(&mut app.sql().await).await.unwrap()
@@ -22,6 +23,20 @@ async fn a_refresh_token_is_traded_for_its_successor() {
     let third = app.refresh_session(&second.refresh_token).await.unwrap();
     app.refresh_session(&third.refresh_token).await.unwrap();
     assert_eq!(generation(&app).await, 4);
+}
+
+#[tokio::test]
+async fn a_refresh_is_no_authentication() {
+    let app = identity().await;
+    let ana = app.person("ana").await;
+    let signed_in = app.now().unix_timestamp();
+    app.clock().advance(Duration::from_mins(10));
+    let second = app.refresh_session(&ana.tokens.refresh_token).await.unwrap();
+    for token in [&ana.token, &second.access_token] {
+        let claims = claims(token);
+        assert_eq!((&claims["aal"], &claims["acr"], &claims["amr"]), (&json!(1), &json!("aal1"), &json!(["pwd"])));
+        assert_eq!(claims["auth_time"], signed_in);
+    }
 }
 
 #[tokio::test]

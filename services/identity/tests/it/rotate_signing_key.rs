@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use contract::identity::v1::{SigningKeyRotated, SigningKeyState};
 use identity::Config;
 use identity::key::{Algorithm, ops::Ops};
+use identity::session::assurance::Methods;
 use identity::token::access::AccessToken;
 use runtime::Shutdown;
 use serde_json::Value;
@@ -145,6 +146,8 @@ async fn another_replica_takes_up_the_rotation() {
         organization_id: ana.organization_id,
         workspace_id: None,
         roles: Vec::new(),
+        methods: Methods::PASSWORD,
+        auth_time: now,
         token_id: uuid::Uuid::from_u128(1),
         issue_time: now,
         expire_time: now + time::Duration::minutes(15),

@@ -20,6 +20,7 @@ async fn a_sign_in_opens_a_session_that_acts_nowhere_yet() {
     let session = &ana.session;
     assert_eq!((session.state(), session.organization_id.as_str()), (SessionState::Active, "00000000-0000-0000-0000-000000000000"));
     assert_eq!(ana.list_sessions().await.unwrap(), std::slice::from_ref(session));
+    assert_eq!((session.aal, &*session.amr, session.auth_time), (1, &["pwd".to_owned()][..], session.create_time));
     let created = &app.events::<SessionCreated>().await[0];
     assert_eq!((&created.session_id, created.after.as_ref().unwrap().user_id.as_str()), (&session.session_id, session.user_id.as_str()));
     let envelope = app.envelopes().await.pop().unwrap();

@@ -9,6 +9,8 @@ mod invites;
 use std::ops::Deref;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use contract::identity::v1::{Session, TokenPair};
 use identity::Config;
 use identity::config::{FirstAdminConfig, HashingConfig};
@@ -90,6 +92,11 @@ pub(crate) async fn until(what: &str, holds: impl AsyncFn() -> bool) {
         }
     };
     tokio::time::timeout(HEARD, waited).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+/// What an access token says.
+pub(crate) fn claims(token: &str) -> serde_json::Value {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
 }
 
 /// A UUID for `request_id`, the same for the same number.

@@ -18,6 +18,10 @@ pub struct AccessToken {
     pub organization_id: OrganizationId,
     /// The workspace it is narrowed to: `ws`.
     pub workspace_id: Option<WorkspaceId>,
+    /// How surely the session is its user's: `aal`, 1 or 2. A token without it says 1.
+    pub aal: u8,
+    /// When the session last was authenticated: `auth_time` (RFC 9068, 2.2.1). A token without it was never: whoever asks for a fresh one refuses.
+    pub auth_time: Option<OffsetDateTime>,
     /// `iat`, to the microsecond when the issuer gave a fraction.
     pub issue_time: OffsetDateTime,
     /// `exp`.
@@ -33,6 +37,8 @@ pub(super) struct Claims {
     sid: SessionId,
     org: OrganizationId,
     ws: Option<WorkspaceId>,
+    aal: Option<u8>,
+    auth_time: Option<f64>,
     iat: f64,
     exp: f64,
 }
@@ -59,11 +65,17 @@ impl Claims {
     pub(super) fn accept(self) -> Option<AccessToken> {
         let ours = self.iss == ISSUER && self.aud.names(ISSUER);
         let (issue_time, expire_time) = (moment(self.iat)?, moment(self.exp)?);
+        let auth_time = match self.auth_time {
+            Some(seconds) => Some(moment(seconds)?),
+            None => None,
+        };
         ours.then_some(AccessToken {
             user_id: self.sub,
             session_id: self.sid,
             organization_id: self.org,
             workspace_id: self.ws,
+            aal: self.aal.unwrap_or(1),
+            auth_time,
             issue_time,
             expire_time,
         })
@@ -78,4 +90,29 @@ pub(super) fn moment(seconds: f64) -> Option<OffsetDateTime> {
         return None;
     }
     OffsetDateTime::from_unix_timestamp_nanos(micros as i128 * 1_000).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn token(more: &serde_json::Value) -> Option<AccessToken> {
+        let id = "0192f0c1-2d3e-7abc-8def-0123456789ab";
+        let mut claims = json!({"iss": "muster", "aud": "muster", "sub": id, "sid": id, "org": id, "iat": 1.0, "exp": 2.0});
+        claims.as_object_mut()?.extend(more.as_object()?.clone());
+        serde_json::from_value::<Claims>(claims).ok()?.accept()
+    }
+
+    #[test]
+    fn a_token_says_how_surely_its_session_is_its_users_and_since_when() {
+        let told = token(&json!({"aal": 2, "auth_time": 1_800_000_000})).unwrap();
+        assert_eq!((told.aal, told.auth_time.unwrap().unix_timestamp()), (2, 1_800_000_000));
+        let silent = token(&json!({})).unwrap();
+        assert_eq!((silent.aal, silent.auth_time), (1, None), "the least that can be meant");
+        for odd in [json!({"auth_time": -1}), json!({"auth_time": 1e300}), json!({"aal": -1}), json!({"aal": "2"})] {
+            assert_eq!(token(&odd), None, "{odd}");
+        }
+    }
 }

@@ -140,6 +140,8 @@ mod tests {
             session_id,
             organization_id: OrganizationId::SYSTEM,
             workspace_id: None,
+            aal: 1,
+            auth_time: None,
             issue_time: now,
             expire_time: now + Duration::from_secs(60),
         };

@@ -28,6 +28,10 @@ pub struct Claims {
     pub ws: Option<String>,
     /// For display only.
     pub roles: Vec<String>,
+    /// The authenticator assurance level, 1 or 2.
+    pub aal: u8,
+    /// When the session last was authenticated, in seconds since 1970.
+    pub auth_time: f64,
     /// The token's id.
     pub jti: String,
     /// Issued, in seconds since 1970, with microseconds.
@@ -54,6 +58,8 @@ impl Claims {
             org: organization.to_string(),
             ws: workspace.map(|workspace| workspace.to_string()),
             roles: Vec::new(),
+            aal: 1,
+            auth_time: now,
             jti: Ids::system().next().to_string(),
             iat: now,
             exp: now + 900.0,
