@@ -68,7 +68,8 @@ async fn no_secret_and_nothing_personal_is_left_lying_about() {
     let email = canaries.keep("RegisterUserRequest.email", "canary-kim@canary.example");
     let password = canaries.keep("RegisterUserRequest.password", "canary tall ladder 4711");
     let name = canaries.keep("RegisterUserRequest.display_name", "Kim Canarybird");
-    let person = json!({"email": email, "password": password, "displayName": name});
+    let username = canaries.keep("RegisterUserRequest.username", "canary-kimmie");
+    let person = json!({"email": email, "password": password, "displayName": name, "username": username});
     done(nobody.call("identity.AccountService/RegisterUser", person.clone()).await);
     let user_id = world.suite.user_id(&email).await;
     let issued = done(operator.call("identity.AccountService/IssueVerificationToken", json!({"userId": user_id})).await);
@@ -84,7 +85,12 @@ async fn no_secret_and_nothing_personal_is_left_lying_about() {
     canaries.keep("CreateSessionRequest.password", guess);
     faults.push(refused(nobody.call("identity.SessionService/CreateSession", signing_in(stranger, guess)).await));
     faults.push(refused(nobody.call("identity.SessionService/CreateSession", signing_in(&email, guess)).await));
+    let by_name = canaries.keep("CreateSessionRequest.username", "canary-nobody");
+    let by_name = json!({"username": by_name, "password": guess});
+    faults.push(refused(nobody.call("identity.SessionService/CreateSession", by_name).await));
     let kim = done(nobody.sign_in(&email, &password).await);
+    let username = json!({"username": canaries.keep("SetUsernameRequest.username", "canary-kim-two")});
+    done(kim.call("identity.AccountService/SetUsername", username).await);
     canaries.keep("TokenPair.access_token", kim.token.clone());
     let sessions = done(kim.call("identity.SessionService/ListSessions", json!({})).await).to_string();
     assert!(sessions.contains(&network) && sessions.contains(&agent), "their owner sees them: {sessions}");

@@ -28,6 +28,7 @@ async fn the_rest_of_the_story(world: &World) {
     }
     refused(suite.nobody().call("identity.SessionService/RefreshSession", json!({"refreshToken": session.refresh_token})).await);
     let session = suite.sign_in("ana").await;
+    done(session.call("identity.AccountService/SetUsername", json!({"username": "ana"})).await);
     done(session.call("identity.SessionService/RevokeSession", json!({})).await);
     what_a_person_is_mailed(suite).await;
     what_becomes_of_invitations(world).await;

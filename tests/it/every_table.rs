@@ -12,7 +12,7 @@ const WITHOUT_TENANT_INDEX: [(&str, &str); 2] =
 const VERBS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 
 /// Functions that run with the owner's rights: look-ups before there is a principal.
-const DEFINERS: [&str; 8] = [
+const DEFINERS: [&str; 9] = [
     "identity.active_user",
     "identity.inviting_organization",
     "identity.is_system_admin",
@@ -21,6 +21,7 @@ const DEFINERS: [&str; 8] = [
     "identity.pending_verification",
     "identity.recipient",
     "identity.sign_in_credential",
+    "identity.username_taken",
 ];
 
 /// A database with every schema as the migrations make it, and no service on it.

@@ -4,6 +4,8 @@ CREATE TABLE :schema.user_account (
     user_id                 uuid        PRIMARY KEY,
     email                   bytea       NOT NULL,          -- sealed
     email_index             text        NOT NULL,          -- blind index of the normalised address, in hex
+    username                bytea,                         -- sealed; a name to sign in with
+    username_index          text,                          -- its blind index, in hex
     display_name            bytea       NOT NULL,          -- sealed
     password_hash           bytea       NOT NULL,          -- PHC string, sealed: a dump alone can't be tried against a word list
     state                   smallint    NOT NULL CHECK (state IN (1, 2)),           -- PENDING, ACTIVE
@@ -12,11 +14,14 @@ CREATE TABLE :schema.user_account (
     reset_generation        bigint      NOT NULL DEFAULT 1,   -- resets the password: each is good once
     version                 bigint      NOT NULL DEFAULT 1,
     create_time             timestamptz NOT NULL,
-    update_time             timestamptz NOT NULL
+    update_time             timestamptz NOT NULL,
+    CHECK ((username IS NULL) = (username_index IS NULL))
 );
 CREATE INDEX user_account_create_time_idx ON :schema.user_account (create_time, user_id);
 -- An address belongs to whoever proved it. Until then anybody may have registered it, each with a password of their own.
 CREATE UNIQUE INDEX user_account_proved_key ON :schema.user_account (email_index) WHERE state = 2;
+-- A username too: a registration holds none, else whether the name is free would say if the registration was made.
+CREATE UNIQUE INDEX user_account_username_key ON :schema.user_account (username_index) WHERE state = 2;
 CREATE INDEX user_account_email_index_idx ON :schema.user_account (email_index);
 CREATE INDEX user_account_pending_idx ON :schema.user_account (create_time) WHERE state = 1;
 

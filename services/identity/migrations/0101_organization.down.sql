@@ -16,6 +16,7 @@ DROP FUNCTION :schema.active_user(uuid, text);
 DROP FUNCTION :schema.recipient(uuid);
 DROP FUNCTION :schema.pending_user(text);
 DROP FUNCTION :schema.pending_verification(uuid);
-DROP FUNCTION :schema.sign_in_credential(text);
+DROP FUNCTION :schema.username_taken(text);
+DROP FUNCTION :schema.sign_in_credential(text, text);
 DROP FUNCTION :schema.is_system_admin();
 DROP FUNCTION :schema.my_memberships();

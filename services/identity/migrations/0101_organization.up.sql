@@ -75,10 +75,19 @@ CREATE FUNCTION :schema.my_memberships() RETURNS TABLE (organization_id uuid, wo
 CREATE FUNCTION :schema.is_system_admin() RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
     AS $$ SELECT EXISTS (SELECT FROM :schema.user_account u WHERE u.user_id = :schema.current_user_id() AND u.system_role = 2) $$;
 
--- Before there is a principal: what a sign-in is checked against. An address that nobody proved has nobody who could sign in.
-CREATE FUNCTION :schema.sign_in_credential(wanted_index text) RETURNS TABLE (user_id uuid, password_hash bytea, version bigint)
+-- Before there is a principal: what a sign-in by address or by username is checked against. An address that nobody proved has nobody who
+-- could sign in.
+CREATE FUNCTION :schema.sign_in_credential(wanted_email_index text, wanted_username_index text)
+    RETURNS TABLE (user_id uuid, password_hash bytea, version bigint)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
-    AS $$ SELECT u.user_id, u.password_hash, u.version FROM :schema.user_account u WHERE u.email_index = wanted_index AND u.state = 2 $$;
+    AS $$
+        SELECT u.user_id, u.password_hash, u.version FROM :schema.user_account u
+        WHERE u.state = 2 AND (u.email_index = wanted_email_index OR u.username_index = wanted_username_index)
+    $$;
+
+-- Before there is a principal: whether somebody has the username.
+CREATE FUNCTION :schema.username_taken(wanted_index text) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+    AS $$ SELECT EXISTS (SELECT FROM :schema.user_account u WHERE u.username_index = wanted_index AND u.state = 2) $$;
 
 -- What a proof of an address is checked against: the good token and the password of a registration that waits for it. None when another
 -- registration of the address was proved before.
@@ -113,8 +122,8 @@ CREATE FUNCTION :schema.recipient(wanted uuid)
 CREATE FUNCTION :schema.active_user(wanted uuid, wanted_index text) RETURNS uuid LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
     AS $$ SELECT u.user_id FROM :schema.user_account u WHERE u.state = 2 AND (u.user_id = wanted OR u.email_index = wanted_index) $$;
 
-GRANT EXECUTE ON FUNCTION :schema.my_memberships(), :schema.is_system_admin(), :schema.sign_in_credential(text),
-    :schema.pending_verification(uuid), :schema.pending_user(text), :schema.recipient(uuid), :schema.active_user(uuid, text) TO :schema_app;
+GRANT EXECUTE ON FUNCTION :schema.my_memberships(), :schema.is_system_admin(), :schema.sign_in_credential(text, text),
+    :schema.username_taken(text), :schema.pending_verification(uuid), :schema.pending_user(text), :schema.recipient(uuid), :schema.active_user(uuid, text) TO :schema_app;
 
 SELECT :schema.mark_user('user_account', 'an account is its user''s; who shares the organization of the call may read it, and system admins all',
     verbs => 'INSERT',
@@ -123,8 +132,8 @@ SELECT :schema.mark_user('user_account', 'an account is its user''s; who shares 
             AND EXISTS (SELECT FROM :schema.organization_member m
                         WHERE m.organization_id = (SELECT :schema.tenant()) AND m.user_id = user_account.user_id)');
 -- Nobody reads a hash but the two functions above, whoever's it is. A sign-in replaces one that was made at another cost.
-GRANT SELECT (user_id, email, email_index, display_name, state, system_role, verification_generation, reset_generation, version, create_time,
-    update_time), UPDATE (password_hash, state, system_role, verification_generation, reset_generation, version, update_time) ON :schema.user_account TO :schema_app;
+GRANT SELECT (user_id, email, email_index, username, username_index, display_name, state, system_role, verification_generation, reset_generation, version, create_time,
+    update_time), UPDATE (username, username_index, password_hash, state, system_role, verification_generation, reset_generation, version, update_time) ON :schema.user_account TO :schema_app;
 SELECT :schema.allow_definer('user_account');
 -- Retention deletes registrations that nobody proved, and can't touch an account.
 GRANT SELECT (user_id, state, create_time), DELETE ON :schema.user_account TO :schema_worker;

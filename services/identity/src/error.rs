@@ -16,7 +16,7 @@ use crate::sealed::Unopened;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Address, password or state of the account: which one is not said.
-    #[error("the address and password do not open a session")]
+    #[error("the address or username and the password do not open a session")]
     SignInRefused,
     /// `RECIPIENT_NOT_FOUND`.
     #[error("nobody is reached there")]
@@ -27,6 +27,12 @@ pub enum Error {
     /// A new password breaks a rule.
     #[error("the password is too weak")]
     PasswordTooWeak(#[from] Weakness),
+    /// Another account has the username.
+    #[error("this username is taken")]
+    UsernameTaken,
+    /// The username could be taken for one of the suite's own.
+    #[error("this username is reserved")]
+    UsernameReserved,
     /// The verification token is forged, used or past its time, or the password is not that of its registration.
     #[error("the verification token and password prove no address")]
     VerificationTokenInvalid,
@@ -145,6 +151,8 @@ impl Fault for Error {
             Error::UserNotFound => (Code::NotFound, IdentityReason::UserNotFound),
             Error::RecipientNotFound => (Code::NotFound, IdentityReason::RecipientNotFound),
             Error::PasswordTooWeak(_) => (Code::InvalidArgument, IdentityReason::PasswordTooWeak),
+            Error::UsernameTaken => (Code::AlreadyExists, IdentityReason::UsernameTaken),
+            Error::UsernameReserved => (Code::InvalidArgument, IdentityReason::UsernameReserved),
             Error::VerificationTokenInvalid => (Code::InvalidArgument, IdentityReason::VerificationTokenInvalid),
             Error::PasswordResetTokenInvalid => (Code::InvalidArgument, IdentityReason::PasswordResetTokenInvalid),
             Error::RefreshTokenInvalid => (Code::Unauthenticated, IdentityReason::RefreshTokenInvalid),
@@ -177,6 +185,10 @@ impl Fault for Error {
         match self {
             Error::PasswordTooWeak(weakness) => {
                 vec![Violation { field: "password".to_owned(), rule: "password.weak", description: weakness.to_string() }]
+            }
+            Error::UsernameReserved => {
+                let (field, description) = ("username".to_owned(), "could be taken for one of the suite's own".to_owned());
+                vec![Violation { field, rule: "username.reserved", description }]
             }
             Error::Events(error) => error.violations(),
             Error::Rpc(error) => error.violations(),

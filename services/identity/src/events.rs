@@ -12,6 +12,7 @@ use crate::key::SigningKey;
 use crate::member::Member;
 use crate::organization::Organization;
 use crate::revocation::Revocation;
+use crate::sealed::Index;
 use crate::session::Session;
 use crate::user::User;
 use crate::workspace::Workspace;
@@ -45,13 +46,17 @@ pub(crate) fn user_verified(before: &User, after: &User) -> pb::UserVerified {
     pb::UserVerified { user_id: after.id.to_string(), before: Some(before.clone().into()), after: Some(after.clone().into()) }
 }
 
+pub(crate) fn username_changed(before: &User, after: &User) -> pb::UsernameChanged {
+    pb::UsernameChanged { user_id: after.id.to_string(), before: Some(before.clone().into()), after: Some(after.clone().into()) }
+}
+
 pub(crate) fn user_system_role_changed(before: &User, after: &User) -> pb::UserSystemRoleChanged {
     pb::UserSystemRoleChanged { user_id: after.id.to_string(), before: Some(before.clone().into()), after: Some(after.clone().into()) }
 }
 
 /// The blind index alone: what was typed in the field may be a password.
-pub(crate) fn sign_in_failed(email_index: &str, user_id: Option<UserId>) -> pb::SignInFailed {
-    pb::SignInFailed { subject_key: email_index.to_owned(), user_id: user_id.map(String::from).unwrap_or_default() }
+pub(crate) fn sign_in_failed(index: &Index, user_id: Option<UserId>) -> pb::SignInFailed {
+    pb::SignInFailed { subject_key: index.as_str().to_owned(), user_id: user_id.map(String::from).unwrap_or_default() }
 }
 
 pub(crate) fn session_created(session: &Session) -> pb::SessionCreated {

@@ -13,6 +13,8 @@ pub struct Column(&'static str);
 impl Column {
     /// `user_account.email`.
     pub const EMAIL: Column = Column("identity.user_account.email");
+    /// `user_account.username`.
+    pub const USERNAME: Column = Column("identity.user_account.username");
     /// `user_account.display_name`.
     pub const DISPLAY_NAME: Column = Column("identity.user_account.display_name");
     /// `user_account.password_hash`.
@@ -68,6 +70,30 @@ impl Sealed {
     /// The blind index of an address, in hex: equal for addresses that differ in case or surrounding blanks alone.
     pub fn email_index(&self, email: &str) -> String {
         hex::encode(self.0.blind_index("identity.user_account.email_index", &normalized(email)))
+    }
+
+    /// The blind index of a username, in hex: equal for names that differ in ASCII case alone. Of what can be no username too, so that a
+    /// sign-in by it costs the same.
+    pub fn username_index(&self, username: &str) -> String {
+        hex::encode(self.0.blind_index("identity.user_account.username_index", &username.to_ascii_lowercase()))
+    }
+}
+
+/// The blind index that somebody signs in by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Index {
+    /// Of an address.
+    Email(String),
+    /// Of a username.
+    Username(String),
+}
+
+impl Index {
+    /// In hex: what stands for the address or name where it must not be told.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Index::Email(index) | Index::Username(index) => index,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{BufRead, IsTerminal};
 
 use anyhow::Context;
 use clap::Args;
-use contract::identity::v1::{CreateSessionRequest, session_service_client::SessionServiceClient};
+use contract::identity::v1::{CreateSessionRequest, create_session_request::Identifier, session_service_client::SessionServiceClient};
 use runtime::SecretString;
 use secrecy::ExposeSecret;
 
@@ -18,8 +18,8 @@ use crate::{
 pub(crate) struct Arguments {
     #[command(flatten)]
     target: Target,
-    /// The address of the account.
-    email: String,
+    /// The address or username of the account.
+    identifier: String,
     /// An organization to enter: its id or slug.
     #[arg(long)]
     organization: Option<String>,
@@ -41,7 +41,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         None => from_standard_input()?,
     };
     let channel = arguments.target.channel().await?;
-    let mut client = sign_in(&Client::new(channel, String::new()), &arguments.email, &password).await?;
+    let mut client = sign_in(&Client::new(channel, String::new()), &arguments.identifier, &password).await?;
     if let Some(name) = &arguments.organization {
         let organization_id = client.organization(name).await?.organization_id;
         client = client.enter(&organization_id, "").await?;
@@ -54,12 +54,14 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The session of who has `email` and `password`, in no organization yet.
+/// The session of who has `identifier`, an address or a username, and `password`, in no organization yet.
 ///
 /// # Errors
 /// `SIGN_IN_REFUSED`, `HASHING_OVERLOADED`.
-pub(crate) async fn sign_in(nobody: &Client, email: &str, password: &SecretString) -> anyhow::Result<Client> {
-    let request = CreateSessionRequest { email: email.to_owned(), password: password.expose_secret().to_owned() };
+pub(crate) async fn sign_in(nobody: &Client, identifier: &str, password: &SecretString) -> anyhow::Result<Client> {
+    // No username has an @, and every address has one.
+    let by = if identifier.contains('@') { Identifier::Email } else { Identifier::Username };
+    let request = CreateSessionRequest { identifier: Some(by(identifier.to_owned())), password: password.expose_secret().to_owned() };
     let answer = SessionServiceClient::new(nobody.channel()).create_session(request).await.map_err(refused)?.into_inner();
     Ok(Client::new(nobody.channel(), answer.tokens.unwrap_or_default().access_token))
 }

@@ -62,9 +62,9 @@ impl Caller {
         Self { subject, ..self.clone() }
     }
 
-    /// The same caller in another organization: for the one that was just created, the one that a session is switched to, and the one that
-    /// a mailed invitation is about. Nothing is checked here, so only CreateOrganization, SwitchContext and who holds an invitation's token
-    /// (or mails it) may use it, after their own checks.
+    /// The same caller in another organization: for the one that was just created, the one that a session is switched to, the one that
+    /// a mailed invitation is about, and none for an account, which belongs to none. Nothing is checked here, so only CreateOrganization,
+    /// SwitchContext, who holds an invitation's token (or mails it) and who changes their own account may use it, after their own checks.
     #[must_use]
     pub fn with_organization(&self, organization: OrganizationId) -> Self {
         Self { organization, workspace: None, ..self.clone() }

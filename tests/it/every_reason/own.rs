@@ -35,6 +35,10 @@ async fn accounts(world: &World, seen: &mut Seen) {
     seen.keep("identity.muster/HASHING_OVERLOADED", turned_away.unwrap_or_else(|| panic!("a queue of one takes eight at once")));
     let weak = json!({"email": "new@muster.example", "password": "12345678", "displayName": "New"});
     seen.note("identity.muster/PASSWORD_TOO_WEAK", nobody.call("identity.AccountService/RegisterUser", weak).await);
+    let username = async |name: &str| world.ana.call("identity.AccountService/SetUsername", json!({"username": name})).await;
+    seen.note("identity.muster/USERNAME_RESERVED", username("admin").await);
+    done(world.ben.call("identity.AccountService/SetUsername", json!({"username": "ben"})).await);
+    seen.note("identity.muster/USERNAME_TAKEN", username("Ben").await);
     let proof = json!({"verificationToken": "none", "password": seed::PASSWORD});
     seen.note("identity.muster/VERIFICATION_TOKEN_INVALID", nobody.call("identity.AccountService/VerifyEmail", proof).await);
     let reset = json!({"passwordResetToken": "none", "password": seed::PASSWORD});

@@ -71,6 +71,7 @@ pub(super) async fn entries(world: &World) -> Vec<Entry> {
     world.suite.register("ivy").await;
     let reset = json!({"passwordResetToken": world.suite.password_reset_token("ivy@muster.example").await, "password": seed::PASSWORD});
     add(Who::Nobody, own, "identity.AccountService/ResetPassword", reset);
+    add(Who::Ana, own, "identity.AccountService/SetUsername", json!({"username": "ana-{place}"}));
     add(Who::Nobody, own, "identity.KeyService/GetJsonWebKeySet", json!({}));
     add(Who::Admin, own, "identity.KeyService/ListSigningKeys", json!({}));
     add(Who::Admin, own, "identity.KeyService/RotateSigningKey", json!({"emergency": true}));

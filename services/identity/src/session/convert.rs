@@ -5,8 +5,20 @@ use contract::time::timestamp;
 use runtime::OrganizationId;
 use time::OffsetDateTime;
 
-use super::{Context, Session, SessionState, Tokens};
+use super::{Context, Identifier, Session, SessionState, Tokens};
 use crate::decode;
+
+impl TryFrom<Option<pb::create_session_request::Identifier>> for Identifier {
+    type Error = rpc::Error;
+
+    fn try_from(identifier: Option<pb::create_session_request::Identifier>) -> Result<Self, rpc::Error> {
+        match identifier {
+            Some(pb::create_session_request::Identifier::Email(email)) => Ok(Identifier::Email(email)),
+            Some(pb::create_session_request::Identifier::Username(username)) => Ok(Identifier::Username(username)),
+            None => Err(rpc::Error::invalid_field("identifier", "required", "must be an email or a username")),
+        }
+    }
+}
 
 impl From<SessionState> for pb::SessionState {
     fn from(state: SessionState) -> Self {

@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 
 use super::convert::session_at;
 use super::ops::Ops;
-use super::{Context, Session};
+use super::{Context, Identifier, Session};
 use crate::decode;
 
 /// The transport of sessions.
@@ -26,7 +26,8 @@ impl Grpc {
 impl SessionService for Grpc {
     async fn create_session(&self, req: Request<pb::CreateSessionRequest>) -> Result<Response<pb::CreateSessionResponse>, Status> {
         let (caller, req) = rpc::open(req)?;
-        let (session, tokens) = self.ops.create(&caller, &req.email, req.password.into()).await?;
+        let identifier = Identifier::try_from(req.identifier)?;
+        let (session, tokens) = self.ops.create(&caller, &identifier, req.password.into()).await?;
         Ok(Response::new(pb::CreateSessionResponse { session: Some(self.now(session)), tokens: Some(tokens.into()) }))
     }
 

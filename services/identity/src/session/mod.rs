@@ -60,6 +60,15 @@ pub struct Session {
     pub expire_time: OffsetDateTime,
 }
 
+/// What somebody signs in by, as given.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Identifier {
+    /// The address.
+    Email(String),
+    /// The username.
+    Username(String),
+}
+
 /// How long things last.
 #[derive(Clone, Copy, Debug)]
 pub struct Lifetimes {

@@ -4,13 +4,13 @@ use db::{Db, Kind, Order, Page, Tx};
 use rpc::Caller;
 use runtime::{SecretString, SessionId, UserId};
 
-use super::{Context, Held, Lifetimes, Session, SessionState, Tokens, store};
+use super::{Context, Held, Identifier, Lifetimes, Session, SessionState, Tokens, store};
 use crate::error::Error;
 use crate::events;
 use crate::hashing::Hashing;
 use crate::key::ops::Ops as Keys;
 use crate::revocation::{Revocation, store as revocations};
-use crate::sealed::Sealed;
+use crate::sealed::{Index, Sealed};
 use crate::token::access::AccessToken;
 use crate::token::refresh::{RefreshToken, RefreshTokens};
 use crate::user::ops::RESERVE;
@@ -41,16 +41,19 @@ pub struct Ops {
 }
 
 impl Ops {
-    /// Opens a session by address and password. An address that is unknown or that nobody proved and a wrong password get the same answer
-    /// after the same work: a hash from the same queue, and one commit. A hash that was made at another cost than the one set now is replaced.
+    /// Opens a session by address or username, and password. One that is unknown or that nobody proved and a wrong password get the same
+    /// answer after the same work: a hash from the same queue, and one commit. A hash that was made at another cost than the one set now is replaced.
     ///
     /// # Errors
     /// `SIGN_IN_REFUSED`, `HASHING_OVERLOADED`.
     /// # Emits
     /// `SessionCreated`, with `SessionRevoked` for the session that was unused longest when the user has as many as may be; or `SignInFailed`
     /// in a transaction that commits though the call is refused.
-    pub async fn create(&self, caller: &Caller, email: &str, password: SecretString) -> Result<(Session, Tokens), Error> {
-        let index = self.sealed.email_index(email);
+    pub async fn create(&self, caller: &Caller, identifier: &Identifier, password: SecretString) -> Result<(Session, Tokens), Error> {
+        let index = match identifier {
+            Identifier::Email(email) => Index::Email(self.sealed.email_index(email)),
+            Identifier::Username(username) => Index::Username(self.sealed.username_index(username)),
+        };
         let known = users::credential(&self.db, caller, &self.sealed, &index).await?;
         let stored = known.as_ref().map(|known| known.password_hash.clone());
         let remaining = caller.deadline().remaining().saturating_sub(RESERVE);
@@ -103,10 +106,10 @@ impl Ops {
         Ok(())
     }
 
-    async fn refuse(&self, caller: &Caller, email_index: &str, user_id: Option<UserId>) -> Result<(Session, Tokens), Error> {
+    async fn refuse(&self, caller: &Caller, index: &Index, user_id: Option<UserId>) -> Result<(Session, Tokens), Error> {
         self.db
             .write_unrecorded(caller, async |tx: &mut Tx| {
-                tx.emit(events::sign_in_failed(email_index, user_id));
+                tx.emit(events::sign_in_failed(index, user_id));
                 Ok::<_, Error>(())
             })
             .await?;

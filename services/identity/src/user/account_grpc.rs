@@ -6,6 +6,7 @@ use contract::time::timestamp;
 use tonic::{Request, Response, Status};
 
 use super::ops::{NewUser, Ops};
+use super::username;
 use crate::decode;
 
 /// The transport of registration and of what accounts are mailed.
@@ -18,7 +19,8 @@ pub struct Grpc {
 impl AccountService for Grpc {
     async fn register_user(&self, req: Request<pb::RegisterUserRequest>) -> Result<Response<pb::RegisterUserResponse>, Status> {
         let (caller, req) = rpc::open(req)?;
-        let new = NewUser { email: req.email, password: req.password.into(), display_name: req.display_name };
+        let username = username::optional(&req.username)?;
+        let new = NewUser { email: req.email, password: req.password.into(), display_name: req.display_name, username };
         self.ops.register(&caller, new).await?;
         Ok(Response::new(pb::RegisterUserResponse {}))
     }
@@ -61,5 +63,11 @@ impl AccountService for Grpc {
         let (caller, req) = rpc::open(req)?;
         self.ops.reset_password(&caller, &req.password_reset_token, req.password.into()).await?;
         Ok(Response::new(pb::ResetPasswordResponse {}))
+    }
+
+    async fn set_username(&self, req: Request<pb::SetUsernameRequest>) -> Result<Response<pb::SetUsernameResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        let user = self.ops.set_username(&caller, username::optional(&req.username)?).await?;
+        Ok(Response::new(pb::SetUsernameResponse { user: Some(user.into()) }))
     }
 }

@@ -28,6 +28,7 @@ impl From<User> for pb::User {
         pb::User {
             user_id: user.id.to_string(),
             email: user.email,
+            username: user.username.map(String::from).unwrap_or_default(),
             display_name: user.display_name,
             state: pb::UserState::from(user.state).into(),
             system_role: pb::SystemRole::from(user.system_role).into(),

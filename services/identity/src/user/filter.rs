@@ -1,4 +1,5 @@
-//! What accounts are filtered by. An address is found by its blind index: `email = "ana@example.com"` becomes a comparison with that.
+//! What accounts are filtered by. An address or username is found by its blind index: `email = "ana@example.com"` becomes a comparison with
+//! that.
 //!
 //! Deliberately absent: parts of an address and names. Nothing can be compared with a sealed column but the whole of it.
 
@@ -16,15 +17,16 @@ pub(super) static COLUMNS: &[Column] = &[
     Column::new("system_role", "u.system_role", Kind::Enum(SYSTEM_ROLES)),
     Column::new("create_time", "u.create_time", Kind::Time),
     Column::new("email", "u.email_index", Kind::Text),
+    Column::new("username", "u.username_index", Kind::Text),
 ];
 
 /// Oldest first.
 pub(super) const ORDER: Order = Order::asc("u.create_time", Kind::Time, "u.user_id");
 
-/// Puts the blind index in place of every address that the filter compares `email` with.
+/// Puts the blind index in place of every value that the filter compares `email` or `username` with.
 ///
 /// # Errors
-/// `FILTER_INVALID` when `email` is compared by another operator than `=` or `!=`.
+/// `FILTER_INVALID` when one of them is compared by another operator than `=` or `!=`.
 pub(super) fn blinded(filter: &str, sealed: &Sealed) -> Result<String, Error> {
     let characters: Vec<char> = filter.chars().collect();
     let mut out = String::with_capacity(filter.len() + 64);
@@ -33,16 +35,20 @@ pub(super) fn blinded(filter: &str, sealed: &Sealed) -> Result<String, Error> {
         let end = end_of_token(&characters, at);
         let token: String = characters[at..end].iter().collect();
         out += &token;
-        at = if token == "email" { blind_value(&characters, end, &mut out, sealed)? } else { end };
+        at = match token.as_str() {
+            "email" => blind_value(&characters, end, &mut out, |address| sealed.email_index(address))?,
+            "username" => blind_value(&characters, end, &mut out, |name| sealed.username_index(name))?,
+            _ => end,
+        };
     }
     Ok(out)
 }
 
-/// Copies the operator after `email` and writes the index in place of the value; gives the place after it.
-fn blind_value(characters: &[char], at: usize, out: &mut String, sealed: &Sealed) -> Result<usize, Error> {
+/// Copies the operator after the field and writes the index in place of the value; gives the place after it.
+fn blind_value(characters: &[char], at: usize, out: &mut String, index: impl Fn(&str) -> String) -> Result<usize, Error> {
     let refuse = |position: usize| db::Error::FilterInvalid {
         position: position + 1,
-        problem: "an address is compared by = or != with the whole of it",
+        problem: "it is compared by = or != with the whole of a value",
     };
     let operator = skip_blanks(characters, at);
     let after = match (characters.get(operator), characters.get(operator + 1)) {
@@ -54,7 +60,7 @@ fn blind_value(characters: &[char], at: usize, out: &mut String, sealed: &Sealed
     let end = end_of_token(characters, start);
     let value = unquoted(&characters[start..end]).ok_or_else(|| refuse(start))?;
     out.extend(&characters[operator..after]);
-    *out += &format!("\"{}\"", sealed.email_index(&value));
+    *out += &format!("\"{}\"", index(&value));
     Ok(end)
 }
 
@@ -132,6 +138,13 @@ mod tests {
         for filter in ["email = \"ana@example.com\"", "(NOT email != ana@example.com)"] {
             Filter::parse(&blind(filter), COLUMNS).unwrap();
         }
+    }
+
+    #[test]
+    fn so_does_a_username_in_any_case() {
+        let index = sealed().username_index("ana.b");
+        assert_eq!(blind("username = \"Ana.B\""), format!("username=\"{index}\""));
+        assert_ne!(index, sealed().email_index("ana.b"), "the index of one column says nothing about another");
     }
 
     #[test]

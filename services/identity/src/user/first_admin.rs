@@ -13,6 +13,7 @@ use super::{SystemRole, User, UserState, store};
 use crate::config::FirstAdminConfig;
 use crate::error::Error;
 use crate::events;
+use crate::sealed::Index;
 
 /// How long the one hash of a start may wait.
 const HASH_WAIT: Duration = Duration::from_secs(30);
@@ -30,7 +31,7 @@ impl Ops {
             return Ok(());
         }
         let own = Caller::background(crate::NAME, OrganizationId::SYSTEM, None);
-        let index = self.sealed.email_index(&config.email);
+        let index = Index::Email(self.sealed.email_index(&config.email));
         let known = store::credential(&self.db, &own, &self.sealed, &index).await?;
         match known {
             Some(credential) => self.promote(&own.acting_as(credential.user_id), credential.user_id).await,

@@ -16,9 +16,12 @@ pub mod links;
 pub mod ops;
 mod password_reset;
 pub mod store;
+pub mod username;
 
 use runtime::UserId;
 use time::OffsetDateTime;
+
+use self::username::Username;
 
 /// Where an account stands. As in the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
@@ -47,6 +50,8 @@ pub struct User {
     pub id: UserId,
     /// The address, as given.
     pub email: String,
+    /// A name to sign in with beside the address.
+    pub username: Option<Username>,
     /// How the person is called.
     pub display_name: String,
     /// Where the account stands.
@@ -75,12 +80,17 @@ impl User {
     /// An account that was just registered.
     pub fn registered(id: UserId, email: String, display_name: String, now: OffsetDateTime) -> Self {
         let (state, system_role) = (UserState::Pending, SystemRole::User);
-        User { id, email, display_name, state, system_role, version: 1, create_time: now, update_time: now }
+        User { id, email, username: None, display_name, state, system_role, version: 1, create_time: now, update_time: now }
     }
 
     /// The account with its address proved.
     pub fn verified(&self, now: OffsetDateTime) -> Self {
         User { state: UserState::Active, version: self.version + 1, update_time: now, ..self.clone() }
+    }
+
+    /// The account with another username, or none.
+    pub fn named(&self, username: Option<Username>, now: OffsetDateTime) -> Self {
+        User { username, version: self.version + 1, update_time: now, ..self.clone() }
     }
 
     /// The account with another password, which is no part of what is seen of it.

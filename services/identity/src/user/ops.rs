@@ -10,12 +10,14 @@ use time::OffsetDateTime;
 
 use super::filter::{COLUMNS, ORDER, blinded};
 use super::links::Links;
+use super::username::Username;
 use super::{Seen, User, store};
 use crate::error::Error;
 use crate::events;
 use crate::hashing::Hashing;
 use crate::password;
 use crate::sealed::Sealed;
+use crate::token::link::LinkToken;
 
 /// What a call keeps of its time for the database after its password was hashed.
 pub(crate) const RESERVE: Duration = Duration::from_millis(100);
@@ -41,6 +43,8 @@ pub struct NewUser {
     pub password: SecretString,
     /// How the person is called.
     pub display_name: String,
+    /// A name to sign in with beside the address, if one is wanted.
+    pub username: Option<Username>,
 }
 
 /// Which page of which accounts.
@@ -57,17 +61,25 @@ impl Ops {
     /// Registers an account, PENDING. An address that nobody proved yet may be registered again: each registration stands for itself, with
     /// its own password. For one that somebody proved nothing changes; the work, the commit and the answer are the same.
     ///
+    /// That a username is somebody's is told, whosever the address is: the name would say it at the first try anyway. It is held for nobody
+    /// until the address is proved, so that a second registration can't ask by the name whether the first one was made.
+    ///
     /// # Errors
-    /// `PASSWORD_TOO_WEAK`, `HASHING_OVERLOADED`.
+    /// `PASSWORD_TOO_WEAK`, `USERNAME_TAKEN`, `HASHING_OVERLOADED`.
     /// # Emits
     /// `UserRegistered`, or `RegistrationRepeated`; same transaction.
     pub async fn register(&self, caller: &Caller, new: NewUser) -> Result<(), Error> {
         password::check(new.password.expose_secret(), &new.email)?;
+        if let Some(name) = &new.username
+            && store::username_taken(&self.db, caller, &self.sealed.username_index(name.as_str())).await?
+        {
+            return Err(Error::UsernameTaken);
+        }
         let hash = self.hashing.hash(new.password, caller.deadline().remaining().saturating_sub(RESERVE)).await?;
         let id: UserId = self.db.ids().next_id();
         self.db
             .write_unrecorded(&caller.proven_as(id), async |tx: &mut Tx| {
-                let user = User::registered(id, new.email, new.display_name, tx.now());
+                let user = User { username: new.username, ..User::registered(id, new.email, new.display_name, tx.now()) };
                 if store::insert(tx, &self.sealed, &user, &hash).await? {
                     tx.emit(events::user_registered(&user));
                 } else {
@@ -88,7 +100,8 @@ impl Ops {
     }
 
     /// Proves an address with the token that was sent there and the password of the same registration: the account becomes ACTIVE. Whoever
-    /// registered somebody else's address has the password and not the mailbox; its owner, the other way round. A token works once.
+    /// registered somebody else's address has the password and not the mailbox; its owner, the other way round. A token works once. A
+    /// username that somebody else took meanwhile is left out: the address is worth more than the name.
     ///
     /// Whatever is wrong with a genuine token or its password, the answer and the work are the same.
     ///
@@ -105,10 +118,20 @@ impl Ops {
         if !self.hashing.verify(password, stored, caller.deadline().remaining().saturating_sub(RESERVE)).await? {
             return Err(Error::VerificationTokenInvalid);
         }
+        match self.prove(&caller, &token, true).await {
+            Err(Error::UsernameTaken) => self.prove(&caller, &token, false).await,
+            proved => proved,
+        }
+    }
+
+    /// Makes the registration of `token` ACTIVE, with the username it asked for or without.
+    async fn prove(&self, caller: &Caller, token: &LinkToken, keeps_username: bool) -> Result<UserId, Error> {
         self.db
-            .write_unrecorded(&caller, async |tx: &mut Tx| {
+            .write_unrecorded(caller, async |tx: &mut Tx| {
+                let user_id = UserId::from(token.subject_id);
                 let before = store::find(tx, &self.sealed, user_id).await?.ok_or(Error::VerificationTokenInvalid)?.user;
-                let after = before.verified(tx.now());
+                let verified = before.verified(tx.now());
+                let after = User { username: verified.username.clone().filter(|_| keeps_username), ..verified };
                 if !store::verify(tx, &after, token.generation).await? {
                     return Err(Error::VerificationTokenInvalid);
                 }

@@ -8,15 +8,17 @@ use sqlx::{Postgres, QueryBuilder};
 use time::OffsetDateTime;
 
 use super::links::Asked;
+use super::username::Username;
 use super::{Seen, SystemRole, User, UserState};
 use crate::error::Error;
-use crate::sealed::{Column, Sealed, Unopened};
+use crate::sealed::{Column, Index, Sealed, Unopened};
 
 /// A row as it lies in the table.
 #[derive(sqlx::FromRow)]
 pub(super) struct Row {
     user_id: UserId,
     email: Vec<u8>,
+    username: Option<Vec<u8>>,
     display_name: Vec<u8>,
     state: UserState,
     system_role: SystemRole,
@@ -28,9 +30,11 @@ pub(super) struct Row {
 
 impl Row {
     fn open(self, sealed: &Sealed) -> Result<Seen, Unopened> {
+        let username = self.username.map(|name| sealed.open(Column::USERNAME, self.user_id.uuid(), &name)).transpose()?;
         let user = User {
             id: self.user_id,
             email: sealed.open(Column::EMAIL, self.user_id.uuid(), &self.email)?,
+            username: username.map(Username::stored),
             display_name: sealed.open(Column::DISPLAY_NAME, self.user_id.uuid(), &self.display_name)?,
             state: self.state,
             system_role: self.system_role,
@@ -62,8 +66,9 @@ pub(super) struct Pending {
 pub(crate) async fn insert(tx: &mut Tx, sealed: &Sealed, user: &User, password_hash: &str) -> Result<bool, Error> {
     let id = user.id.uuid();
     let done = sqlx::query!(
-        "INSERT INTO identity.user_account (user_id, email, email_index, display_name, password_hash, state, system_role, version, create_time, update_time)
-         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 WHERE NOT EXISTS (SELECT FROM identity.sign_in_credential($3))
+        "INSERT INTO identity.user_account (user_id, email, email_index, display_name, password_hash, state, system_role, version, create_time,
+                                            update_time, username, username_index)
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 WHERE NOT EXISTS (SELECT FROM identity.sign_in_credential($3, NULL))
          ON CONFLICT (email_index) WHERE state = 2 DO NOTHING",
         id,
         sealed.seal(Column::EMAIL, id, &user.email),
@@ -75,6 +80,8 @@ pub(crate) async fn insert(tx: &mut Tx, sealed: &Sealed, user: &User, password_h
         user.version,
         user.create_time,
         user.update_time,
+        user.username.as_ref().map(|name| sealed.seal(Column::USERNAME, id, name.as_str())),
+        user.username.as_ref().map(|name| sealed.username_index(name.as_str())),
     )
     .execute(tx.conn())
     .await?;
@@ -85,7 +92,7 @@ pub(crate) async fn insert(tx: &mut Tx, sealed: &Sealed, user: &User, password_h
 pub(crate) async fn find(tx: &mut Tx, sealed: &Sealed, id: UserId) -> Result<Option<Seen>, Error> {
     let row = sqlx::query_as!(
         Row,
-        r#"SELECT user_id AS "user_id: UserId", email, display_name, state AS "state: UserState", system_role AS "system_role: SystemRole",
+        r#"SELECT user_id AS "user_id: UserId", email, username, display_name, state AS "state: UserState", system_role AS "system_role: SystemRole",
                   version, create_time, update_time,
                   (user_id = identity.current_user_id() OR identity.is_system_admin()) AS "shows_system_role!"
            FROM identity.user_account WHERE user_id = $1"#,
@@ -94,10 +101,14 @@ pub(crate) async fn find(tx: &mut Tx, sealed: &Sealed, id: UserId) -> Result<Opt
     Ok(row.fetch_optional(tx.conn()).await?.map(|row| row.open(sealed)).transpose()?)
 }
 
-/// Before there is a principal: who proved the address, and the hash to check a password against.
-pub(crate) async fn credential(db: &Db, caller: &Caller, sealed: &Sealed, email_index: &str) -> Result<Option<Credential>, Error> {
-    let sql = "SELECT user_id, password_hash, version FROM identity.sign_in_credential($1)";
-    let known: Vec<(UserId, Vec<u8>, i64)> = db.look_up(caller, sql, |query| query.bind(email_index)).await?;
+/// Before there is a principal: who signs in by `identifier`, and the hash to check a password against.
+pub(crate) async fn credential(db: &Db, caller: &Caller, sealed: &Sealed, identifier: &Index) -> Result<Option<Credential>, Error> {
+    let sql = "SELECT user_id, password_hash, version FROM identity.sign_in_credential($1, $2)";
+    let (email, username) = match identifier {
+        Index::Email(index) => (Some(index), None),
+        Index::Username(index) => (None, Some(index)),
+    };
+    let known: Vec<(UserId, Vec<u8>, i64)> = db.look_up(caller, sql, |query| query.bind(email).bind(username)).await?;
     let Some((user_id, password_hash, version)) = known.into_iter().next() else { return Ok(None) };
     let password_hash = sealed.open(Column::PASSWORD_HASH, user_id.uuid(), &password_hash)?;
     Ok(Some(Credential { user_id, password_hash, version }))
@@ -127,20 +138,51 @@ pub(super) async fn pending(db: &Db, caller: &Caller, sealed: &Sealed, id: UserI
 }
 
 /// Stores what [`User::verified`] made of an account, if its token's `generation` is the good one and the address is nobody's yet: once.
+/// `USERNAME_TAKEN` when the name that it would keep is somebody's by now.
 pub(super) async fn verify(tx: &mut Tx, user: &User, generation: i64) -> Result<bool, Error> {
     let done = sqlx::query!(
-        "UPDATE identity.user_account SET state = $3, verification_generation = verification_generation + 1, version = $4, update_time = $5
+        "UPDATE identity.user_account
+         SET state = $3, verification_generation = verification_generation + 1, version = $4, update_time = $5,
+             username = CASE WHEN $6 THEN username END, username_index = CASE WHEN $6 THEN username_index END
          WHERE user_id = $1 AND verification_generation = $2 AND state = 1",
         user.id as _,
         generation,
         user.state as _,
         user.version,
         user.update_time,
+        user.username.is_some(),
     )
     .execute(tx.conn())
     .await
-    .on_constraint("user_account_proved_key", || Error::VerificationTokenInvalid)?;
+    .on_constraints(|broken| match broken {
+        "user_account_proved_key" => Some(Error::VerificationTokenInvalid),
+        "user_account_username_key" => Some(Error::UsernameTaken),
+        _ => None,
+    })?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Before there is a principal: whether somebody has the username.
+pub(super) async fn username_taken(db: &Db, caller: &Caller, username_index: &str) -> Result<bool, Error> {
+    let taken: Vec<(bool,)> = db.look_up(caller, "SELECT identity.username_taken($1)", |query| query.bind(username_index)).await?;
+    Ok(taken.into_iter().any(|(taken,)| taken))
+}
+
+/// Stores what [`User::named`] made of an account, which is held. Of many who want one name at once one gets it.
+pub(super) async fn set_username(tx: &mut Tx, sealed: &Sealed, user: &User) -> Result<(), Error> {
+    let id = user.id.uuid();
+    sqlx::query!(
+        "UPDATE identity.user_account SET username = $2, username_index = $3, version = $4, update_time = $5 WHERE user_id = $1",
+        id,
+        user.username.as_ref().map(|name| sealed.seal(Column::USERNAME, id, name.as_str())),
+        user.username.as_ref().map(|name| sealed.username_index(name.as_str())),
+        user.version,
+        user.update_time,
+    )
+    .execute(tx.conn())
+    .await
+    .on_constraint("user_account_username_key", || Error::UsernameTaken)?;
+    Ok(())
 }
 
 /// The newest registration of an address that waits for its proof, while nobody proved the address.
@@ -244,7 +286,7 @@ pub(crate) async fn active_user(tx: &mut Tx, id: Option<UserId>, email_index: Op
 /// A page of every account that passes `filter`, oldest first.
 pub(super) async fn list(tx: &mut Tx, sealed: &Sealed, filter: &Filter, page: &PageRequest) -> Result<Page<Seen>, Error> {
     let mut query: QueryBuilder<Postgres> = QueryBuilder::new(
-        "SELECT u.user_id, u.email, u.display_name, u.state, u.system_role, u.version, u.create_time, u.update_time,
+        "SELECT u.user_id, u.email, u.username, u.display_name, u.state, u.system_role, u.version, u.create_time, u.update_time,
                 (u.user_id = (SELECT identity.current_user_id()) OR (SELECT identity.is_system_admin())) AS shows_system_role
          FROM identity.user_account u WHERE true",
     );

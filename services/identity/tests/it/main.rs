@@ -18,5 +18,6 @@ mod sign_in;
 mod start;
 mod switch_context;
 mod tenants;
+mod username;
 mod users;
 mod verbs;

@@ -1,10 +1,9 @@
 use contract::BaseRole;
-use contract::identity::v1::CreateSessionRequest;
 use contract::identity::v1::session_service_client::SessionServiceClient;
 use sqlx::{AssertSqlSafe, Connection};
 use testkit::App;
 
-use crate::verbs::{Acts, Door, PASSWORD, identity, request_id};
+use crate::verbs::{Acts, Door, PASSWORD, by_email, identity, request_id};
 
 const EMAIL: &str = "Zsofia.Quillfeather@example.com";
 const NAME: &str = "Zsófia Quillfeather";
@@ -69,7 +68,7 @@ async fn address_and_agent_of_a_session_are_sealed_and_shown_to_its_owner() {
     let app = identity().await;
     app.verified("ana").await;
     let gateway = app.service("gateway").channel().header("muster-client-address", NETWORK).header("muster-user-agent", AGENT);
-    let request = CreateSessionRequest { email: "ana@example.com".to_owned(), password: PASSWORD.to_owned() };
+    let request = by_email("ana@example.com");
     let session = SessionServiceClient::new(gateway).create_session(request).await.unwrap().into_inner().session.unwrap();
     assert_eq!((session.client_address.as_str(), session.user_agent.as_str()), (NETWORK, AGENT));
     let ana = app.sign_in("ana@example.com").await;
@@ -98,7 +97,7 @@ async fn address_and_agent_lie_sealed_beside_an_event_and_stand_in_its_envelope(
     let mut sql = app.sql().await;
     sqlx::raw_sql("BEGIN; SELECT FROM identity.event_head FOR UPDATE").execute(&mut sql).await.unwrap();
     let gateway = app.service("gateway").channel().header("muster-client-address", NETWORK).header("muster-user-agent", AGENT);
-    let request = CreateSessionRequest { email: "ana@example.com".to_owned(), password: PASSWORD.to_owned() };
+    let request = by_email("ana@example.com");
     SessionServiceClient::new(gateway).create_session(request).await.unwrap();
     assert_sealed(&dump(&app).await, "outbox");
     sqlx::raw_sql("ROLLBACK").execute(&mut sql).await.unwrap();

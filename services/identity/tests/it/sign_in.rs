@@ -2,11 +2,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use contract::identity::v1::session_service_client::SessionServiceClient;
-use contract::identity::v1::{CreateSessionRequest, SessionCreated, SessionState, SignInFailed, UserRegistered};
+use contract::identity::v1::{SessionCreated, SessionState, SignInFailed, UserRegistered};
 use testkit::{App, assert_fault, fault};
 use tonic::{Request, Status};
 
-use crate::verbs::{Acts, Door, PASSWORD, address, build_with, identity, identity_with, quick, slow};
+use crate::verbs::{Acts, Door, PASSWORD, address, build_with, by_email, identity, identity_with, quick, slow};
 
 /// Everything of a refusal that a caller can tell from another.
 fn told(refused: &Status) -> (tonic::Code, String, String, String) {
@@ -91,7 +91,7 @@ async fn a_call_without_the_time_for_a_hash_is_sent_away_at_once_whoever_it_is_f
     let app = identity_with(slow()).await;
     app.verified("ana").await;
     for email in ["ana@example.com", "nobody@example.com"] {
-        let mut request = Request::new(CreateSessionRequest { email: email.to_owned(), password: PASSWORD.to_owned() });
+        let mut request = Request::new(by_email(email));
         // A tenth of a second is kept for the database.
         request.set_timeout(Duration::from_millis(350));
         let call = SessionServiceClient::new(app.anonymous().channel()).create_session(request).await;

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use contract::identity::v1::{Session, TokenPair};
+use contract::identity::v1::create_session_request::Identifier;
+use contract::identity::v1::{CreateSessionRequest, Session, TokenPair};
 use identity::Config;
 use identity::config::{FirstAdminConfig, HashingConfig};
 use testkit::{Actor, App, Setup};
@@ -66,6 +67,11 @@ where
 /// The address of the person `name`.
 pub(crate) fn address(name: &str) -> String {
     format!("{name}@example.com")
+}
+
+/// A sign-in by address, with everybody's password.
+pub(crate) fn by_email(email: &str) -> CreateSessionRequest {
+    CreateSessionRequest { identifier: Some(Identifier::Email(email.to_owned())), password: PASSWORD.to_owned() }
 }
 
 /// Somebody with a session that the service opened.

@@ -2,7 +2,7 @@
 
 use contract::{
     identity::v1::{
-        CreateOrganizationRequest, CreateSessionRequest, CreateWorkspaceRequest, SwitchContextRequest,
+        CreateOrganizationRequest, CreateSessionRequest, CreateWorkspaceRequest, SwitchContextRequest, create_session_request::Identifier,
         organization_service_client::OrganizationServiceClient, session_service_client::SessionServiceClient,
         workspace_service_client::WorkspaceServiceClient,
     },
@@ -25,7 +25,8 @@ pub(super) struct Actor {
 
 /// Signs in who has `email`; answers the session, the user and the bearer header.
 pub(super) async fn sign_in(identity: &Channel, email: &str) -> anyhow::Result<(String, String, String)> {
-    let request = CreateSessionRequest { email: email.to_owned(), password: seed::PASSWORD.to_owned() };
+    let identifier = Some(Identifier::Email(email.to_owned()));
+    let request = CreateSessionRequest { identifier, password: seed::PASSWORD.to_owned() };
     let answer = SessionServiceClient::new(identity.clone()).create_session(request).await?.into_inner();
     let (session, tokens) = (answer.session.unwrap_or_default(), answer.tokens.unwrap_or_default());
     Ok((session.session_id, session.user_id, format!("Bearer {}", tokens.access_token)))

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use contract::identity::v1::create_session_request::Identifier;
 use contract::identity::v1::{
     CreateSessionRequest, IssueVerificationTokenRequest, ListUsersRequest, RegisterUserRequest, User, UserState, VerifyEmailRequest,
     account_service_client::AccountServiceClient, session_service_client::SessionServiceClient, user_service_client::UserServiceClient,
@@ -66,12 +67,13 @@ pub async fn people(identity: Channel, admin_email: &str) -> anyhow::Result<()> 
 /// The first RPC that is refused, with the person it was for.
 pub async fn register<T: AsRef<str>>(identity: Channel, admin_email: &str, people: &[(T, T)]) -> anyhow::Result<()> {
     let mut accounts = AccountServiceClient::new(identity.clone());
-    let request = CreateSessionRequest { email: admin_email.into(), password: PASSWORD.into() };
+    let request = CreateSessionRequest { identifier: Some(Identifier::Email(admin_email.into())), password: PASSWORD.into() };
     let session = SessionServiceClient::new(identity.clone()).create_session(request).await?.into_inner();
     let token = session.tokens.map(|tokens| tokens.access_token).unwrap_or_default();
     let mut users = UserServiceClient::new(identity);
     for (email, display_name) in people.iter().map(|(email, display_name)| (email.as_ref(), display_name.as_ref())) {
-        let request = RegisterUserRequest { email: email.into(), password: PASSWORD.into(), display_name: display_name.into() };
+        let username = String::new();
+        let request = RegisterUserRequest { email: email.into(), password: PASSWORD.into(), display_name: display_name.into(), username };
         accounts.register_user(request).await?;
         let user = find(&mut users, &token, email).await?;
         if user.state() == UserState::Pending {

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use contract::identity::v1::create_session_request::Identifier;
 use contract::identity::v1::{
     CreateOrganizationRequest, CreateSessionRequest, ListOrganizationsRequest, organization_service_client::OrganizationServiceClient,
     session_service_client::SessionServiceClient,
@@ -208,7 +209,10 @@ fn runtime() -> tokio::runtime::Runtime {
 /// A channel to identity, and the header of somebody signed in there.
 async fn signed_in(identity: &str) -> (Channel, String) {
     let channel = Channel::from_shared(format!("http://{identity}")).unwrap().connect().await.unwrap();
-    let request = CreateSessionRequest { email: muster::seed::PEOPLE[0].0.into(), password: muster::seed::PASSWORD.into() };
+    let request = CreateSessionRequest {
+        identifier: Some(Identifier::Email(muster::seed::PEOPLE[0].0.into())),
+        password: muster::seed::PASSWORD.into(),
+    };
     let session = SessionServiceClient::new(channel.clone()).create_session(request).await.unwrap().into_inner();
     (channel, format!("Bearer {}", session.tokens.unwrap().access_token))
 }

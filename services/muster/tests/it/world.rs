@@ -5,7 +5,7 @@ use std::{cell::RefCell, time::Duration};
 use contract::{
     audit::v1::audit_service_client::AuditServiceClient,
     identity::v1::{
-        CreateOrganizationRequest, CreateSessionRequest, CreateWorkspaceRequest, SwitchContextRequest,
+        CreateOrganizationRequest, CreateSessionRequest, CreateWorkspaceRequest, SwitchContextRequest, create_session_request::Identifier,
         organization_service_client::OrganizationServiceClient, session_service_client::SessionServiceClient,
         workspace_service_client::WorkspaceServiceClient,
     },
@@ -116,7 +116,8 @@ impl World {
     /// A token of a new session, in the organization once there is one.
     async fn sign_in(&self) -> String {
         let session = answered("signing in", async || {
-            let request = CreateSessionRequest { email: seed::PEOPLE[0].0.to_owned(), password: seed::PASSWORD.to_owned() };
+            let identifier = Some(Identifier::Email(seed::PEOPLE[0].0.to_owned()));
+            let request = CreateSessionRequest { identifier, password: seed::PASSWORD.to_owned() };
             self.sessions.clone().create_session(request).await
         });
         let token = session.await.tokens.unwrap().access_token;

@@ -14,6 +14,7 @@ fn register(display_name: &str) -> RegisterUserRequest {
         email: "ana@muster.example".to_owned(),
         password: "correct horse".to_owned(),
         display_name: display_name.to_owned(),
+        ..RegisterUserRequest::default()
     };
     request.normalize();
     request

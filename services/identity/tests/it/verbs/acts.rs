@@ -1,6 +1,7 @@
 //! What people do who signed in.
 
 use contract::BaseRole;
+use contract::identity::v1::account_service_client::AccountServiceClient;
 use contract::identity::v1::create_organization_member_request::Subject as OrganizationSubject;
 use contract::identity::v1::create_workspace_member_request::Subject as WorkspaceSubject;
 use contract::identity::v1::key_service_client::KeyServiceClient;
@@ -25,6 +26,8 @@ pub(crate) trait Acts {
     async fn revoke_session(&self, session: &str) -> Result<Session, Status>;
     /// Reads an account; empty is the caller's.
     async fn get_user(&self, user: &str) -> Result<User, Status>;
+    /// Gives the caller another username; empty gives it up.
+    async fn set_username(&self, username: &str) -> Result<User, Status>;
     async fn list_users(&self, filter: &str, page_size: i32, page_token: &str) -> Result<ListUsersResponse, Status>;
     async fn create_organization(&self, slug: &str, request_id: &str) -> Result<Organization, Status>;
     async fn get_organization(&self, organization: OrganizationId) -> Result<Organization, Status>;
@@ -82,6 +85,11 @@ impl Acts for Actor {
     async fn get_user(&self, user: &str) -> Result<User, Status> {
         let request = GetUserRequest { user_id: user.to_owned() };
         Ok(UserServiceClient::new(self.channel()).get_user(request).await?.into_inner().user.unwrap())
+    }
+
+    async fn set_username(&self, username: &str) -> Result<User, Status> {
+        let request = SetUsernameRequest { username: username.to_owned() };
+        Ok(AccountServiceClient::new(self.channel()).set_username(request).await?.into_inner().user.unwrap())
     }
 
     async fn list_users(&self, filter: &str, page_size: i32, page_token: &str) -> Result<ListUsersResponse, Status> {

@@ -2,6 +2,7 @@
 
 use contract::BaseRole;
 use contract::identity::v1::account_service_client::AccountServiceClient;
+use contract::identity::v1::create_session_request::Identifier;
 use contract::identity::v1::key_service_client::KeyServiceClient;
 use contract::identity::v1::recipient_service_client::RecipientServiceClient;
 use contract::identity::v1::revocation_service_client::RevocationServiceClient;
@@ -17,9 +18,13 @@ use super::{Acts, HEARD, PASSWORD, Person, ROOT, address, until};
 /// The verbs of people who have no session, and shortcuts to get one.
 pub(crate) trait Door {
     async fn register_user(&self, email: &str, password: &str, display_name: &str) -> Result<RegisterUserResponse, Status>;
+    /// Asks for a username too.
+    async fn register_as(&self, name: &str, username: &str) -> Result<RegisterUserResponse, Status>;
     async fn issue_verification_token(&self, user: &str) -> Result<String, Status>;
     async fn verify_email(&self, token: &str, password: &str) -> Result<String, Status>;
     async fn create_session(&self, email: &str, password: &str) -> Result<CreateSessionResponse, Status>;
+    /// The same by address or username.
+    async fn create_session_as(&self, identifier: Identifier, password: &str) -> Result<CreateSessionResponse, Status>;
     async fn resend_verification(&self, email: &str) -> Result<ResendVerificationResponse, Status>;
     async fn request_password_reset(&self, email: &str) -> Result<RequestPasswordResetResponse, Status>;
     async fn reset_password(&self, token: &str, password: &str) -> Result<ResetPasswordResponse, Status>;
@@ -55,7 +60,13 @@ pub(crate) trait Door {
 impl Door for App {
     async fn register_user(&self, email: &str, password: &str, display_name: &str) -> Result<RegisterUserResponse, Status> {
         let (email, password, display_name) = (email.to_owned(), password.to_owned(), display_name.to_owned());
-        let request = RegisterUserRequest { email, password, display_name };
+        let request = RegisterUserRequest { email, password, display_name, ..Default::default() };
+        Ok(AccountServiceClient::new(self.anonymous().channel()).register_user(request).await?.into_inner())
+    }
+
+    async fn register_as(&self, name: &str, username: &str) -> Result<RegisterUserResponse, Status> {
+        let (email, password, display_name) = (address(name), PASSWORD.to_owned(), name.to_owned());
+        let request = RegisterUserRequest { email, password, display_name, username: username.to_owned() };
         Ok(AccountServiceClient::new(self.anonymous().channel()).register_user(request).await?.into_inner())
     }
 
@@ -71,7 +82,11 @@ impl Door for App {
     }
 
     async fn create_session(&self, email: &str, password: &str) -> Result<CreateSessionResponse, Status> {
-        let request = CreateSessionRequest { email: email.to_owned(), password: password.to_owned() };
+        self.create_session_as(Identifier::Email(email.to_owned()), password).await
+    }
+
+    async fn create_session_as(&self, identifier: Identifier, password: &str) -> Result<CreateSessionResponse, Status> {
+        let request = CreateSessionRequest { identifier: Some(identifier), password: password.to_owned() };
         Ok(SessionServiceClient::new(self.anonymous().channel()).create_session(request).await?.into_inner())
     }
 
