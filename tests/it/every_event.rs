@@ -106,7 +106,7 @@ async fn what_a_person_does_with_an_inbox(world: &World) {
     for rpc in ["MarkRead", "ArchiveInboxItem"] {
         done(world.ana.call(&format!("notifications.InboxService/{rpc}"), told.clone()).await);
     }
-    done(world.ana.call("notifications.InboxService/MarkAllRead", json!({})).await);
+    done(world.ben.call("notifications.InboxService/MarkAllRead", json!({})).await);
 }
 
 /// Ana wants mail of what goes on.

@@ -1,5 +1,5 @@
 -- Why: what is on its way to people by channels that lead out of the suite, each try of it, and the mailbox of a suite without an SMTP server.
--- No address is stored but sealed in the mailbox. The key (event, person, channel) is kept for ever, as the inbox keeps its own. Expand step;
+-- No address is stored but sealed in the mailbox. The key (event, person, channel) is kept longer than events live in any log, as the inbox keeps its own. Expand step;
 -- locks nothing that exists.
 CREATE TABLE :schema.delivery (
     organization_id uuid        NOT NULL,                                   -- nil: of no organization
@@ -25,10 +25,11 @@ CREATE TABLE :schema.delivery (
 );
 CREATE INDEX delivery_create_time_idx ON :schema.delivery (organization_id, create_time DESC, delivery_id DESC);
 CREATE INDEX delivery_due_time_idx ON :schema.delivery (due_time) WHERE due_time IS NOT NULL;
+CREATE INDEX delivery_retention_idx ON :schema.delivery USING brin (create_time);
 SELECT :schema.mark_tenant('delivery', 'a delivery belongs to the organization its event happened in', verbs => 'SELECT, INSERT');
 GRANT UPDATE (state, attempt_count, attempt_limit, unknown_count, due_time, lease_token, update_time) ON :schema.delivery TO :schema_app;
--- Senders serve every organization: they take what is due, whose ever it is.
-SELECT :schema.grant_worker('delivery', 'SELECT, UPDATE');
+-- Senders serve every organization: they take what is due, whose ever it is. So does retention.
+SELECT :schema.grant_worker('delivery', 'SELECT, UPDATE, DELETE');
 
 CREATE TABLE :schema.delivery_attempt (
     organization_id uuid        NOT NULL,
@@ -43,7 +44,7 @@ CREATE TABLE :schema.delivery_attempt (
 );
 SELECT :schema.mark_tenant('delivery_attempt', 'an attempt belongs to its delivery', verbs => 'SELECT');
 GRANT UPDATE (outcome, smtp_code, end_time) ON :schema.delivery_attempt TO :schema_app;
-SELECT :schema.grant_worker('delivery_attempt', 'SELECT, INSERT');
+SELECT :schema.grant_worker('delivery_attempt', 'SELECT, INSERT, DELETE');
 
 CREATE TABLE :schema.mail (
     organization_id uuid        NOT NULL,

@@ -24,6 +24,14 @@ pub struct Config {
     pub retry_delays_ms: Vec<u64>,
     /// Mails that the development mailbox keeps, 1..=100000.
     pub mailbox_max: i64,
+    /// Devices that are known of one person: those used last, 1..=1000.
+    pub known_devices_per_user: i64,
+    /// After how many days without a sign-in a device is known no more, 1..=3650.
+    pub known_device_days: u32,
+    /// How many days an item stays in an inbox, 90..=3650.
+    pub inbox_days: u32,
+    /// How many days a delivery that came to its end can be looked at, 90..=3650.
+    pub delivery_days: u32,
     /// From whom mails are.
     pub mail_from: String,
     /// What links in mails begin with.
@@ -76,6 +84,10 @@ impl Default for Config {
             attempt_max: 10,
             retry_delays_ms: vec![5_000, 30_000, 120_000, 600_000, 1_800_000, 3_600_000, 10_800_000],
             mailbox_max: 1_000,
+            known_devices_per_user: 20,
+            known_device_days: 90,
+            inbox_days: 365,
+            delivery_days: 180,
             mail_from: "Muster <no-reply@muster.example>".to_owned(),
             link_base_url: "http://127.0.0.1:8080".to_owned(),
             smtp: SmtpConfig::default(),
@@ -111,12 +123,36 @@ impl Config {
         Duration::from_millis(self.lease_ms)
     }
 
+    /// How long a device is known after its last use.
+    pub(crate) fn known_device_age(&self) -> Duration {
+        days(self.known_device_days)
+    }
+
+    /// How long an item stays in an inbox.
+    pub(crate) fn inbox_age(&self) -> Duration {
+        days(self.inbox_days)
+    }
+
+    /// How long a delivery that came to its end stays.
+    pub(crate) fn delivery_age(&self) -> Duration {
+        days(self.delivery_days)
+    }
+
+    /// How many mails the development mailbox keeps: none once there is a server that takes them.
+    pub(crate) fn mails_kept(&self) -> i64 {
+        if self.smtp.host.is_empty() { self.mailbox_max } else { 0 }
+    }
+
     /// The wait after the try with this number, counted from 1.
     pub(crate) fn retry_delay(&self, attempts: i32) -> Duration {
         let index = usize::try_from(attempts.saturating_sub(1)).unwrap_or(0);
         let delay = self.retry_delays_ms.get(index).or(self.retry_delays_ms.last());
         Duration::from_millis(delay.copied().unwrap_or(5_000))
     }
+}
+
+fn days(count: u32) -> Duration {
+    Duration::from_secs(u64::from(count) * 24 * 60 * 60)
 }
 
 impl host::ServiceConfig for Config {
@@ -131,6 +167,13 @@ impl host::ServiceConfig for Config {
             ("attempt_max", "how often a mail is tried, 1..=100"),
             ("retry_delays_ms", "waits between the tries, each a fifth more or less; the last one repeats"),
             ("mailbox_max", "mails that the development mailbox keeps, 1..=100000"),
+            (
+                "known_devices_per_user",
+                "devices that are known of one person, those used last, 1..=1000: a sign-in from another one is told",
+            ),
+            ("known_device_days", "after how many days without a sign-in a device is known no more, 1..=3650"),
+            ("inbox_days", "how many days an item stays in an inbox, 90..=3650"),
+            ("delivery_days", "how many days a delivery that came to its end can be looked at, 90..=3650"),
             ("mail_from", "from whom mails are: a name and an address"),
             ("link_base_url", "what links in mails begin with: the address of the web console"),
             ("smtp.host", "the SMTP server; empty sends nothing and keeps mails in the development mailbox"),
@@ -151,6 +194,11 @@ impl host::ServiceConfig for Config {
         faults.range("attempt_max", self.attempt_max, 1..=100);
         faults.require("retry_delays_ms", !self.retry_delays_ms.is_empty(), "must list at least one wait");
         faults.range("mailbox_max", self.mailbox_max, 1..=100_000);
+        faults.range("known_devices_per_user", self.known_devices_per_user, 1..=1_000);
+        faults.range("known_device_days", self.known_device_days, 1..=3_650);
+        // Not less than events live in a log: what may come again must find that it was told.
+        faults.range("inbox_days", self.inbox_days, 90..=3_650);
+        faults.range("delivery_days", self.delivery_days, 90..=3_650);
         faults.require("mail_from", self.mail_from.parse::<Mailbox>().is_ok(), "must be an address, with a name before it or not");
         let url = &self.link_base_url;
         faults.require("link_base_url", url.starts_with("https://") || url.starts_with("http://"), "must begin with http:// or https://");

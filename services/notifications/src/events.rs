@@ -7,8 +7,10 @@ use events::{Filter, Handler, Logged, Outcome, Received};
 use runtime::{Ids, OrganizationId, UserId};
 use time::OffsetDateTime;
 
+use crate::Config;
 use crate::category::Category;
 use crate::delivery::{self, Addressed, Channel, Delivery};
+use crate::device::{self, Device, Sighting};
 use crate::inbox::{InboxItem, store};
 use crate::preference::{self, Preferences};
 use crate::rule;
@@ -22,25 +24,52 @@ pub(crate) const SOURCES: &[&str] = &["identity", "tasks"];
 /// Tells people of what happened, in the transaction that marks the event as taken.
 pub(crate) struct Teller {
     ids: Ids,
-    attempt_max: i32,
+    config: Config,
 }
 
 impl Teller {
-    /// With ids of `ids` for what is new; a mail is tried `attempt_max` times.
-    pub(crate) fn new(ids: Ids, attempt_max: i32) -> Self {
-        Teller { ids, attempt_max }
+    /// By `config`, with ids of `ids` for what is new.
+    pub(crate) fn new(ids: Ids, config: &Config) -> Self {
+        Teller { ids, config: config.clone() }
+    }
+
+    /// Notes the device that an event shows; true for a sign-in from a known one, of which nobody is told. That is the common case, and it
+    /// costs this one statement.
+    async fn is_familiar(&self, tx: &mut db::Tx, event: &Logged) -> Result<bool, Outcome> {
+        let (user_id, signed_in) = match rule::sighting(event)? {
+            None => return Ok(false),
+            Some(Sighting::SignedIn(user_id)) => (user_id, true),
+            Some(Sighting::Registered(user_id)) => (user_id, false),
+            Some(Sighting::PasswordReset(user_id)) => {
+                device::store::forget_all(tx, user_id).await?;
+                return Ok(false);
+            }
+        };
+        let envelope = &event.envelope;
+        let device = Device::of(tx.db().sealer(), user_id, &envelope.client_address, &envelope.user_agent);
+        let Some(device) = device else { return Ok(false) };
+        let known = device::store::note(tx, &device, tx.now() - self.config.known_device_age()).await?;
+        if !known {
+            device::store::keep_newest(tx, &device, self.config.known_devices_per_user).await?;
+        }
+        Ok(known && signed_in)
     }
 }
 
 impl Handler for Teller {
     async fn handle(&self, tx: &mut db::Tx, event: &Received) -> Result<(), Outcome> {
         let (organization_id, event_id, now) = (tx.organization_id(), event.event_id(), tx.now());
+        if self.is_familiar(tx, event).await? {
+            return Ok(());
+        }
+        let attempt_max = self.config.attempt_max;
         if let Some((recipient_id, letter)) = rule::invited(event)? {
             let to = Addressed { organization_id, recipient_id, event_id, category: Category::Account };
-            delivery::store::insert(tx, &Delivery::new(self.ids.next_id(), to, letter, self.attempt_max, now)).await?;
+            delivery::store::insert(tx, &Delivery::new(self.ids.next_id(), to, letter, attempt_max, now)).await?;
         }
         let notices = rule::notices(event)?;
-        let people: Vec<UserId> = notices.iter().map(|notice| notice.user_id).collect();
+        let may_choose = notices.iter().filter(|notice| !notice.category.is_mandatory());
+        let people: Vec<UserId> = may_choose.map(|notice| notice.user_id).collect();
         let chosen = if people.is_empty() { Vec::new() } else { preference::store::of(tx, &people).await? };
         for notice in notices {
             let preferences = Preferences::of(notice.user_id, &chosen);
@@ -53,7 +82,7 @@ impl Handler for Teller {
             }
             if let Some(letter) = notice.letter.filter(|_| preferences.allow(notice.category, Channel::Email)) {
                 let to = Addressed { organization_id, recipient_id: notice.user_id.uuid(), event_id, category: notice.category };
-                delivery::store::insert(tx, &Delivery::new(self.ids.next_id(), to, letter, self.attempt_max, now)).await?;
+                delivery::store::insert(tx, &Delivery::new(self.ids.next_id(), to, letter, attempt_max, now)).await?;
             }
         }
         Ok(())

@@ -8,12 +8,14 @@
 mod category;
 mod config;
 mod delivery;
+mod device;
 mod error;
 mod events;
 mod inbox;
 mod mail;
 mod mailbox;
 mod preference;
+mod retention;
 mod rule;
 
 use contract::notifications::v1::delivery_service_server::DeliveryServiceServer;
@@ -36,7 +38,7 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 /// Who says where people are reached.
 const IDENTITY: &str = "identity";
 
-/// Wires the service: inboxes, deliveries, the mailbox and preferences to serve, the events of others to take in, senders at work.
+/// Wires the service: inboxes, deliveries, the mailbox and preferences to serve, the events of others to take in, senders and retention at work.
 ///
 /// # Errors
 /// A setting of mail that is none; an address of identity that is none.
@@ -44,12 +46,13 @@ pub async fn build(deps: &host::Deps, config: &Config) -> anyhow::Result<host::S
     let inbox = inbox::ops::Ops::new(deps.db.clone());
     let watcher = inbox::watch::Watcher::new(deps.log.clone(), deps.db.sealer().clone(), config.clone());
     let taken = deps.log.inbox(events::CONSUMER, events::SOURCES);
-    let teller = events::Teller::new(deps.ids.clone(), config.attempt_max);
+    let teller = events::Teller::new(deps.ids.clone(), config);
     deps.tasks.spawn("notifications inbox", taken.run(teller, deps.tasks.shutdown().clone()));
     let sender = Sender::new(deps.db.clone(), deps.ids.clone(), deps.peers.channel(IDENTITY)?, config)?;
     for _ in 0..config.senders {
         deps.tasks.spawn("sender", sender.clone().run(deps.tasks.shutdown().clone()));
     }
+    deps.tasks.spawn("retention", retention::run(deps.db.clone(), config.clone(), deps.tasks.shutdown().clone()));
     let deliveries = delivery::ops::Ops::new(deps.db.clone(), config.attempt_max);
     let mailbox = mailbox::ops::Ops::new(deps.db.clone(), config.smtp.host.is_empty());
     Ok(host::Service::new(NAME)

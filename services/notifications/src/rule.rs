@@ -14,6 +14,7 @@ use runtime::{UserId, WorkspaceId};
 use uuid::Uuid;
 
 use crate::category::Category;
+use crate::device::Sighting;
 use crate::mail::{Template, shown};
 
 /// The longest line and the longest text of a notice, in characters.
@@ -91,7 +92,24 @@ pub(crate) fn invited(event: &Logged) -> Result<Option<(Uuid, Letter)>, Outcome>
     Ok(Some((invitation_id, Letter { template: Template::Invitation, data: BTreeMap::new() })))
 }
 
-/// What an event says to whom; one notice a person at most.
+/// What an event says of somebody's devices, if anything.
+///
+/// # Errors
+/// [`Outcome::Poison`] for a body that is not what its type says.
+pub(crate) fn sighting(event: &Logged) -> Result<Option<Sighting>, Outcome> {
+    if let Some(body) = event.of::<identity::SessionCreated>()? {
+        return Ok(Some(Sighting::SignedIn(id(&body.after.unwrap_or_default().user_id)?)));
+    }
+    if let Some(body) = event.of::<identity::UserRegistered>()? {
+        return Ok(Some(Sighting::Registered(id(&body.user_id)?)));
+    }
+    if let Some(body) = event.of::<identity::PasswordReset>()? {
+        return Ok(Some(Sighting::PasswordReset(id(&body.user_id)?)));
+    }
+    Ok(None)
+}
+
+/// What an event says to whom; one notice a person at most. Of a sign-in it is for one from a device that is not known ([`sighting`]).
 ///
 /// # Errors
 /// [`Outcome::Poison`] for a body that is not what its type says.
@@ -160,7 +178,7 @@ fn time_of(event: &Logged) -> String {
 
 fn signed_in(event: &Logged, session: &identity::Session) -> Result<Notice, Outcome> {
     let title = "New sign-in to your account".to_owned();
-    let text = "If this was not you, end the session and change your password.".to_owned();
+    let text = "From a device or a network that is new. If this was not you, end the session and change your password.".to_owned();
     Ok(Notice {
         user_id: id(&session.user_id)?,
         category: Category::Security,
@@ -345,5 +363,20 @@ mod tests {
     fn what_names_nobody_is_poison() {
         let created = identity::SessionCreated { session_id: "s".into(), after: None };
         assert!(matches!(notices(&by(1, &created)), Err(Outcome::Poison(_))));
+        assert!(matches!(sighting(&by(1, &created)), Err(Outcome::Poison(_))));
+    }
+
+    #[test]
+    fn who_registers_signs_in_or_changes_a_password_is_seen() {
+        let session = identity::Session { user_id: person(2), ..identity::Session::default() };
+        let signed_in = identity::SessionCreated { session_id: "s".into(), after: Some(session) };
+        let registered = identity::UserRegistered { user_id: person(2), after: None };
+        let reset = identity::PasswordReset { user_id: person(2), before: None, after: None };
+        let whose = UserId::from(Uuid::from_u128(2));
+        assert_eq!(sighting(&by(2, &signed_in)).unwrap(), Some(Sighting::SignedIn(whose)));
+        assert_eq!(sighting(&by(2, &registered)).unwrap(), Some(Sighting::Registered(whose)));
+        assert_eq!(sighting(&by(2, &reset)).unwrap(), Some(Sighting::PasswordReset(whose)));
+        let asked = identity::VerificationRequested { user_id: person(2) };
+        assert_eq!(sighting(&by(2, &asked)).unwrap(), None);
     }
 }

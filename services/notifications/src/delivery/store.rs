@@ -1,4 +1,4 @@
-//! SQL of deliveries. `claim` is of the worker role, which serves every organization; all else stands in one.
+//! SQL of deliveries. `claim` and `forget` are of the worker role, which serves every organization; all else stands in one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use db::{Column, Cursor, Filter, Kind, Page, PageRequest, Tx, WorkTx};
 use runtime::OrganizationId;
 use sqlx::types::Json;
 use sqlx::{Postgres, QueryBuilder};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Attempt, CHANNELS, Channel, Delivery, DeliveryId, Outcome, STATES, State};
@@ -196,6 +197,24 @@ pub(crate) async fn list(tx: &mut Tx, filter: &Filter, page: &PageRequest) -> db
     page.push(&mut query);
     let rows = query.build_query_as::<Delivery>().fetch_all(tx.conn()).await?;
     Ok(page.finish(rows, |delivery| Cursor::time(delivery.create_time, delivery.delivery_id)))
+}
+
+/// Lets at most `at_most` deliveries go that came to their end before `before`, and their attempts; says how many.
+pub(crate) async fn forget(tx: &mut WorkTx, before: OffsetDateTime, at_most: i64) -> db::Result<u64> {
+    let forgotten = sqlx::query!(
+        "WITH over AS (
+             SELECT organization_id, delivery_id FROM notifications.delivery
+             WHERE create_time < $1 AND update_time < $1 AND state IN (3, 5, 6, 7) AND due_time IS NULL LIMIT $2 FOR UPDATE SKIP LOCKED),
+         attempts AS (
+             DELETE FROM notifications.delivery_attempt AS a USING over
+             WHERE a.organization_id = over.organization_id AND a.delivery_id = over.delivery_id)
+         DELETE FROM notifications.delivery AS d USING over WHERE d.organization_id = over.organization_id AND d.delivery_id = over.delivery_id",
+        before,
+        at_most,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(forgotten.rows_affected())
 }
 
 fn select(tx: &Tx) -> QueryBuilder<Postgres> {

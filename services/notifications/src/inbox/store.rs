@@ -1,8 +1,9 @@
 //! SQL of inboxes. A person's inbox shows items of the organization of the token, and those of none.
 
-use db::{Column, Cursor, Filter, Kind, Page, PageRequest, Tx};
+use db::{Column, Cursor, Filter, Kind, Page, PageRequest, Tx, WorkTx};
 use runtime::{OrganizationId, UserId};
 use sqlx::{Postgres, QueryBuilder};
+use time::OffsetDateTime;
 
 use super::{InboxItem, InboxItemId};
 use crate::category;
@@ -130,6 +131,19 @@ pub(crate) async fn list(
     page.push(&mut query);
     let rows = query.build_query_as::<InboxItem>().fetch_all(tx.conn()).await?;
     Ok(page.finish(rows, |item| Cursor::time(item.create_time, item.inbox_item_id)))
+}
+
+/// Lets at most `at_most` items go that were told before `before`, read or not; says how many.
+pub(crate) async fn forget(tx: &mut WorkTx, before: OffsetDateTime, at_most: i64) -> db::Result<u64> {
+    let forgotten = sqlx::query!(
+        "DELETE FROM notifications.inbox_item WHERE (user_id, inbox_item_id) IN (
+             SELECT user_id, inbox_item_id FROM notifications.inbox_item WHERE create_time < $1 LIMIT $2)",
+        before,
+        at_most,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(forgotten.rows_affected())
 }
 
 /// The organizations whose items are shown.

@@ -109,8 +109,14 @@ pub(crate) trait Tells {
     /// `by` began `item`.
     async fn begin(&self, by: &Actor, item: WorkItem);
 
-    /// `who` signed in.
+    /// `who` signed in, nobody knows where from.
     async fn sign_in(&self, who: &Actor) -> Logged;
+
+    /// `who` did what `event` says in no organization, from `address` by `agent`; taken on return.
+    async fn tell_from<E: contract::Event>(&self, who: &Actor, origin: (&str, &str), event: E) -> Logged;
+
+    /// `who` signed in from `address` by `agent`.
+    async fn sign_in_from(&self, who: &Actor, origin: (&str, &str)) -> Logged;
 
     /// What one number is in the database.
     async fn count(&self, query: &'static str) -> i64;
@@ -140,9 +146,22 @@ impl Tells for App {
     }
 
     async fn sign_in(&self, who: &Actor) -> Logged {
-        let session_id = who.session_id.to_string();
+        self.sign_in_from(who, ("", "")).await
+    }
+
+    async fn tell_from<E: contract::Event>(&self, who: &Actor, (address, agent): (&str, &str), event: E) -> Logged {
+        let mut event = self.foreign(event, OrganizationId::SYSTEM);
+        event.envelope.actor = Some(Doer { kind: ActorKind::User.into(), actor_id: who.user_id.to_string() });
+        (event.envelope.client_address, event.envelope.user_agent) = (address.to_owned(), agent.to_owned());
+        self.deliver(&event).await;
+        self.settled().await;
+        event
+    }
+
+    async fn sign_in_from(&self, who: &Actor, origin: (&str, &str)) -> Logged {
+        let session_id = self.deps().ids.next().to_string();
         let after = Session { session_id: session_id.clone(), user_id: who.user_id.to_string(), ..Session::default() };
-        self.tell(who, OrganizationId::SYSTEM, SessionCreated { session_id, after: Some(after) }).await
+        self.tell_from(who, origin, SessionCreated { session_id, after: Some(after) }).await
     }
 
     async fn count(&self, query: &'static str) -> i64 {
