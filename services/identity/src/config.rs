@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hashing::Cost;
 use crate::key::Algorithm;
+use crate::throttle::config::ThrottleConfig;
 use crate::user::links::COOLDOWN_SECONDS_MAX;
 
 /// The longest that an access token may be good for, in seconds. Tokens that were issued under an earlier setting may live so long, so what is
@@ -47,6 +48,8 @@ pub struct Config {
     pub propagation_wait_ms: u32,
     /// Password hashing.
     pub hashing: HashingConfig,
+    /// Delays after attempts that failed.
+    pub throttle: ThrottleConfig,
     /// The system admin who is there from the first start.
     pub first_admin: FirstAdminConfig,
 }
@@ -97,6 +100,7 @@ impl Default for Config {
             key_poll_seconds: 10,
             propagation_wait_ms: 800,
             hashing: HashingConfig::default(),
+            throttle: ThrottleConfig::default(),
             first_admin: FirstAdminConfig::default(),
         }
     }
@@ -156,6 +160,14 @@ impl ServiceConfig for Config {
             ("hashing.lanes", "lanes, 1..=4"),
             ("hashing.threads", "hashes at a time, 0..=64; 0 is as many as cores"),
             ("hashing.queue_max", "calls that wait or are hashed at most, 1..=65536"),
+            ("throttle.attempts", "failures in a row that are free for one device, or for strangers of one network at one account, 1..=100"),
+            ("throttle.account_attempts", "failures in a row that are free for all strangers together at one account, 1..=10000"),
+            ("throttle.address_attempts", "failures in a row that are free for one network, at whatever account, 1..=1000000"),
+            ("throttle.mails_per_address", "mails that may be asked for from one network in a row, 1..=1000000"),
+            ("throttle.delay_ms", "the first delay, in milliseconds, 1..=60000; each one after it is twice as long"),
+            ("throttle.delay_max_seconds", "the longest delay, in seconds, 1..=86400"),
+            ("throttle.account_delay_max_seconds", "the longest delay of what all strangers share at one account, in seconds, 1..=3600"),
+            ("throttle.forget_hours", "how long after the last attempt delays are forgotten, in hours, 1..=720"),
             ("first_admin.email", "the address of the system admin made at the first start; empty makes none"),
             ("first_admin.password", "the admin's password, used when the account is made and never after"),
             ("first_admin.display_name", "how the admin is called"),
@@ -177,6 +189,7 @@ impl ServiceConfig for Config {
         faults.range("key_poll_seconds", self.key_poll_seconds, 1..=60);
         faults.range("propagation_wait_ms", self.propagation_wait_ms, 0..=5_000);
         self.hashing.validate(faults);
+        self.throttle.validate(faults);
         self.first_admin.validate(faults);
     }
 }

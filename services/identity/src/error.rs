@@ -87,6 +87,18 @@ pub enum Error {
     /// The invited address has an account, which can accept.
     #[error("the address has an account; sign in to accept")]
     AccountAlreadyExists,
+    /// Too many sign-ins failed.
+    #[error("too many sign-ins failed; try again later")]
+    SignInThrottled {
+        /// When the next attempt may be made.
+        retry_after: Duration,
+    },
+    /// Too many attempts failed, or too many mails were asked for, from where the caller is.
+    #[error("too many attempts; try again later")]
+    AttemptsThrottled {
+        /// When the next one may be made.
+        retry_after: Duration,
+    },
     /// The sign-in queue is longer than the call's time.
     #[error("too many sign-ins at once")]
     HashingOverloaded {
@@ -171,6 +183,8 @@ impl Fault for Error {
             Error::InvitationTokenInvalid => (Code::InvalidArgument, IdentityReason::InvitationTokenInvalid),
             Error::InvitedAddressDiffers => (Code::PermissionDenied, IdentityReason::InvitedAddressDiffers),
             Error::AccountAlreadyExists => (Code::AlreadyExists, IdentityReason::AccountAlreadyExists),
+            Error::SignInThrottled { .. } => (Code::ResourceExhausted, IdentityReason::SignInThrottled),
+            Error::AttemptsThrottled { .. } => (Code::ResourceExhausted, IdentityReason::AttemptsThrottled),
             Error::HashingOverloaded { .. } => (Code::ResourceExhausted, IdentityReason::HashingOverloaded),
             Error::SigningKeyTooYoung { .. } => (Code::FailedPrecondition, IdentityReason::SigningKeyTooYoung),
             Error::HashingFailed | Error::Stored(_) => return (Code::Internal, Common::Internal.into()),
@@ -208,7 +222,10 @@ impl Fault for Error {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Error::HashingOverloaded { retry_after } | Error::SigningKeyTooYoung { retry_after } => Some(*retry_after),
+            Error::HashingOverloaded { retry_after }
+            | Error::SigningKeyTooYoung { retry_after }
+            | Error::SignInThrottled { retry_after }
+            | Error::AttemptsThrottled { retry_after } => Some(*retry_after),
             Error::Events(error) => error.retry_after(),
             Error::Rpc(error) => error.retry_after(),
             Error::Db(error) => error.retry_after(),

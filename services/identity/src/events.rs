@@ -2,8 +2,10 @@
 //! and its log.
 
 use contract::identity::v1 as pb;
+use contract::time::timestamp;
 use db::Tx;
 use runtime::{OrganizationId, UserId};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::invitation::Invitation;
@@ -14,6 +16,7 @@ use crate::organization::Organization;
 use crate::revocation::Revocation;
 use crate::sealed::Index;
 use crate::session::Session;
+use crate::throttle::Step;
 use crate::user::User;
 use crate::workspace::Workspace;
 
@@ -57,6 +60,21 @@ pub(crate) fn user_system_role_changed(before: &User, after: &User) -> pb::UserS
 /// The blind index alone: what was typed in the field may be a password.
 pub(crate) fn sign_in_failed(index: &Index, user_id: Option<UserId>) -> pb::SignInFailed {
     pb::SignInFailed { subject_key: index.as_str().to_owned(), user_id: user_id.map(String::from).unwrap_or_default() }
+}
+
+/// That the next attempt at `subject` has to wait until `next_time`.
+pub(crate) fn sign_in_throttled(subject: &str, user_id: Option<UserId>, step: Step, next_time: OffsetDateTime) -> pb::SignInThrottled {
+    pb::SignInThrottled {
+        subject_key: subject.to_owned(),
+        user_id: user_id.map(String::from).unwrap_or_default(),
+        scope: pb::ThrottleScope::from(step.scope).into(),
+        failures: step.failures,
+        next_time: Some(timestamp(next_time)),
+    }
+}
+
+pub(crate) fn sign_in_unlocked(user_id: UserId) -> pb::SignInUnlocked {
+    pb::SignInUnlocked { user_id: user_id.to_string() }
 }
 
 pub(crate) fn session_created(session: &Session) -> pb::SessionCreated {

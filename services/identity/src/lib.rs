@@ -1,8 +1,7 @@
 //! Who someone is: accounts, sessions and their tokens, organizations and workspaces, and who is a member of which with which base role.
 //!
 //! Read [`build`] first. Each noun has the same rooms: `mod` (pure), `ops` (use cases), `store` (SQL), `grpc` (transport), `convert`.
-//! Deliberately absent: what a role may do (authorization), mail (notifications asks here for the token and sends it), sign-in throttling,
-//! second factors and the lifecycle of accounts and organizations: each comes with its issue.
+//! Deliberately absent: what a role may do (authorization), mail (notifications asks here for the token and sends it), second factors and the lifecycle of accounts and organizations: each comes with its issue.
 
 pub mod config;
 mod decode;
@@ -21,6 +20,7 @@ pub mod revocation;
 pub mod sealed;
 pub mod session;
 mod startup;
+pub mod throttle;
 pub mod token;
 pub mod user;
 pub mod workspace;
@@ -50,6 +50,7 @@ use retention::Retention;
 use sealed::Sealed;
 use session::Lifetimes;
 use token::link::LinkTokens;
+use throttle::Throttle;
 use token::refresh::RefreshTokens;
 use user::links::Links;
 
@@ -74,7 +75,8 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
     let start_keys = async || key::ops::Ops::start(db.clone(), config.signing_algorithm, longest).await;
     let keys = startup::beside_others("signing keys", start_keys).await?;
     let links = Links::new(config, db.sealer());
-    let users = user::ops::Ops { db: db.clone(), sealed: sealed.clone(), hashing: hashing.clone(), links };
+    let throttle = Throttle::new(db.clone(), config.throttle.clone());
+    let users = user::ops::Ops { db: db.clone(), sealed: sealed.clone(), hashing: hashing.clone(), links, throttle: throttle.clone() };
     startup::beside_others("first admin", async || users.ensure_first_admin(&config.first_admin).await).await?;
 
     let refresh_tokens = RefreshTokens::new(db.sealer().clone());
@@ -82,6 +84,7 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
         db: db.clone(),
         sealed: sealed.clone(),
         hashing: hashing.clone(),
+        throttle,
         keys: keys.clone(),
         refresh_tokens,
         lifetimes,

@@ -1,5 +1,5 @@
 //! Deletes what no longer matters: revocations that no token outlives, sessions that ended long ago, registrations whose address nobody proved,
-//! invitations whose time was over long ago, what was asked for in the name of an address.
+//! invitations whose time was over long ago, what was asked for in the name of an address, ladders of attempts that nobody climbed for long.
 //!
 //! Deliberately absent: events and answers to requests, which shared/events and shared/db forget for every service.
 
@@ -13,6 +13,7 @@ use crate::invitation::store as invitations;
 use crate::revocation::store as revocations;
 use crate::session::store as sessions;
 use crate::user::links::COOLDOWN_SECONDS_MAX;
+use crate::throttle::store as throttles;
 use crate::user::store as users;
 
 /// How often it is looked for.
@@ -68,6 +69,7 @@ impl Retention {
                     ("session", sessions::prune(tx, now - SESSION_KEPT, BATCH).await?),
                     ("invitation", invitations::prune(tx, now - INVITATION_KEPT, BATCH).await?),
                     ("mail_request", users::prune_mail_requests(tx, now - MAIL_REQUEST_KEPT, BATCH).await?),
+                    ("auth_throttle", throttles::prune(tx, now, BATCH).await?),
                     ("user_account", users::prune_pending(tx, now - self.pending_kept, BATCH).await?),
                 ];
                 for (table, rows) in pruned {

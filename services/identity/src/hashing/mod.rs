@@ -136,6 +136,14 @@ impl Hashing {
         }
     }
 
+    /// Whether a call with `remaining` time would be hashed, asked before anything else is done for it.
+    ///
+    /// # Errors
+    /// [`Refused::Overloaded`]; that there was room does not keep it.
+    pub fn has_room(&self, remaining: Duration) -> Result<(), Refused> {
+        self.0.shared.has_room(&self.0.shared.lock(), remaining)
+    }
+
     /// Whether `stored`, a PHC string, was made at the cost that is set now.
     pub fn is_current(&self, stored: &str) -> bool {
         argon::cost_of(stored).is_ok_and(|cost| cost == self.0.cost)
@@ -181,16 +189,20 @@ impl Shared {
 
     fn admit(&self, job: Job, remaining: Duration) -> Result<(), Refused> {
         let mut queue = self.lock();
-        let load = Load { ahead: queue.jobs.len() + queue.running, threads: self.threads, hash_time: queue.hash_time };
-        if let Err(no_room) = load.admit(remaining, self.ahead_max) {
-            counter!("identity_hash_refused_total").increment(1);
-            return Err(Refused::Overloaded { retry_after: no_room.retry_after });
-        }
+        self.has_room(&queue, remaining)?;
         queue.jobs.push_back(job);
         gauge!("identity_hash_queue_length").set(queue.jobs.len() as f64);
         drop(queue);
         self.arrived.notify_one();
         Ok(())
+    }
+
+    fn has_room(&self, queue: &Queue, remaining: Duration) -> Result<(), Refused> {
+        let load = Load { ahead: queue.jobs.len() + queue.running, threads: self.threads, hash_time: queue.hash_time };
+        load.admit(remaining, self.ahead_max).map_err(|no_room| {
+            counter!("identity_hash_refused_total").increment(1);
+            Refused::Overloaded { retry_after: no_room.retry_after }
+        })
     }
 
     /// The life of one thread.

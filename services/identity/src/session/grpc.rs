@@ -27,8 +27,9 @@ impl SessionService for Grpc {
     async fn create_session(&self, req: Request<pb::CreateSessionRequest>) -> Result<Response<pb::CreateSessionResponse>, Status> {
         let (caller, req) = rpc::open(req)?;
         let identifier = Identifier::try_from(req.identifier)?;
-        let (session, tokens) = self.ops.create(&caller, &identifier, req.password.into()).await?;
-        Ok(Response::new(pb::CreateSessionResponse { session: Some(self.now(session)), tokens: Some(tokens.into()) }))
+        let opened = self.ops.create(&caller, &identifier, req.password.into(), &req.device_token).await?;
+        let (session, tokens, device_token) = (Some(self.now(opened.session)), Some(opened.tokens.into()), opened.device_token);
+        Ok(Response::new(pb::CreateSessionResponse { session, tokens, device_token }))
     }
 
     async fn refresh_session(&self, req: Request<pb::RefreshSessionRequest>) -> Result<Response<pb::RefreshSessionResponse>, Status> {

@@ -1,6 +1,6 @@
 //! Sessions: ACTIVE until they are REVOKED or past their time. A terminal state never opens again.
 //!
-//! Deliberately absent: challenges and second factors, and throttling of sign-ins (each comes with its issue).
+//! Deliberately absent: challenges and second factors (they come with their issue), and how often a sign-in may fail (`throttle`).
 
 pub mod assurance;
 pub mod convert;
@@ -112,6 +112,16 @@ pub struct Tokens {
     pub refresh_token: String,
     /// Good until then.
     pub refresh_token_expire_time: OffsetDateTime,
+}
+
+/// What a sign-in opened.
+pub struct Opened {
+    /// The session.
+    pub session: Session,
+    /// What it is used with.
+    pub tokens: Tokens,
+    /// What tells the device from strangers at its next sign-in.
+    pub device_token: String,
 }
 
 impl Session {

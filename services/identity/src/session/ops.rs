@@ -4,13 +4,14 @@ use db::{Db, Kind, Order, Page, Tx};
 use rpc::Caller;
 use runtime::{SecretString, SessionId, UserId};
 
-use super::{Context, Held, Identifier, Lifetimes, Session, SessionState, Tokens, store};
+use super::{Context, Held, Identifier, Lifetimes, Opened, Session, SessionState, Tokens, store};
 use crate::error::Error;
 use crate::events;
 use crate::hashing::Hashing;
 use crate::key::ops::Ops as Keys;
 use crate::revocation::{Revocation, store as revocations};
 use crate::sealed::{Index, Sealed};
+use crate::throttle::{Pass, Throttle};
 use crate::token::access::AccessToken;
 use crate::token::refresh::{RefreshToken, RefreshTokens};
 use crate::user::ops::RESERVE;
@@ -30,6 +31,8 @@ pub struct Ops {
     pub sealed: Sealed,
     /// Password hashing.
     pub hashing: Hashing,
+    /// Attempts to sign in.
+    pub throttle: Throttle,
     /// What signs access tokens.
     pub keys: Keys,
     /// Refresh tokens.
@@ -45,25 +48,43 @@ impl Ops {
     /// answer after the same work: a hash from the same queue, and one commit. A hash that was made at another cost than the one set now is replaced.
     ///
     /// # Errors
-    /// `SIGN_IN_REFUSED`, `HASHING_OVERLOADED`.
+    /// `SIGN_IN_REFUSED`, `HASHING_OVERLOADED`; `SIGN_IN_THROTTLED` before a hash is spent, as many attempts before it failed.
     /// # Emits
     /// `SessionCreated`, with `SessionRevoked` for the session that was unused longest when the user has as many as may be; or `SignInFailed`
-    /// in a transaction that commits though the call is refused.
-    pub async fn create(&self, caller: &Caller, identifier: &Identifier, password: SecretString) -> Result<(Session, Tokens), Error> {
+    /// in a transaction that commits though the call is refused, with `SignInThrottled` when the next one has to wait.
+    pub async fn create(
+        &self,
+        caller: &Caller,
+        identifier: &Identifier,
+        password: SecretString,
+        device_token: &str,
+    ) -> Result<Opened, Error> {
         let index = match identifier {
             Identifier::Email(email) => Index::Email(self.sealed.email_index(email)),
             Identifier::Username(username) => Index::Username(self.sealed.username_index(username)),
         };
-        let known = users::credential(&self.db, caller, &self.sealed, &index).await?;
+        let remaining = || caller.deadline().remaining().saturating_sub(RESERVE);
+        // Whoever can't be hashed is not charged an attempt.
+        self.hashing.has_room(remaining())?;
+        let sign_in = self.throttle.sign_in(caller, index.as_str(), device_token);
+        let (known, admitted) = users::credential(&self.db, caller, &self.sealed, &index, &sign_in, self.throttle.pace()).await?;
+        let device = known.as_ref().and_then(|known| sign_in.device_of(known.user_id));
+        let pass = self.throttle.signing_in(admitted, sign_in, device)?;
         let stored = known.as_ref().map(|known| known.password_hash.clone());
-        let remaining = caller.deadline().remaining().saturating_sub(RESERVE);
-        let fits = self.hashing.verify(password.clone(), stored, remaining).await?;
+        let fits = match self.hashing.verify(password.clone(), stored, remaining()).await {
+            Ok(fits) => fits,
+            Err(refused) => {
+                self.throttle.give_back(caller, pass).await;
+                return Err(refused.into());
+            }
+        };
         match known {
             Some(known) if fits => {
                 let rehashed = self.rehashed(caller, &known, password).await;
-                self.open(&caller.proven_as(known.user_id), &known, rehashed).await
+                let (session, tokens) = self.open(&caller.proven_as(known.user_id), &known, rehashed, &pass).await?;
+                Ok(Opened { session, tokens, device_token: self.throttle.device_token(known.user_id, device) })
             }
-            known => self.refuse(caller, &index, known.map(|known| known.user_id)).await,
+            known => self.refuse(caller, &index, known.map(|known| known.user_id), pass).await,
         }
     }
 
@@ -75,7 +96,13 @@ impl Ops {
         self.hashing.hash(password, caller.deadline().remaining().saturating_sub(RESERVE)).await.ok()
     }
 
-    async fn open(&self, caller: &Caller, known: &Credential, rehashed: Option<String>) -> Result<(Session, Tokens), Error> {
+    async fn open(
+        &self,
+        caller: &Caller,
+        known: &Credential,
+        rehashed: Option<String>,
+        pass: &Pass,
+    ) -> Result<(Session, Tokens), Error> {
         let (session, held) = self
             .db
             .write_unrecorded(caller, async |tx: &mut Tx| {
@@ -85,7 +112,7 @@ impl Ops {
                 let mut session = Session::opened(self.db.ids().next_id(), known.user_id, &self.lifetimes, tx.now());
                 session.client_address = caller.client_address().map(str::to_owned);
                 session.user_agent = caller.user_agent().map(str::to_owned);
-                let system_role = store::insert(tx, &self.sealed, &session, known.version).await?.ok_or(Error::SignInRefused)?;
+                let system_role = store::insert(tx, &self.sealed, &session, known.version, &pass.keys).await?.ok_or(Error::SignInRefused)?;
                 self.make_room(tx, known.user_id).await?;
                 let held = Held { system_admin: system_role == SystemRole::Admin, ..Held::default() };
                 tx.emit(events::session_created(&session));
@@ -106,11 +133,11 @@ impl Ops {
         Ok(())
     }
 
-    async fn refuse(&self, caller: &Caller, index: &Index, user_id: Option<UserId>) -> Result<(Session, Tokens), Error> {
+    async fn refuse(&self, caller: &Caller, index: &Index, user_id: Option<UserId>, pass: Pass) -> Result<Opened, Error> {
         self.db
             .write_unrecorded(caller, async |tx: &mut Tx| {
                 tx.emit(events::sign_in_failed(index, user_id));
-                Ok::<_, Error>(())
+                self.throttle.failed(tx, pass, user_id).await
             })
             .await?;
         Err(Error::SignInRefused)

@@ -2,12 +2,14 @@
 
 use db::{Cursor, Page, PageRequest, Tx, WorkTx};
 use runtime::{OrganizationId, SessionId, UserId, WorkspaceId};
+use sqlx::types::Json;
 use time::{Duration, OffsetDateTime};
 
 use super::{Context, Held, Methods, Session};
 use crate::error::Error;
 use crate::member::Role;
 use crate::sealed::{Column, Sealed, Unopened};
+use crate::throttle::Key;
 use crate::token::refresh::RefreshToken;
 use crate::user::SystemRole;
 
@@ -60,14 +62,22 @@ impl Row {
 /// password was checked against: another one may have been chosen since.
 ///
 /// The account is held first and in the same statement; it does not hold up rows that refer to it (FOR NO KEY UPDATE).
-pub(super) async fn insert(tx: &mut Tx, sealed: &Sealed, session: &Session, version: i64) -> Result<Option<SystemRole>, Error> {
+/// In the same step the attempt that succeeded is settled with the ladders `attempt` it was charged to.
+pub(super) async fn insert(
+    tx: &mut Tx,
+    sealed: &Sealed,
+    session: &Session,
+    version: i64,
+    attempt: &[Key],
+) -> Result<Option<SystemRole>, Error> {
     let id = session.id.uuid();
     let seal = |column, value: &Option<String>| value.as_ref().map(|value| sealed.seal(column, id, value));
     let role = sqlx::query_scalar!(
-        r#"WITH held AS MATERIALIZED (SELECT user_id, system_role FROM identity.user_account WHERE user_id = $2 AND version = $15 FOR NO KEY UPDATE)
+        r#"WITH held AS MATERIALIZED (SELECT user_id, system_role FROM identity.user_account WHERE user_id = $2 AND version = $15 FOR NO KEY UPDATE),
+                settled AS MATERIALIZED (SELECT identity.throttle_settle($16, true, $11) FROM held)
            INSERT INTO identity.session (session_id, user_id, organization_id, workspace_id, state, generation, client_address, user_agent,
                                          amr, auth_time, create_time, last_use_time, refresh_expire_time, expire_time)
-           SELECT $1, held.user_id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 FROM held
+           SELECT $1, held.user_id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 FROM held CROSS JOIN settled
            RETURNING (SELECT held.system_role FROM held) AS "system_role!: SystemRole""#,
         id,
         session.user_id as _,
@@ -84,6 +94,7 @@ pub(super) async fn insert(tx: &mut Tx, sealed: &Sealed, session: &Session, vers
         session.refresh_expire_time,
         session.expire_time,
         version,
+        Json(attempt) as _,
     );
     Ok(role.fetch_optional(tx.conn()).await?)
 }

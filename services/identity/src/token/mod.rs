@@ -5,6 +5,7 @@
 //! Nothing of a token is stored: it is computed from a key, ids and a counter, so that a dump of the database makes none.
 
 pub mod access;
+pub mod device;
 pub mod link;
 pub mod refresh;
 

@@ -61,8 +61,8 @@ impl AccountService for Grpc {
 
     async fn reset_password(&self, req: Request<pb::ResetPasswordRequest>) -> Result<Response<pb::ResetPasswordResponse>, Status> {
         let (caller, req) = rpc::open(req)?;
-        self.ops.reset_password(&caller, &req.password_reset_token, req.password.into()).await?;
-        Ok(Response::new(pb::ResetPasswordResponse {}))
+        let device_token = self.ops.reset_password(&caller, &req.password_reset_token, req.password.into()).await?;
+        Ok(Response::new(pb::ResetPasswordResponse { device_token }))
     }
 
     async fn set_username(&self, req: Request<pb::SetUsernameRequest>) -> Result<Response<pb::SetUsernameResponse>, Status> {

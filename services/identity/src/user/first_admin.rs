@@ -31,10 +31,10 @@ impl Ops {
             return Ok(());
         }
         let own = Caller::background(crate::NAME, OrganizationId::SYSTEM, None);
-        let index = Index::Email(self.sealed.email_index(&config.email));
-        let known = store::credential(&self.db, &own, &self.sealed, &index).await?;
+        let index = self.sealed.email_index(&config.email);
+        let known = store::active_user_before(&self.db, &own, &index).await?;
         match known {
-            Some(credential) => self.promote(&own.acting_as(credential.user_id), credential.user_id).await,
+            Some(user_id) => self.promote(&own.acting_as(user_id), user_id).await,
             None => self.make_admin(&own, config).await,
         }
     }

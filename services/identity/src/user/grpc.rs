@@ -27,4 +27,10 @@ impl UserService for Grpc {
         let page = self.ops.list(&caller, list).await?.map(Into::into);
         Ok(Response::new(pb::ListUsersResponse { users: page.items, next_page_token: page.next_page_token }))
     }
+
+    async fn unlock_sign_in(&self, req: Request<pb::UnlockSignInRequest>) -> Result<Response<pb::UnlockSignInResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        self.ops.unlock_sign_in(&caller, decode::id("user_id", &req.user_id)?).await?;
+        Ok(Response::new(pb::UnlockSignInResponse {}))
+    }
 }

@@ -61,10 +61,11 @@ impl Ops {
     /// Asks for another mail that proves an address, for the newest of its registrations that wait. One mail in the cool-down.
     ///
     /// # Errors
-    /// None of its own: the answer tells nothing.
+    /// `ATTEMPTS_THROTTLED`, by where the caller is alone: the answer tells nothing.
     /// # Emits
     /// `VerificationRequested`, or `MailRequestMissed` for an address without such a registration; nothing in the cool-down.
     pub async fn resend_verification(&self, caller: &Caller, email: &str) -> Result<(), Error> {
+        let _charged = self.throttle.admit(caller, self.throttle.mail(caller)).await?;
         let index = self.sealed.email_index(email);
         let waiting = store::pending_user(&self.db, caller, &index).await?;
         self.ask(caller, &index, Asked::VerifyEmail, |tx| match waiting {
@@ -78,10 +79,11 @@ impl Ops {
     /// nobody can void the link that another person waits for.
     ///
     /// # Errors
-    /// None of its own: the answer tells nothing.
+    /// `ATTEMPTS_THROTTLED`, by where the caller is alone: the answer tells nothing.
     /// # Emits
     /// `PasswordResetRequested`, or `MailRequestMissed` for an address that nobody proved; nothing in the cool-down.
     pub async fn request_password_reset(&self, caller: &Caller, email: &str) -> Result<(), Error> {
+        let _charged = self.throttle.admit(caller, self.throttle.mail(caller)).await?;
         let index = self.sealed.email_index(email);
         let known = store::active_user_before(&self.db, caller, &index).await?;
         let id = self.db.ids().next();

@@ -16,6 +16,7 @@ pub mod links;
 pub mod ops;
 mod password_reset;
 pub mod store;
+mod unlock;
 pub mod username;
 
 use runtime::UserId;

@@ -17,6 +17,7 @@ use crate::events;
 use crate::hashing::Hashing;
 use crate::password;
 use crate::sealed::Sealed;
+use crate::throttle::{Scope, Throttle};
 use crate::token::link::LinkToken;
 
 /// What a call keeps of its time for the database after its password was hashed.
@@ -33,6 +34,8 @@ pub struct Ops {
     pub hashing: Hashing,
     /// What accounts are mailed.
     pub links: Links,
+    /// Attempts at passwords and links, and mails that are asked for.
+    pub throttle: Throttle,
 }
 
 /// An account to register.
@@ -106,17 +109,29 @@ impl Ops {
     /// Whatever is wrong with a genuine token or its password, the answer and the work are the same.
     ///
     /// # Errors
-    /// `VERIFICATION_TOKEN_INVALID`, `HASHING_OVERLOADED`.
+    /// `VERIFICATION_TOKEN_INVALID`, `HASHING_OVERLOADED`, `ATTEMPTS_THROTTLED`.
     /// # Emits
     /// `UserVerified`, same transaction.
     pub async fn verify_email(&self, caller: &Caller, token: &str, password: SecretString) -> Result<UserId, Error> {
-        let token = self.links.verification.decode(token, self.db.clock().now()).map_err(|_| Error::VerificationTokenInvalid)?;
+        let Ok(token) = self.links.verification.decode(token, self.db.clock().now()) else {
+            self.throttle.forged(caller).await?;
+            return Err(Error::VerificationTokenInvalid);
+        };
         let user_id = UserId::from(token.subject_id);
+        let pass = self.throttle.admit(caller, self.throttle.attempt(Scope::Link, token.subject_id)).await?;
         let caller = caller.proven_as(user_id);
         let pending = store::pending(&self.db, &caller, &self.sealed, user_id).await?;
         let stored = pending.filter(|pending| pending.generation == token.generation).map(|pending| pending.password_hash);
-        if !self.hashing.verify(password, stored, caller.deadline().remaining().saturating_sub(RESERVE)).await? {
-            return Err(Error::VerificationTokenInvalid);
+        match self.hashing.verify(password, stored, caller.deadline().remaining().saturating_sub(RESERVE)).await {
+            Ok(true) => {}
+            Ok(false) => {
+                self.throttle.failed_alone(&caller, pass, None).await?;
+                return Err(Error::VerificationTokenInvalid);
+            }
+            Err(refused) => {
+                self.throttle.give_back(&caller, pass).await;
+                return Err(refused.into());
+            }
         }
         match self.prove(&caller, &token, true).await {
             Err(Error::UsernameTaken) => self.prove(&caller, &token, false).await,
@@ -135,6 +150,7 @@ impl Ops {
                 if !store::verify(tx, &after, token.generation).await? {
                     return Err(Error::VerificationTokenInvalid);
                 }
+                self.throttle.succeeded(tx, &pass).await?;
                 tx.emit(events::user_verified(&before, &after));
                 Ok(after.id)
             })

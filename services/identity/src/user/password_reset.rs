@@ -17,15 +17,19 @@ use crate::session::{Session, store as sessions};
 
 impl Ops {
     /// Puts another password in place with the token of the link, once, and ends every session: whoever had the old one is out. What was
-    /// asked for before is void with it.
+    /// asked for before is void with it. Whoever was kept waiting by failures at the account is not any more, and the device gets a token: who reads
+    /// the mail of the address is no stranger.
     ///
     /// # Errors
-    /// `PASSWORD_RESET_TOKEN_INVALID`, `PASSWORD_TOO_WEAK`, `HASHING_OVERLOADED`.
+    /// `PASSWORD_RESET_TOKEN_INVALID`, `PASSWORD_TOO_WEAK`, `HASHING_OVERLOADED`, `ATTEMPTS_THROTTLED`.
     /// # Emits
     /// `PasswordReset`, and `SessionRevoked` for each session that was open; same transaction.
-    pub async fn reset_password(&self, caller: &Caller, token: &str, new: SecretString) -> Result<(), Error> {
+    pub async fn reset_password(&self, caller: &Caller, token: &str, new: SecretString) -> Result<String, Error> {
         let now = self.db.clock().now();
-        let token = self.links.password_reset.decode(token, now).map_err(|_| Error::PasswordResetTokenInvalid)?;
+        let Ok(token) = self.links.password_reset.decode(token, now) else {
+            self.throttle.forged(caller).await?;
+            return Err(Error::PasswordResetTokenInvalid);
+        };
         let user_id = UserId::from(token.subject_id);
         let caller = caller.proven_as(user_id);
         let known = self.db.read(&caller, async |tx: &mut Tx| store::find(tx, &self.sealed, user_id).await).await?;
@@ -40,10 +44,13 @@ impl Ops {
                 if !store::reset_password(tx, &self.sealed, &after, token.generation, &hash).await? {
                     return Err(Error::PasswordResetTokenInvalid);
                 }
+                let subjects = store::throttled_as(tx, user_id).await?;
+                self.throttle.clear(tx, &subjects.unwrap_or_default()).await?;
                 tx.emit(events::password_reset(&before, &after));
                 self.end_sessions(tx, user_id).await
             })
-            .await
+            .await?;
+        Ok(self.throttle.device_token(user_id, None))
     }
 
     /// Ends what is open of the user, whose account is held: a sign-in that checked the former password comes too late.

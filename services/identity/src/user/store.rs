@@ -4,6 +4,7 @@
 use db::{Cursor, Db, Filter, OnConstraint, Page, PageRequest, Tx, WorkTx};
 use rpc::Caller;
 use runtime::UserId;
+use sqlx::types::Json;
 use sqlx::{Postgres, QueryBuilder};
 use time::OffsetDateTime;
 
@@ -12,6 +13,8 @@ use super::username::Username;
 use super::{Seen, SystemRole, User, UserState};
 use crate::error::Error;
 use crate::sealed::{Column, Index, Sealed, Unopened};
+use crate::throttle::ops::{Pace, SignIn};
+use crate::throttle::store::Admitted;
 
 /// A row as it lies in the table.
 #[derive(sqlx::FromRow)]
@@ -52,6 +55,16 @@ pub(crate) struct Credential {
     pub(crate) password_hash: String,
     /// The account's, as the hash was read.
     pub(crate) version: i64,
+}
+
+/// What a sign-in finds: the columns of [`Credential`], if anybody proved the address, and the verdict.
+#[derive(sqlx::FromRow)]
+struct LookedUp {
+    user_id: Option<UserId>,
+    password_hash: Option<Vec<u8>>,
+    version: Option<i64>,
+    #[sqlx(flatten)]
+    admitted: Admitted,
 }
 
 /// What the proof of an address is checked against.
@@ -101,17 +114,35 @@ pub(crate) async fn find(tx: &mut Tx, sealed: &Sealed, id: UserId) -> Result<Opt
     Ok(row.fetch_optional(tx.conn()).await?.map(|row| row.open(sealed)).transpose()?)
 }
 
-/// Before there is a principal: who signs in by `identifier`, and the hash to check a password against.
-pub(crate) async fn credential(db: &Db, caller: &Caller, sealed: &Sealed, identifier: &Index) -> Result<Option<Credential>, Error> {
-    let sql = "SELECT user_id, password_hash, version FROM identity.sign_in_credential($1, $2)";
+/// Before there is a principal: who signs in by `identifier`, and the hash to check a password against; and whether the sign-in may be made
+/// now, to whose ladders it is charged in the same statement and its commit.
+pub(crate) async fn credential(
+    db: &Db,
+    caller: &Caller,
+    sealed: &Sealed,
+    identifier: &Index,
+    sign_in: &SignIn,
+    pace: Pace,
+) -> Result<(Option<Credential>, Admitted), Error> {
+    let sql = "SELECT c.user_id, c.password_hash, c.version, t.wait_ms, t.scope, t.failures, t.delay_ms
+               FROM (SELECT) one LEFT JOIN identity.sign_in_credential($1, $2) c ON true
+               CROSS JOIN LATERAL identity.throttle_admit(CASE WHEN c.user_id = $3 THEN $4 ELSE $5 END, $6, $7, $8) t";
     let (email, username) = match identifier {
         Index::Email(index) => (Some(index), None),
         Index::Username(index) => (None, Some(index)),
     };
-    let known: Vec<(UserId, Vec<u8>, i64)> = db.look_up(caller, sql, |query| query.bind(email).bind(username)).await?;
-    let Some((user_id, password_hash, version)) = known.into_iter().next() else { return Ok(None) };
+    let (device_of, now) = (sign_in.device.map(|device| device.user_id), db.clock().now());
+    let (known, stranger) = (Json(&sign_in.known), Json(&sign_in.stranger));
+    let looked: Vec<LookedUp> = db
+        .look_up(caller, sql, |query| {
+            let query = query.bind(email).bind(username).bind(device_of).bind(known).bind(stranger);
+            query.bind(pace.step_ms).bind(pace.kept_ms).bind(now)
+        })
+        .await?;
+    let LookedUp { user_id, password_hash, version, admitted } = looked.into_iter().next().ok_or(sqlx::Error::RowNotFound)?;
+    let (Some(user_id), Some(password_hash), Some(version)) = (user_id, password_hash, version) else { return Ok((None, admitted)) };
     let password_hash = sealed.open(Column::PASSWORD_HASH, user_id.uuid(), &password_hash)?;
-    Ok(Some(Credential { user_id, password_hash, version }))
+    Ok((Some(Credential { user_id, password_hash, version }), admitted))
 }
 
 /// Puts another hash of the same password in place of the one that `version` of the account had. What a person sees of the account stays as
@@ -196,6 +227,14 @@ pub(super) async fn active_user_before(db: &Db, caller: &Caller, email_index: &s
     let found: Vec<(Option<UserId>,)> =
         db.look_up(caller, "SELECT identity.active_user(NULL, $1)", |query| query.bind(email_index)).await?;
     Ok(found.into_iter().next().and_then(|(id,)| id))
+}
+
+/// What the ladders of an account hang on: the blind indexes that it signs in by, and its id. `None` when there is no such account, or none
+/// that the caller may know of.
+pub(super) async fn throttled_as(tx: &mut Tx, id: UserId) -> Result<Option<Vec<String>>, Error> {
+    let row = sqlx::query!("SELECT email_index, username_index FROM identity.user_account WHERE user_id = $1", id as _);
+    let row = row.fetch_optional(tx.conn()).await?;
+    Ok(row.map(|row| [Some(row.email_index), row.username_index, Some(id.to_string())].into_iter().flatten().collect()))
 }
 
 /// Notes that `what` was asked for now, whether or not the address is somebody's; false when it was asked for after `before` already. Of two

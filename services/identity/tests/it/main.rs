@@ -18,6 +18,7 @@ mod sign_in;
 mod start;
 mod switch_context;
 mod tenants;
+mod throttle;
 mod username;
 mod users;
 mod verbs;

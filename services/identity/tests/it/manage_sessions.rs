@@ -4,6 +4,7 @@ use std::time::Duration;
 use contract::identity::v1::session_service_client::SessionServiceClient;
 use contract::identity::v1::{ListSessionsRequest, SessionRevoked, SessionState};
 use identity::Config;
+use identity::throttle::config::ThrottleConfig;
 use testkit::{Actor, assert_fault};
 use tonic::Response;
 
@@ -88,7 +89,9 @@ async fn a_sign_in_too_many_ends_the_session_that_was_unused_longest() {
 
 #[tokio::test]
 async fn sign_ins_at_once_stay_within_the_bound() {
-    let app = identity_with(Config { sessions_per_user: 3, ..quick() }).await;
+    // More at once than may be tried at once unless said.
+    let throttle = ThrottleConfig { attempts: 20, ..ThrottleConfig::default() };
+    let app = identity_with(Config { sessions_per_user: 3, throttle, ..quick() }).await;
     let ana = address("ana");
     app.verified("ana").await;
     futures::future::join_all((0..12).map(|_| app.sign_in(&ana))).await;

@@ -17,10 +17,15 @@ fn newest(mut requested: Vec<PasswordResetRequested>) -> ResolveRecipientRequest
     ResolveRecipientRequest { subject: Some(Subject::UserId(user_id)), link: Link::ResetPassword.into(), link_id: password_reset_id }
 }
 
+/// The token of the reset that was asked for last, as the mail would hold it.
+pub(crate) async fn mailed_token(app: &App) -> String {
+    app.resolve_recipient(newest(app.events().await)).await.unwrap().link_token
+}
+
 /// Asks for a link and gives its token, as the mail would hold it.
 async fn mailed(app: &App, name: &str) -> String {
     app.request_password_reset(&address(name)).await.unwrap();
-    app.resolve_recipient(newest(app.events().await)).await.unwrap().link_token
+    mailed_token(app).await
 }
 
 #[tokio::test]

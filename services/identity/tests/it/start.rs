@@ -81,7 +81,8 @@ async fn start_wanting(app: &App, name: &str) -> Result<(), Error> {
     let config = wanting(name);
     let hashing = identity::hashing::Hashing::start(config.hashing.cost(), 1, 8).unwrap();
     let links = identity::user::links::Links::new(&config, db.sealer());
-    let users = identity::user::ops::Ops { db, sealed, hashing, links };
+    let throttle = identity::throttle::Throttle::new(db.clone(), quick().throttle);
+    let users = identity::user::ops::Ops { db, sealed, hashing, links, throttle };
     users.ensure_first_admin(&config.first_admin).await
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Actor {
 /// Signs in who has `email`; answers the session, the user and the bearer header.
 pub(super) async fn sign_in(identity: &Channel, email: &str) -> anyhow::Result<(String, String, String)> {
     let identifier = Some(Identifier::Email(email.to_owned()));
-    let request = CreateSessionRequest { identifier, password: seed::PASSWORD.to_owned() };
+    let request = CreateSessionRequest { identifier, password: seed::PASSWORD.to_owned(), device_token: String::new() };
     let answer = SessionServiceClient::new(identity.clone()).create_session(request).await?.into_inner();
     let (session, tokens) = (answer.session.unwrap_or_default(), answer.tokens.unwrap_or_default());
     Ok((session.session_id, session.user_id, format!("Bearer {}", tokens.access_token)))

@@ -212,6 +212,7 @@ async fn signed_in(identity: &str) -> (Channel, String) {
     let request = CreateSessionRequest {
         identifier: Some(Identifier::Email(muster::seed::PEOPLE[0].0.into())),
         password: muster::seed::PASSWORD.into(),
+        device_token: String::new(),
     };
     let session = SessionServiceClient::new(channel.clone()).create_session(request).await.unwrap().into_inner();
     (channel, format!("Bearer {}", session.tokens.unwrap().access_token))

@@ -117,7 +117,7 @@ impl World {
     async fn sign_in(&self) -> String {
         let session = answered("signing in", async || {
             let identifier = Some(Identifier::Email(seed::PEOPLE[0].0.to_owned()));
-            let request = CreateSessionRequest { identifier, password: seed::PASSWORD.to_owned() };
+            let request = CreateSessionRequest { identifier, password: seed::PASSWORD.to_owned(), device_token: String::new() };
             self.sessions.clone().create_session(request).await
         });
         let token = session.await.tokens.unwrap().access_token;

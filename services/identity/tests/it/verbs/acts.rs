@@ -29,6 +29,7 @@ pub(crate) trait Acts {
     /// Gives the caller another username; empty gives it up.
     async fn set_username(&self, username: &str) -> Result<User, Status>;
     async fn list_users(&self, filter: &str, page_size: i32, page_token: &str) -> Result<ListUsersResponse, Status>;
+    async fn unlock_sign_in(&self, user: &str) -> Result<(), Status>;
     async fn create_organization(&self, slug: &str, request_id: &str) -> Result<Organization, Status>;
     async fn get_organization(&self, organization: OrganizationId) -> Result<Organization, Status>;
     async fn list_organizations(&self) -> Result<Vec<Organization>, Status>;
@@ -95,6 +96,11 @@ impl Acts for Actor {
     async fn list_users(&self, filter: &str, page_size: i32, page_token: &str) -> Result<ListUsersResponse, Status> {
         let request = ListUsersRequest { page_size, page_token: page_token.to_owned(), filter: filter.to_owned() };
         Ok(UserServiceClient::new(self.channel()).list_users(request).await?.into_inner())
+    }
+
+    async fn unlock_sign_in(&self, user: &str) -> Result<(), Status> {
+        let request = UnlockSignInRequest { user_id: user.to_owned() };
+        UserServiceClient::new(self.channel()).unlock_sign_in(request).await.map(|_| ())
     }
 
     async fn create_organization(&self, slug: &str, request_id: &str) -> Result<Organization, Status> {

@@ -86,7 +86,7 @@ impl Door for App {
     }
 
     async fn create_session_as(&self, identifier: Identifier, password: &str) -> Result<CreateSessionResponse, Status> {
-        let request = CreateSessionRequest { identifier: Some(identifier), password: password.to_owned() };
+        let request = CreateSessionRequest { identifier: Some(identifier), password: password.to_owned(), device_token: String::new() };
         Ok(SessionServiceClient::new(self.anonymous().channel()).create_session(request).await?.into_inner())
     }
 

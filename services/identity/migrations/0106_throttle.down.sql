@@ -1,0 +1,4 @@
+DROP FUNCTION :schema.throttle_settle(jsonb, boolean, timestamptz);
+DROP FUNCTION :schema.throttle_admit(jsonb, bigint, bigint, timestamptz);
+DROP FUNCTION :schema.throttle_delay_ms(integer, integer, bigint, bigint);
+DROP TABLE :schema.auth_throttle;

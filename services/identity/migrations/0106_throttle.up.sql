@@ -1,0 +1,101 @@
+-- Why: attempts at what can be guessed wait longer the more of them failed. Expand step; locks nothing that exists.
+-- An attempt is charged before its secret is looked at and given back when the secret was right. So the count survives whatever becomes of
+-- the attempt, a rolled back transaction and a killed replica too, and of many attempts at once, on any number of replicas, no more get
+-- through than are free.
+CREATE TABLE :schema.auth_throttle (
+    scope       smallint    NOT NULL CHECK (scope BETWEEN 1 AND 7),   -- DEVICE, NETWORK, ACCOUNT, ADDRESS, MAIL, CODE, LINK
+    subject     text        NOT NULL,              -- blind index of an identifier or a network, in hex; or an id
+    part        text        NOT NULL,              -- of it: a device, or the blind index of a network; empty for all
+    failures    integer     NOT NULL CHECK (failures >= 0),
+    next_time   timestamptz NOT NULL,              -- no attempt before
+    forget_time timestamptz NOT NULL,              -- as if nothing had been from then on; pruned
+    PRIMARY KEY (scope, subject, part)
+) WITH (fillfactor = 80);
+CREATE INDEX auth_throttle_forget_time_idx ON :schema.auth_throttle (forget_time);
+SELECT :schema.mark_service('auth_throttle', 'counted before there is a principal: blind indexes, ids and times');
+SELECT :schema.grant_worker('auth_throttle', 'SELECT, DELETE');
+
+-- How long the attempt after the last of `failures` waits: nothing while they are free, then `step_ms`, doubled by each, up to `cap_ms`.
+CREATE FUNCTION :schema.throttle_delay_ms(failures integer, free integer, step_ms bigint, cap_ms bigint) RETURNS bigint LANGUAGE sql IMMUTABLE
+    AS $$ SELECT CASE WHEN failures <= free THEN 0 ELSE least(cap_ms, step_ms << least(failures - free - 1, 30)) END $$;
+
+-- Whether an attempt may be made at `at`, and if so, charges it: all of `keys` or, when one of them has to wait, none.
+-- `keys` is an array of {scope, subject, part, free, cap_ms, charges}; each is looked at, and those that say so are charged, in their order,
+-- which is the same in every call, so that no two calls wait for each other. `wait_ms` is null when the attempt may be made; `scope` is of
+-- the key that waits longest, and `delay_ms` how long it does after this attempt if that fails.
+-- A time further ahead than any delay was set by a clock that has been put back: it holds nobody up.
+CREATE FUNCTION :schema.throttle_admit(keys jsonb, step_ms bigint, kept_ms bigint, at timestamptz)
+    RETURNS TABLE (wait_ms bigint, scope smallint, failures integer, delay_ms bigint) LANGUAGE plpgsql SET search_path = '' AS $$
+#variable_conflict use_column
+DECLARE
+    millisecond CONSTANT interval := interval '1 millisecond';
+    wanted record;
+    charged integer;
+    pause bigint;
+BEGIN
+    SELECT ceil(extract(epoch FROM t.next_time - at) * 1000), t.scope, t.failures, 0 INTO wait_ms, scope, failures, delay_ms
+    FROM jsonb_to_recordset(keys) AS k(scope smallint, subject text, part text, cap_ms bigint)
+    JOIN :schema.auth_throttle t ON (t.scope, t.subject, t.part) = (k.scope, k.subject, k.part)
+    WHERE t.next_time > at AND t.next_time <= at + k.cap_ms * millisecond
+    ORDER BY t.next_time DESC LIMIT 1;
+    IF FOUND THEN
+        RETURN NEXT;
+        RETURN;
+    END IF;
+    failures := 0;
+    delay_ms := 0;
+    FOR wanted IN SELECT * FROM jsonb_to_recordset(keys)
+        AS k(scope smallint, subject text, part text, free integer, cap_ms bigint, charges boolean) WHERE k.charges
+    LOOP
+        charged := NULL;
+        INSERT INTO :schema.auth_throttle AS t (scope, subject, part, failures, next_time, forget_time)
+        VALUES (wanted.scope, wanted.subject, wanted.part, 1, at + :schema.throttle_delay_ms(1, wanted.free, step_ms, wanted.cap_ms) * millisecond,
+                at + least(kept_ms, 3600000) * millisecond)
+        ON CONFLICT (scope, subject, part) DO UPDATE
+        SET failures = CASE WHEN t.forget_time <= at THEN 1 ELSE t.failures + 1 END,
+            next_time = at + :schema.throttle_delay_ms(CASE WHEN t.forget_time <= at THEN 1 ELSE t.failures + 1 END, wanted.free, step_ms,
+                                                       wanted.cap_ms) * millisecond,
+            forget_time = at + CASE WHEN t.forget_time > at AND t.failures >= wanted.free THEN kept_ms ELSE least(kept_ms, 3600000) END * millisecond
+        WHERE t.next_time <= at OR t.next_time > at + wanted.cap_ms * millisecond
+        RETURNING t.failures INTO charged;
+        IF charged IS NULL THEN
+            -- Another attempt came first, and this one waits behind it.
+            SELECT greatest(ceil(extract(epoch FROM t.next_time - at) * 1000), 1) INTO wait_ms FROM :schema.auth_throttle t
+            WHERE (t.scope, t.subject, t.part) = (wanted.scope, wanted.subject, wanted.part);
+            wait_ms := coalesce(wait_ms, step_ms);
+            scope := wanted.scope;
+            RETURN NEXT;
+            RETURN;
+        END IF;
+        pause := :schema.throttle_delay_ms(charged, wanted.free, step_ms, wanted.cap_ms);
+        IF pause > delay_ms THEN
+            scope := wanted.scope;
+            failures := charged;
+            delay_ms := pause;
+        END IF;
+    END LOOP;
+    RETURN NEXT;
+END $$;
+
+-- Ends an attempt that did not fail, in the order in which it was charged. One that `succeeded` clears the keys that say `resets`; of the
+-- others, and of one whose secret was not looked at, the charge is given back.
+CREATE FUNCTION :schema.throttle_settle(keys jsonb, succeeded boolean, at timestamptz) RETURNS integer LANGUAGE plpgsql SET search_path = '' AS $$
+DECLARE
+    wanted record;
+    settled integer := 0;
+BEGIN
+    FOR wanted IN SELECT * FROM jsonb_to_recordset(keys) AS k(scope smallint, subject text, part text, charges boolean, resets boolean) WHERE k.charges
+    LOOP
+        IF succeeded AND wanted.resets THEN
+            DELETE FROM :schema.auth_throttle t WHERE (t.scope, t.subject, t.part) = (wanted.scope, wanted.subject, wanted.part);
+        ELSE
+            UPDATE :schema.auth_throttle t SET failures = greatest(t.failures - 1, 0), next_time = least(t.next_time, at)
+            WHERE (t.scope, t.subject, t.part) = (wanted.scope, wanted.subject, wanted.part);
+        END IF;
+        settled := settled + 1;
+    END LOOP;
+    RETURN settled;
+END $$;
+
+GRANT EXECUTE ON FUNCTION :schema.throttle_delay_ms(integer, integer, bigint, bigint), :schema.throttle_admit(jsonb, bigint, bigint, timestamptz),
+    :schema.throttle_settle(jsonb, boolean, timestamptz) TO :schema_app;

@@ -1,0 +1,217 @@
+//! Use cases of ladders, for whoever lets somebody try a secret:
+//! [`admit`](Throttle::admit) before it is looked at; then [`succeeded`](Throttle::succeeded) in the transaction of the success, or
+//! [`failed`](Throttle::failed) in the one that tells of the failure, or [`give_back`](Throttle::give_back) when it was not looked at.
+
+use std::time::Duration;
+
+use db::{Db, Sealer, Tx};
+use metrics::counter;
+use rpc::Caller;
+use runtime::UserId;
+use uuid::Uuid;
+
+use super::config::ThrottleConfig;
+use super::network::network;
+use super::store::{self, Admitted};
+use super::{Key, Pass, Scope, Step};
+use crate::error::Error;
+use crate::events;
+use crate::token::device::{DeviceToken, DeviceTokens};
+
+/// Attempts. Cheap to clone.
+#[derive(Clone)]
+pub struct Throttle {
+    db: Db,
+    sealer: Sealer,
+    config: ThrottleConfig,
+    devices: DeviceTokens,
+}
+
+/// How ladders are climbed, whatever they are of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// The first delay.
+    pub(crate) step_ms: i64,
+    /// How long after its last attempt a ladder is remembered.
+    pub(crate) kept_ms: i64,
+}
+
+/// A sign-in before it is known whose identifier that is: which ladders it stands on if its device token is the account's, and which if not.
+pub(crate) struct SignIn {
+    pub(crate) device: Option<DeviceToken>,
+    pub(crate) known: Vec<Key>,
+    pub(crate) stranger: Vec<Key>,
+}
+
+impl SignIn {
+    /// The device token, if it is one of `user_id`'s.
+    pub(crate) fn device_of(&self, user_id: UserId) -> Option<DeviceToken> {
+        self.device.filter(|device| device.user_id == user_id)
+    }
+}
+
+impl Throttle {
+    /// As the settings say, under keys of `sealer`.
+    pub fn new(db: Db, config: ThrottleConfig) -> Self {
+        let sealer = db.sealer().clone();
+        Throttle { devices: DeviceTokens::new(&sealer), db, sealer, config }
+    }
+
+    /// The keys of a sign-in by what has the blind index `index`, from where `caller` is. A device token that is none of ours is none.
+    pub(crate) fn sign_in(&self, caller: &Caller, index: &str, device_token: &str) -> SignIn {
+        let device = self.devices.decode(device_token).ok();
+        let network = self.network(caller);
+        let part = device.map(|device| device.device_id.to_string()).unwrap_or_default();
+        let stranger = vec![
+            self.key(Scope::Network, index, &network),
+            self.key(Scope::Account, index, ""),
+            Key { charges: false, ..self.key(Scope::Address, &network, "") },
+        ];
+        SignIn { device, known: vec![self.key(Scope::Device, index, &part)], stranger }
+    }
+
+    /// The verdict on a sign-in that was looked up, with `device` if its token is one of the account's.
+    ///
+    /// # Errors
+    /// `SIGN_IN_THROTTLED`, the same whosever identifier it is.
+    pub(crate) fn signing_in(&self, admitted: Admitted, sign_in: SignIn, device: Option<DeviceToken>) -> Result<Pass, Error> {
+        let keys = if device.is_some() { sign_in.known } else { sign_in.stranger };
+        self.pass(admitted, keys, |retry_after| Error::SignInThrottled { retry_after })
+    }
+
+    /// The token of a device that has just signed in: the one it showed, or a new one.
+    pub(crate) fn device_token(&self, user_id: UserId, shown: Option<DeviceToken>) -> String {
+        self.devices.encode(shown.unwrap_or_else(|| DeviceToken { user_id, device_id: self.db.ids().next() }))
+    }
+
+    /// What an attempt is charged to that is one of few at `subject`: the codes of a user's second factor, the passwords that go with a link.
+    /// Who comes so far has shown a password or a genuine link, and does not wait for strangers of the same network.
+    pub fn attempt(&self, scope: Scope, subject: Uuid) -> Vec<Key> {
+        vec![self.key(scope, &subject.to_string(), "")]
+    }
+
+    /// What a mail that somebody asks for is charged to.
+    pub(crate) fn mail(&self, caller: &Caller) -> Vec<Key> {
+        vec![self.key(Scope::Mail, &self.network(caller), "")]
+    }
+
+    /// What has to wait where too much failed, and is charged to nothing yet: entering a token that may be forged.
+    fn entry(&self, caller: &Caller) -> Vec<Key> {
+        vec![Key { charges: false, ..self.key(Scope::Address, &self.network(caller), "") }]
+    }
+
+    /// Lets an attempt be made and charges it, in a commit of its own.
+    ///
+    /// # Errors
+    /// `ATTEMPTS_THROTTLED` with the time after which the same attempt may be made.
+    pub async fn admit(&self, caller: &Caller, keys: Vec<Key>) -> Result<Pass, Error> {
+        let admitted = store::admit(&self.db, caller, &keys, self.pace()).await?;
+        self.pass(admitted, keys, |retry_after| Error::AttemptsThrottled { retry_after })
+    }
+
+    fn pass(&self, admitted: Admitted, keys: Vec<Key>, refusal: impl FnOnce(Duration) -> Error) -> Result<Pass, Error> {
+        admitted.verdict().map(|step| Pass { keys, step }).map_err(|(scope, wait)| {
+            counter!("identity_throttled_total", "scope" => scope.map_or("unknown", Scope::name)).increment(1);
+            refusal(wait)
+        })
+    }
+
+    /// Settles an attempt that succeeded, in the transaction of what it was for.
+    ///
+    /// # Errors
+    /// `DEPENDENCY_UNAVAILABLE`.
+    pub async fn succeeded(&self, tx: &mut Tx, pass: &Pass) -> Result<(), Error> {
+        store::succeed(tx, &pass.keys).await
+    }
+
+    /// Gives back an attempt whose secret was not looked at: there was no room for a hash, say. Without an answer of the database it stays
+    /// charged, which a success will clear.
+    pub async fn give_back(&self, caller: &Caller, pass: Pass) {
+        if let Err(error) = store::give_back(&self.db, caller, &pass.keys).await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "an attempt that was not made stays charged");
+        }
+    }
+
+    /// Tells of an attempt that failed, of `user_id` if that is known, and charges it to its network where the attempt had to look at that.
+    ///
+    /// # Errors
+    /// `DEPENDENCY_UNAVAILABLE`.
+    /// # Emits
+    /// `SignInThrottled` for each ladder on which the next attempt has to wait, same transaction.
+    pub async fn failed(&self, tx: &mut Tx, pass: Pass, user_id: Option<UserId>) -> Result<(), Error> {
+        if let Some(step) = pass.step {
+            let subject = pass.keys.iter().find(|key| key.scope == step.scope as i16).map_or("", |key| key.subject.as_str());
+            tell(tx, step, subject, user_id);
+        }
+        let Some(address) = pass.keys.into_iter().find(|key| key.scope == Scope::Address as i16) else { return Ok(()) };
+        let address = Key { charges: true, ..address };
+        // When it has to wait already, this one was under way before: it counts no further.
+        if let Ok(Some(step)) = store::charge(tx, std::slice::from_ref(&address), self.pace()).await?.verdict() {
+            tell(tx, step, &address.subject, None);
+        }
+        Ok(())
+    }
+
+    /// Tells of an attempt that failed where nothing else happened.
+    ///
+    /// # Errors
+    /// `DEPENDENCY_UNAVAILABLE`.
+    /// # Emits
+    /// As [`failed`](Self::failed), in a transaction of its own.
+    pub async fn failed_alone(&self, caller: &Caller, pass: Pass, user_id: Option<UserId>) -> Result<(), Error> {
+        self.db.write_unrecorded(caller, async |tx: &mut Tx| self.failed(tx, pass, user_id).await).await
+    }
+
+    /// Counts a token that was none of ours for the network that it came from. It can't be guessed; whoever tries is kept waiting all the same.
+    ///
+    /// # Errors
+    /// `ATTEMPTS_THROTTLED`.
+    pub async fn forged(&self, caller: &Caller) -> Result<(), Error> {
+        let pass = self.admit(caller, self.entry(caller)).await?;
+        self.failed_alone(caller, pass, None).await
+    }
+
+    /// Clears every ladder of an account, by the blind indexes that it signs in by and its id. What strangers did from their networks
+    /// elsewhere stays. Says whether there was a failure.
+    ///
+    /// # Errors
+    /// `DEPENDENCY_UNAVAILABLE`.
+    pub async fn clear(&self, tx: &mut Tx, subjects: &[String]) -> Result<bool, Error> {
+        store::clear(tx, subjects).await
+    }
+
+    pub(crate) fn pace(&self) -> Pace {
+        Pace { step_ms: self.config.delay_ms.into(), kept_ms: i64::from(self.config.forget_hours) * 3_600_000 }
+    }
+
+    /// The network of the caller as a blind index: addresses tell where people are.
+    fn network(&self, caller: &Caller) -> String {
+        hex::encode(self.sealer.blind_index("identity.auth_throttle.network", &network(caller.client_address())))
+    }
+
+    fn key(&self, scope: Scope, subject: &str, part: &str) -> Key {
+        let ThrottleConfig { attempts, account_attempts, address_attempts, mails_per_address, .. } = self.config;
+        let free = match scope {
+            Scope::Device | Scope::Network | Scope::Code | Scope::Link => attempts,
+            Scope::Account => account_attempts,
+            Scope::Address => address_attempts,
+            Scope::Mail => mails_per_address,
+        };
+        let cap = if scope == Scope::Account { self.config.account_delay_max_seconds } else { self.config.delay_max_seconds };
+        Key {
+            scope: scope as i16,
+            subject: subject.to_owned(),
+            part: part.to_owned(),
+            free: i32::try_from(free).unwrap_or(i32::MAX),
+            cap_ms: i64::from(cap) * 1_000,
+            charges: true,
+            resets: scope.resets(),
+        }
+    }
+}
+
+fn tell(tx: &mut Tx, step: Step, subject: &str, user_id: Option<UserId>) {
+    counter!("identity_throttle_steps_total", "scope" => step.scope.name()).increment(1);
+    let until = tx.now() + step.delay;
+    tx.emit(events::sign_in_throttled(subject, user_id, step, until));
+}
