@@ -20,6 +20,11 @@ async fn the_rest_of_the_story(world: &World) {
     let person = json!({"email": "ana@muster.example", "password": seed::PASSWORD, "displayName": "Ana again"});
     done(suite.nobody().call("identity.AccountService/RegisterUser", person).await);
     refused(suite.nobody().sign_in("ana@muster.example", "not the password").await.map(|_| json!({})));
+    for _ in 0..11 {
+        refused(suite.nobody().sign_in("gus@muster.example", "not the password").await.map(|_| json!({})));
+    }
+    let admin = suite.sign_in(seed::ADMIN).await;
+    done(admin.call("identity.UserService/UnlockSignIn", json!({"userId": world.ana.user_id})).await);
     let session = suite.sign_in("ana").await;
     let mut token = session.refresh_token.clone();
     for _ in 0..2 {

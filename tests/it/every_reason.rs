@@ -85,7 +85,15 @@ async fn every_reason_is_provoked_and_has_the_code_it_promises() {
                 assert!(!elsewhere, "{reason} is provoked here: take it off the list");
                 let spelled = format!("{:?}", fault.code).to_uppercase();
                 assert_eq!(spelled, code.replace('_', ""), "the code of {reason}");
-                let passes = ["OVERLOADED", "HASHING_OVERLOADED", "CONFLICT", "DEPENDENCY_UNAVAILABLE", "NOT_READY"];
+                let passes = [
+                    "OVERLOADED",
+                    "HASHING_OVERLOADED",
+                    "SIGN_IN_THROTTLED",
+                    "ATTEMPTS_THROTTLED",
+                    "CONFLICT",
+                    "DEPENDENCY_UNAVAILABLE",
+                    "NOT_READY",
+                ];
                 assert!(fault.retry || !passes.iter().any(|name| *name == fault.reason), "{reason} says when to try again: {fault}");
             }
         }

@@ -160,7 +160,10 @@ impl ServiceConfig for Config {
             ("hashing.lanes", "lanes, 1..=4"),
             ("hashing.threads", "hashes at a time, 0..=64; 0 is as many as cores"),
             ("hashing.queue_max", "calls that wait or are hashed at most, 1..=65536"),
-            ("throttle.attempts", "failures in a row that are free for one device, or for strangers of one network at one account, 1..=100"),
+            (
+                "throttle.attempts",
+                "failures in a row that are free for one device, or for strangers of one network at one account, 1..=100",
+            ),
             ("throttle.account_attempts", "failures in a row that are free for all strangers together at one account, 1..=10000"),
             ("throttle.address_attempts", "failures in a row that are free for one network, at whatever account, 1..=1000000"),
             ("throttle.mails_per_address", "mails that may be asked for from one network in a row, 1..=1000000"),

@@ -49,8 +49,8 @@ use hashing::Hashing;
 use retention::Retention;
 use sealed::Sealed;
 use session::Lifetimes;
-use token::link::LinkTokens;
 use throttle::Throttle;
+use token::link::LinkTokens;
 use token::refresh::RefreshTokens;
 use user::links::Links;
 

@@ -12,8 +12,8 @@ use crate::error::Error;
 use crate::invitation::store as invitations;
 use crate::revocation::store as revocations;
 use crate::session::store as sessions;
-use crate::user::links::COOLDOWN_SECONDS_MAX;
 use crate::throttle::store as throttles;
+use crate::user::links::COOLDOWN_SECONDS_MAX;
 use crate::user::store as users;
 
 /// How often it is looked for.

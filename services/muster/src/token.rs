@@ -61,7 +61,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 pub(crate) async fn sign_in(nobody: &Client, identifier: &str, password: &SecretString) -> anyhow::Result<Client> {
     // No username has an @, and every address has one.
     let by = if identifier.contains('@') { Identifier::Email } else { Identifier::Username };
-    let request = CreateSessionRequest { identifier: Some(by(identifier.to_owned())), password: password.expose_secret().to_owned(), device_token: String::new() };
+    let request = CreateSessionRequest {
+        identifier: Some(by(identifier.to_owned())),
+        password: password.expose_secret().to_owned(),
+        device_token: String::new(),
+    };
     let answer = SessionServiceClient::new(nobody.channel()).create_session(request).await.map_err(refused)?.into_inner();
     Ok(Client::new(nobody.channel(), answer.tokens.unwrap_or_default().access_token))
 }

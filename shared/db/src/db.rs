@@ -138,7 +138,8 @@ impl Db {
     }
 
     /// Runs one statement that reads, as the app role and outside every transaction: one round trip, where [`Db::read`] takes three. It
-    /// stands in no organization, so the floors show it nothing: it is for the functions that are asked before there is a principal.
+    /// stands in no organization, so the floors show it nothing: it is for the functions that are asked before there is a principal. Such a
+    /// function may count that it was asked; it is asked again when the connection died in the pool.
     ///
     /// # Errors
     /// The statement's; `DEADLINE_EXCEEDED`, `DEPENDENCY_UNAVAILABLE`.

@@ -30,6 +30,17 @@ async fn accounts(world: &World, seen: &mut Seen) {
         nobody.call("identity.SessionService/CreateSession", json!({"email": email, "password": password})).await
     };
     seen.note("identity.muster/SIGN_IN_REFUSED", sign_in("ana@muster.example", "not this").await);
+    // Ten are free, and the next one makes the one after it wait.
+    for _ in 0..11 {
+        seen.note("identity.muster/SIGN_IN_REFUSED", sign_in("stranger@muster.example", "not this").await);
+    }
+    seen.note("identity.muster/SIGN_IN_THROTTLED", sign_in("stranger@muster.example", "not this").await);
+    let ask = async || nobody.call("identity.AccountService/RequestPasswordReset", json!({"email": "stranger@muster.example"})).await;
+    let mut asked = ask().await;
+    while asked.is_ok() {
+        asked = ask().await;
+    }
+    seen.note("identity.muster/ATTEMPTS_THROTTLED", asked);
     let crowd = join_all((0..8).map(|_| sign_in("ana@muster.example", seed::PASSWORD))).await;
     let turned_away = crowd.into_iter().find_map(Result::err);
     seen.keep("identity.muster/HASHING_OVERLOADED", turned_away.unwrap_or_else(|| panic!("a queue of one takes eight at once")));

@@ -87,6 +87,7 @@ pub(super) async fn entries(world: &World) -> Vec<Entry> {
     add(Who::Ana, acme, "identity.SessionService/RevokeSession", json!({"sessionId": session.session_id}));
     add(Who::Ana, acme, "identity.UserService/GetUser", json!({"userId": world.ben.user_id}));
     add(Who::Admin, own, "identity.UserService/ListUsers", json!({}));
+    add(Who::Admin, own, "identity.UserService/UnlockSignIn", json!({"userId": world.ben.user_id}));
 
     let organization = json!({"organizationId": world.organization_id});
     let joiner = world.suite.register("joe").await;

@@ -96,13 +96,7 @@ impl Ops {
         self.hashing.hash(password, caller.deadline().remaining().saturating_sub(RESERVE)).await.ok()
     }
 
-    async fn open(
-        &self,
-        caller: &Caller,
-        known: &Credential,
-        rehashed: Option<String>,
-        pass: &Pass,
-    ) -> Result<(Session, Tokens), Error> {
+    async fn open(&self, caller: &Caller, known: &Credential, rehashed: Option<String>, pass: &Pass) -> Result<(Session, Tokens), Error> {
         let (session, held) = self
             .db
             .write_unrecorded(caller, async |tx: &mut Tx| {
@@ -112,7 +106,8 @@ impl Ops {
                 let mut session = Session::opened(self.db.ids().next_id(), known.user_id, &self.lifetimes, tx.now());
                 session.client_address = caller.client_address().map(str::to_owned);
                 session.user_agent = caller.user_agent().map(str::to_owned);
-                let system_role = store::insert(tx, &self.sealed, &session, known.version, &pass.keys).await?.ok_or(Error::SignInRefused)?;
+                let system_role =
+                    store::insert(tx, &self.sealed, &session, known.version, &pass.keys).await?.ok_or(Error::SignInRefused)?;
                 self.make_room(tx, known.user_id).await?;
                 let held = Held { system_admin: system_role == SystemRole::Admin, ..Held::default() };
                 tx.emit(events::session_created(&session));

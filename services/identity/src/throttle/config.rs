@@ -51,6 +51,10 @@ impl ThrottleConfig {
         faults.range("throttle.account_delay_max_seconds", self.account_delay_max_seconds, 1..=3_600);
         faults.range("throttle.forget_hours", self.forget_hours, 1..=720);
         let longest = u64::from(self.delay_max_seconds.max(self.account_delay_max_seconds));
-        faults.require("throttle.forget_hours", longest <= u64::from(self.forget_hours) * 3_600, "must not be shorter than the longest delay");
+        faults.require(
+            "throttle.forget_hours",
+            longest <= u64::from(self.forget_hours) * 3_600,
+            "must not be shorter than the longest delay",
+        );
     }
 }

@@ -13,7 +13,6 @@ use super::{SystemRole, User, UserState, store};
 use crate::config::FirstAdminConfig;
 use crate::error::Error;
 use crate::events;
-use crate::sealed::Index;
 
 /// How long the one hash of a start may wait.
 const HASH_WAIT: Duration = Duration::from_secs(30);

@@ -17,7 +17,7 @@ use crate::events;
 use crate::hashing::Hashing;
 use crate::password;
 use crate::sealed::Sealed;
-use crate::throttle::{Scope, Throttle};
+use crate::throttle::{Pass, Scope, Throttle};
 use crate::token::link::LinkToken;
 
 /// What a call keeps of its time for the database after its password was hashed.
@@ -133,14 +133,14 @@ impl Ops {
                 return Err(refused.into());
             }
         }
-        match self.prove(&caller, &token, true).await {
-            Err(Error::UsernameTaken) => self.prove(&caller, &token, false).await,
+        match self.prove(&caller, &token, &pass, true).await {
+            Err(Error::UsernameTaken) => self.prove(&caller, &token, &pass, false).await,
             proved => proved,
         }
     }
 
     /// Makes the registration of `token` ACTIVE, with the username it asked for or without.
-    async fn prove(&self, caller: &Caller, token: &LinkToken, keeps_username: bool) -> Result<UserId, Error> {
+    async fn prove(&self, caller: &Caller, token: &LinkToken, pass: &Pass, keeps_username: bool) -> Result<UserId, Error> {
         self.db
             .write_unrecorded(caller, async |tx: &mut Tx| {
                 let user_id = UserId::from(token.subject_id);
@@ -150,7 +150,7 @@ impl Ops {
                 if !store::verify(tx, &after, token.generation).await? {
                     return Err(Error::VerificationTokenInvalid);
                 }
-                self.throttle.succeeded(tx, &pass).await?;
+                self.throttle.succeeded(tx, pass).await?;
                 tx.emit(events::user_verified(&before, &after));
                 Ok(after.id)
             })

@@ -252,9 +252,8 @@ async fn who_fails_at_many_accounts_is_kept_from_all_and_nobody_elsewhere_is() {
 async fn guesses_from_everywhere_wait_for_each_other_and_never_for_long() {
     let app = identity_with(few(ThrottleConfig { account_attempts: 3, account_delay_max_seconds: 4, ..ThrottleConfig::default() })).await;
     app.verified("ana").await;
-    let from = async |number: i32, password: &str| {
-        signing_in(at(&app, &format!("203.0.113.{number}")), &address("ana"), password, "").await
-    };
+    let from =
+        async |number: i32, password: &str| signing_in(at(&app, &format!("203.0.113.{number}")), &address("ana"), password, "").await;
     let mut longest = 0;
     for number in 0..9 {
         assert_fault!(from(number, "wrong").await, Unauthenticated, "SIGN_IN_REFUSED");

@@ -161,7 +161,8 @@ async fn a_name_that_can_be_none_is_refused_with_its_field() {
 #[tokio::test]
 async fn neither_both_identifiers_nor_none() {
     let app = identity().await;
-    let request = contract::identity::v1::CreateSessionRequest { identifier: None, password: PASSWORD.to_owned() };
+    let request =
+        contract::identity::v1::CreateSessionRequest { identifier: None, password: PASSWORD.to_owned(), device_token: String::new() };
     let client = contract::identity::v1::session_service_client::SessionServiceClient::new;
     let refused = client(app.anonymous().channel()).create_session(request).await;
     assert_eq!(violated_fields(&assert_fault!(refused, InvalidArgument, "FIELD_VIOLATION")), ["identifier"]);

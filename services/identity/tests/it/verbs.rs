@@ -71,7 +71,11 @@ pub(crate) fn address(name: &str) -> String {
 
 /// A sign-in by address, with everybody's password.
 pub(crate) fn by_email(email: &str) -> CreateSessionRequest {
-    CreateSessionRequest { identifier: Some(Identifier::Email(email.to_owned())), password: PASSWORD.to_owned() }
+    CreateSessionRequest {
+        identifier: Some(Identifier::Email(email.to_owned())),
+        password: PASSWORD.to_owned(),
+        device_token: String::new(),
+    }
 }
 
 /// Somebody with a session that the service opened.

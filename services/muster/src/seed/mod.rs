@@ -67,7 +67,11 @@ pub async fn people(identity: Channel, admin_email: &str) -> anyhow::Result<()> 
 /// The first RPC that is refused, with the person it was for.
 pub async fn register<T: AsRef<str>>(identity: Channel, admin_email: &str, people: &[(T, T)]) -> anyhow::Result<()> {
     let mut accounts = AccountServiceClient::new(identity.clone());
-    let request = CreateSessionRequest { identifier: Some(Identifier::Email(admin_email.into())), password: PASSWORD.into(), device_token: String::new() };
+    let request = CreateSessionRequest {
+        identifier: Some(Identifier::Email(admin_email.into())),
+        password: PASSWORD.into(),
+        device_token: String::new(),
+    };
     let session = SessionServiceClient::new(identity.clone()).create_session(request).await?.into_inner();
     let token = session.tokens.map(|tokens| tokens.access_token).unwrap_or_default();
     let mut users = UserServiceClient::new(identity);

@@ -66,7 +66,7 @@ fn requests() -> BTreeMap<&'static str, Validate> {
             ListSigningKeysRequest ListUsersRequest ListWorkspaceMembersRequest ListWorkspacesRequest PreviewInvitationRequest
             RefreshSessionRequest RegisterUserRequest RequestPasswordResetRequest ResendInvitationRequest ResendVerificationRequest
             ResetPasswordRequest ResolveRecipientRequest RevokeInvitationRequest RevokeSessionRequest RotateSigningKeyRequest SetUsernameRequest
-            SwitchContextRequest UpdateOrganizationMemberRequest UpdateWorkspaceMemberRequest VerifyEmailRequest WatchRevocationsRequest;
+            SwitchContextRequest UnlockSignInRequest UpdateOrganizationMemberRequest UpdateWorkspaceMemberRequest VerifyEmailRequest WatchRevocationsRequest;
         notifications: ArchiveInboxItemRequest GetDeliveryRequest GetMailRequest GetPreferencesRequest GetUnreadCountRequest ListDeliveriesRequest ListInboxItemsRequest
             ListMailsRequest MarkAllReadRequest MarkReadRequest RedriveDeliveryRequest UpdatePreferencesRequest
             WatchInboxRequest;
