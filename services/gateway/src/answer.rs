@@ -8,6 +8,7 @@ use http::HeaderMap;
 use http_body::Frame;
 use rpc::Error;
 use rpc::client::InTime;
+use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 
 use crate::forward::lost;
@@ -15,14 +16,15 @@ use crate::forward::lost;
 /// An answer's frames as they come. One that breaks off, or ends without a status, ends with one of ours.
 pub(crate) struct Answer {
     inner: InTime,
+    _place: OwnedSemaphorePermit,
     name: &'static str,
     ended: bool,
 }
 
 impl Answer {
-    /// The body of an answer of `name`; `ended` says that the status stands in the headers already.
-    pub(crate) fn new(inner: InTime, name: &'static str, ended: bool) -> Self {
-        Self { inner, name, ended }
+    /// The body of an answer of `name`, whose place it keeps; `ended` says that the status stands in the headers already.
+    pub(crate) fn new(inner: InTime, place: OwnedSemaphorePermit, name: &'static str, ended: bool) -> Self {
+        Self { inner, _place: place, name, ended }
     }
 
     fn end(&mut self, error: Error) -> Result<Frame<Bytes>, Status> {

@@ -102,7 +102,8 @@ impl Forward {
 
 /// Sends `request` to `upstream`; its answer ends with a status whatever becomes of it.
 async fn send(upstream: &Upstream, request: Request<Body>) -> Result<Response<Body>, Error> {
-    let answer = upstream.channel().call(request).await.map_err(|status| lost(upstream.name, status))?;
+    let (mut channel, place) = upstream.place().ok_or_else(Error::overloaded)?;
+    let answer = channel.call(request).await.map_err(|status| lost(upstream.name, status))?;
     if answer.status() != StatusCode::OK {
         return Err(Error::unavailable(upstream.name, format!("answered HTTP {}", answer.status())));
     }
@@ -111,7 +112,7 @@ async fn send(upstream: &Upstream, request: Request<Body>) -> Result<Response<Bo
     }
     let name = upstream.name;
     let ended = answer.headers().contains_key(STATUS);
-    Ok(answer.map(|body| Body::new(Answer::new(body, name, ended))))
+    Ok(answer.map(|body| Body::new(Answer::new(body, place, name, ended))))
 }
 
 /// Whether nothing of an answer came because the service is away, or says that it takes no calls.

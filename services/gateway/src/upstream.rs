@@ -6,11 +6,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use host::Peers;
 use rpc::client::Channel;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::retry::Budget;
 
-/// Connections to each service. One is a single lock and a single flow-control window for all calls (field note contracts-gateway, 3).
+/// Connections to each service that are in use. One is a single lock for all calls (field note contracts-gateway, 3).
 const CONNECTIONS: usize = 4;
+/// Connections at most: enough for every call and stream that the edge takes by default (`calls_max`, `streams_max`), so that streams that are open
+/// for an hour keep no call waiting.
+const CONNECTIONS_MAX: usize = 64;
+/// Calls on one connection: some less than a service takes (`connection_streams_max`), so that none waits there behind the others.
+const CALLS_MAX: usize = 90;
 
 /// The services behind the edge, by name. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
@@ -21,10 +27,16 @@ pub(crate) struct Upstreams(Arc<BTreeMap<&'static str, Upstream>>);
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pub(crate) name: &'static str,
-    channels: [Channel; CONNECTIONS],
+    connections: Vec<Connection>,
     next: AtomicUsize,
     /// How many calls it is sent twice.
     pub(crate) budget: Budget,
+}
+
+#[derive(Debug)]
+struct Connection {
+    channel: Channel,
+    places: Arc<Semaphore>,
 }
 
 impl Upstreams {
@@ -35,8 +47,9 @@ impl Upstreams {
     pub(crate) fn new(peers: &Peers) -> anyhow::Result<Self> {
         let mut upstreams = BTreeMap::new();
         for name in crate::owners().into_keys() {
-            let channels = [peers.channel(name)?, peers.channel(name)?, peers.channel(name)?, peers.channel(name)?];
-            upstreams.insert(name, Upstream { name, channels, next: AtomicUsize::new(0), budget: Budget::new() });
+            let connection = |_| Ok(Connection { channel: peers.channel(name)?, places: Arc::new(Semaphore::new(CALLS_MAX)) });
+            let connections = (0..CONNECTIONS_MAX).map(connection).collect::<anyhow::Result<_>>()?;
+            upstreams.insert(name, Upstream { name, connections, next: AtomicUsize::new(0), budget: Budget::new() });
         }
         Ok(Self(Arc::new(upstreams)))
     }
@@ -53,8 +66,19 @@ impl Upstreams {
 }
 
 impl Upstream {
-    /// A connection for the next call, each in its turn.
+    /// A connection for the next call, and the call's place on it until the answer is over: each of the first ones in its turn, the next one when
+    /// they are full; none when all are.
+    pub(crate) fn place(&self) -> Option<(Channel, OwnedSemaphorePermit)> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        let first = (0..CONNECTIONS).map(|n| (turn.wrapping_add(n)) % CONNECTIONS);
+        first.chain(CONNECTIONS..CONNECTIONS_MAX).find_map(|n| {
+            let connection = &self.connections[n];
+            Some((connection.channel.clone(), connection.places.clone().try_acquire_owned().ok()?))
+        })
+    }
+
+    /// A connection for what is open as long as the edge is, and has no place.
     pub(crate) fn channel(&self) -> Channel {
-        self.channels[self.next.fetch_add(1, Ordering::Relaxed) % CONNECTIONS].clone()
+        self.connections[0].channel.clone()
     }
 }

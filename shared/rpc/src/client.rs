@@ -31,6 +31,10 @@ use crate::{CallContext, Deadline, Error};
 const MARGIN: Duration = Duration::from_millis(10);
 /// The time of a call to a method without a policy.
 const DEFAULT: Duration = Duration::from_secs(5);
+/// What a peer may send of one answer before this side has read of it, in bytes; and of all together on a connection: as much as 128 answers that
+/// nobody reads, more than the 100 streams that a peer takes on one. So they never stop an answer that is read.
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 128 * STREAM_WINDOW_BYTES;
 /// Calls that wait for the connection, before further ones wait for them.
 const BUFFER: usize = 64;
 
@@ -55,6 +59,8 @@ pub fn channel(peer: &str, uri: &str, keys: &PeerKeys) -> Result<Channel, tonic:
         .http2_keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10))
         .keep_alive_while_idle(true)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .buffer_size(BUFFER);
     Ok(Channel { inner: endpoint.connect_lazy(), peer: peer.into(), keys: keys.clone() })
 }

@@ -52,6 +52,11 @@ impl Edge {
         Edge::within(upstream, Config::default(), Limits { handshake_ms: 300, ..Limits::default() }).await
     }
 
+    /// Before `upstream`; who is answered must read soon.
+    pub(crate) async fn impatient(upstream: SocketAddr) -> Edge {
+        Edge::within(upstream, Config::default(), Limits { answer_read_ms: 300, ..Limits::default() }).await
+    }
+
     async fn within(upstream: SocketAddr, config: Config, limits: Limits) -> Edge {
         runtime::init_crypto();
         let folder = tempfile::tempdir().unwrap();

@@ -7,5 +7,6 @@ mod edge;
 mod front;
 mod native;
 mod retries;
+mod unread;
 mod upstream;
 mod web;

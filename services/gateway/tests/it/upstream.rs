@@ -12,8 +12,8 @@ use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::body::Body;
+use tonic::transport::server::TcpIncoming;
 
 /// What an upstream was sent last, and the end it tells of.
 #[derive(Clone, Default)]
@@ -79,8 +79,9 @@ async fn serve(listener: TcpListener, seen: Seen, gone: mpsc::UnboundedSender<()
         }
     };
     let routes: tonic::service::Routes = Router::new().fallback(handler).into();
-    let server = tonic::transport::Server::builder().add_routes(routes);
-    server.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
+    // As many as a service of the suite takes.
+    let server = tonic::transport::Server::builder().max_concurrent_streams(100).add_routes(routes);
+    server.serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true))).await.unwrap();
 }
 
 /// What a test asks for beside the method: a code to fail with, and what to do in place of an answer.
@@ -102,6 +103,7 @@ async fn answer(request: Request<axum::body::Body>, gone: mpsc::UnboundedSender<
     }
     match request.uri().path().rsplit('/').next().unwrap() {
         "WatchWorkItems" => stream(gone),
+        "ListWorkItems" => flood(gone),
         "TransitionWorkItem" => std::future::pending().await,
         "DeleteWorkItem" => ended("12", None),
         "CreateWorkItem" => ended("9", Some("AAAA")),
@@ -118,6 +120,16 @@ fn stream(gone: mpsc::UnboundedSender<()>) -> Response<Body> {
     let message = Frame::data(Bytes::from_static(&[0, 0, 0, 0, 1, b'x']));
     let frames = stream::iter([Ok::<_, Infallible>(message)]).chain(stream::pending()).inspect(move |_| {
         let _ = &told;
+    });
+    grpc(Body::new(StreamBody::new(frames)))
+}
+
+/// Messages without end.
+fn flood(gone: mpsc::UnboundedSender<()>) -> Response<Body> {
+    let (told, message) = (Told(gone), crate::edge::message(16 * 1024));
+    let frames = stream::repeat_with(move || {
+        let _ = &told;
+        Ok::<_, Infallible>(Frame::data(message.clone()))
     });
     grpc(Body::new(StreamBody::new(frames)))
 }

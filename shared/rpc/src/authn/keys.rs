@@ -18,7 +18,6 @@ use tokio::time::Instant;
 use super::lease::Lease;
 use crate::Error;
 use crate::client::Channel;
-use crate::limit::overloaded;
 
 /// How often a token with an unknown key may make the set be fetched again.
 const REFETCH_MIN: Duration = Duration::from_secs(5);
@@ -148,7 +147,7 @@ impl KeySet {
         }
         let mut installed = self.0.installed.subscribe();
         let Some(wait) = self.ask_for_refetch() else { return Ok(None) };
-        let _place = self.0.waits.try_acquire().map_err(|_| overloaded())?;
+        let _place = self.0.waits.try_acquire().map_err(|_| Error::overloaded())?;
         // Time running out and a set arriving end alike: with a look at what is there.
         let _ = tokio::time::timeout(wait, installed.changed()).await;
         Ok(self.0.keys.load().get(key_id).cloned())

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use contract::Violation;
 use contract::common::v1::Reason as Common;
+use rand::Rng;
 
 use super::{Code, Fault, Reason};
 
@@ -99,6 +100,11 @@ impl Error {
     /// Something this service needs is away: `name` is told to the client, `source` to the log.
     pub fn unavailable(name: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Unavailable { name, source: Some(source.into()) }
+    }
+
+    /// One call too many. With jitter: those who were refused together must not come back together.
+    pub fn overloaded() -> Self {
+        Self::Overloaded { retry_after: Duration::from_millis(rand::rng().random_range(500..1500)) }
     }
 }
 

@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use contract::{Authn, MethodPolicy};
 use metrics::Counter;
-use rand::Rng;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -154,11 +153,6 @@ impl Limiter {
 
     fn overloaded(&self) -> Error {
         self.shed.increment(1);
-        overloaded()
+        Error::overloaded()
     }
-}
-
-/// The answer to one too many. With jitter: those who were refused together must not come back together.
-pub(crate) fn overloaded() -> Error {
-    Error::Overloaded { retry_after: Duration::from_millis(rand::rng().random_range(500..1500)) }
 }

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use runtime::Shutdown;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
 use super::bare::{self, Sizes};
 use super::record::Record;
+use super::unread::{self, PIECE_BYTES_MAX};
 use crate::authn::{AccessToken, Verifier};
 use crate::limit::Place;
 use crate::limit::message::PREFIX_BYTES;
@@ -68,10 +69,13 @@ impl http_body::Body for RequestBody {
 }
 
 /// The body of an answer. Of a call that is still open, it keeps the call's time and its record until the last frame, and its
-/// place as long as there is work: for a stream to its end, else until the message goes out.
+/// place as long as there is work: for a stream to its end, else until the message goes out. It goes out in pieces, and who does not take the next
+/// one is cut off, see [`unread`].
 pub(super) struct AnswerBody {
     inner: Body,
     call: Option<Box<OpenCall>>,
+    /// What is left of a frame that is larger than a piece.
+    rest: Bytes,
 }
 
 /// A call whose answer is on its way.
@@ -82,7 +86,7 @@ pub(super) struct OpenCall {
     pub(super) sizes: Sizes,
     pub(super) shutdown: Shutdown,
     pub(super) verifier: Option<Verifier>,
-    /// What ends the call early. Made when the body first has to wait.
+    /// What ends the call early. Made when it is first asked.
     end: Option<Pin<Box<dyn Future<Output = Error> + Send>>>,
 }
 
@@ -98,26 +102,30 @@ impl OpenCall {
         Self { context, record, place, sizes, shutdown, verifier, end: None }
     }
 
-    /// The error that ends the call, if it is time: its deadline has passed; or the call is a stream, and the server stops or the token it was
-    /// opened with is no longer good.
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        let streaming = self.context.policy.server_streaming;
-        let end = self.end.get_or_insert_with(|| {
-            let (deadline, shutdown) = (self.context.deadline.instant(), self.shutdown.clone());
-            let lapses = lapse(self.verifier.clone(), self.context.token.clone().filter(|_| streaming));
-            Box::pin(async move {
-                tokio::select! {
-                    () = tokio::time::sleep_until(deadline) => Error::DeadlineExceeded,
-                    () = shutdown.requested(), if streaming => Error::NotReady,
-                    error = lapses => error,
-                }
-            })
-        });
-        end.as_mut().poll(cx)
+    fn is_stream(&self) -> bool {
+        self.context.policy.server_streaming
     }
 
-    fn is_over(&self) -> bool {
-        self.context.policy.server_streaming && self.context.deadline.is_expired()
+    /// The error that ends the call, when it is time: its deadline has passed; or the call is a stream, and the server stops or the token it was
+    /// opened with is no longer good.
+    fn end(&self) -> impl Future<Output = Error> + Send + use<> {
+        let streaming = self.is_stream();
+        let (deadline, shutdown) = (self.context.deadline.instant(), self.shutdown.clone());
+        let lapses = lapse(self.verifier.clone(), self.context.token.clone().filter(|_| streaming));
+        async move {
+            tokio::select! {
+                () = tokio::time::sleep_until(deadline) => Error::DeadlineExceeded,
+                () = shutdown.requested(), if streaming => Error::NotReady,
+                error = lapses => error,
+            }
+        }
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        if self.end.is_none() {
+            self.end = Some(Box::pin(self.end()));
+        }
+        self.end.as_mut().map_or(Poll::Pending, |end| end.as_mut().poll(cx))
     }
 }
 
@@ -135,12 +143,18 @@ async fn lapse(verifier: Option<Verifier>, token: Option<Arc<AccessToken>>) -> E
 impl AnswerBody {
     /// The body of an answer that is complete.
     pub(super) fn closed(inner: Body) -> Self {
-        Self { inner, call: None }
+        Self { inner, call: None, rest: Bytes::new() }
     }
 
     /// The body of a call that goes on.
     pub(super) fn open(inner: Body, call: OpenCall) -> Self {
-        Self { inner, call: Some(Box::new(call)) }
+        if call.is_stream() {
+            unread::end_at(|| {
+                let end = call.end();
+                Box::pin(async { drop(end.await) })
+            });
+        }
+        Self { inner, call: Some(Box::new(call)), rest: Bytes::new() }
     }
 
     /// Ends the call with `error`.
@@ -156,32 +170,30 @@ impl AnswerBody {
         call.record.finish(code);
         drop(call.place.take());
     }
-}
 
-impl http_body::Body for AnswerBody {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let this = self.get_mut();
-        let Some(mut call) = this.call.take() else {
-            return Pin::new(&mut this.inner).poll_frame(cx);
+    /// The next frame, whole.
+    fn poll_whole(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let Some(mut call) = self.call.take() else {
+            return Pin::new(&mut self.inner).poll_frame(cx);
         };
-        if call.is_over() {
-            return this.end(*call, Error::DeadlineExceeded);
+        // Asked first: a stream that always has more to say would never come to its end.
+        if call.is_stream()
+            && let Poll::Ready(error) = call.poll_end(cx)
+        {
+            return self.end(*call, error);
         }
-        let inner = &mut this.inner;
+        let inner = &mut self.inner;
         let polled = call.context.enter(|| {
             // Only a stream runs code of the handler's here.
-            let _in_span = call.context.policy.server_streaming.then(|| call.context.trace.span().enter());
+            let _in_span = call.is_stream().then(|| call.context.trace.span().enter());
             catch_unwind(AssertUnwindSafe(|| Pin::new(inner).poll_frame(cx)))
         });
         let frame = match polled {
-            Err(panic) => return this.end(*call, Error::Internal(format!("the stream panicked: {}", panic_text(&*panic)))),
+            Err(panic) => return self.end(*call, Error::Internal(format!("the stream panicked: {}", panic_text(&*panic)))),
             Ok(Poll::Pending) => match call.poll_end(cx) {
-                Poll::Ready(error) => return this.end(*call, error),
+                Poll::Ready(error) => return self.end(*call, error),
                 Poll::Pending => {
-                    this.call = Some(call);
+                    self.call = Some(call);
                     return Poll::Pending;
                 }
             },
@@ -189,7 +201,7 @@ impl http_body::Body for AnswerBody {
                 Self::finish(*call, Code::Ok);
                 return Poll::Ready(None);
             }
-            Ok(Poll::Ready(Some(Err(status)))) => return this.end(*call, Error::Internal(format!("the answer broke off: {status}"))),
+            Ok(Poll::Ready(Some(Err(status)))) => return self.end(*call, Error::Internal(format!("the answer broke off: {status}"))),
             Ok(Poll::Ready(Some(Ok(frame)))) => frame,
         };
         match frame.into_trailers() {
@@ -200,21 +212,42 @@ impl http_body::Body for AnswerBody {
             }
             Err(frame) if frame.data_ref().is_some_and(|data| data.len() > call.sizes.response + PREFIX_BYTES) => {
                 let limit_bytes = call.sizes.response;
-                this.end(*call, Error::MessageTooLarge { limit_bytes })
+                self.end(*call, Error::MessageTooLarge { limit_bytes })
             }
             Err(frame) => {
-                if !call.context.policy.server_streaming {
+                if !call.is_stream() {
                     // The work is done. What is left is the client's to read, and it may take its time with that: nobody polls meanwhile.
                     drop(call.place.take());
                 }
-                this.call = Some(call);
+                self.call = Some(call);
                 Poll::Ready(Some(Ok(frame)))
             }
         }
     }
+}
+
+impl http_body::Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.get_mut();
+        if this.rest.is_empty() {
+            match this.poll_whole(cx) {
+                Poll::Ready(Some(Ok(frame))) if frame.is_data() => this.rest = frame.into_data().unwrap_or_default(),
+                polled => {
+                    unread::tell(false);
+                    return polled;
+                }
+            }
+        }
+        unread::tell(true);
+        let piece = this.rest.split_to(this.rest.len().min(PIECE_BYTES_MAX));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
 
     fn is_end_stream(&self) -> bool {
-        self.call.is_none() && self.inner.is_end_stream()
+        self.rest.is_empty() && self.call.is_none() && self.inner.is_end_stream()
     }
 }
 

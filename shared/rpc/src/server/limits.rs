@@ -39,6 +39,9 @@ pub struct Limits {
     pub keepalive_timeout_ms: u64,
     /// Within which the message of a request must arrive in full.
     pub request_read_ms: u64,
+    /// Within which a client must take the next piece of an answer (16 KiB, or a message that is smaller), else its call is cut off; and some
+    /// byte, else its connection is.
+    pub answer_read_ms: u64,
     /// Bytes of messages that have not arrived in full, of all callers together; the first 4 KiB of each are not counted.
     pub unread_bytes_max: usize,
     /// The largest request, unless a method is granted more.
@@ -71,6 +74,7 @@ impl Default for Limits {
             keepalive_ms: 30_000,
             keepalive_timeout_ms: 10_000,
             request_read_ms: 10_000,
+            answer_read_ms: 30_000,
             unread_bytes_max: 64 * 1024 * 1024,
             request_bytes_max: 1024 * 1024,
             response_bytes_max: 4 * 1024 * 1024,
@@ -102,6 +106,7 @@ impl Section for Limits {
             ("keepalive_ms", "Silence after which a connection is pinged, 1000..=3600000 ms."),
             ("keepalive_timeout_ms", "Within which it must answer, 100..=60000 ms."),
             ("request_read_ms", "Within which the message of a request must arrive in full, 100..=60000 ms."),
+            ("answer_read_ms", "Within which a client must take the next piece of an answer, else its call is cut off, 100..=600000 ms."),
             (
                 "unread_bytes_max",
                 "Messages that have not arrived in full, all together, without 4 KiB of each, 16777216..=1073741824 bytes.",
@@ -134,6 +139,7 @@ impl Section for Limits {
         faults.range("keepalive_ms", self.keepalive_ms, 1_000..=3_600_000);
         faults.range("keepalive_timeout_ms", self.keepalive_timeout_ms, 100..=60_000);
         faults.range("request_read_ms", self.request_read_ms, 100..=60_000);
+        faults.range("answer_read_ms", self.answer_read_ms, 100..=600_000);
         faults.range("unread_bytes_max", self.unread_bytes_max, 16_777_216..=1_073_741_824);
         faults.range("request_bytes_max", self.request_bytes_max, 1_024..=16_777_216);
         faults.range("response_bytes_max", self.response_bytes_max, 1_024..=16_777_216);

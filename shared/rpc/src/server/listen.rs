@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use super::body::AnswerBody;
 use super::limits::Limits;
 use super::stack::Stack;
+use super::unread::{self, Patient};
 use crate::limit::share::Shares;
 
 /// How long nothing is accepted after an error, so that a process without file descriptors does not spin.
@@ -129,7 +130,8 @@ impl Connections {
         let Some(Ok(Ok(as_http2))) = begun else {
             return;
         };
-        let (io, calls) = (TokioIo::new(stream), Calls { stack: self.stack.clone(), remote });
+        let io = TokioIo::new(Patient::new(stream, Duration::from_millis(self.limits.answer_read_ms)));
+        let calls = Calls { stack: self.stack.clone(), remote };
         if as_http2 {
             let connection = self.http2().serve_connection(io, calls);
             self.drive(connection, http2::Connection::graceful_shutdown).await;
@@ -141,7 +143,11 @@ impl Connections {
 
     fn http2(&self) -> http2::Builder<Spawn> {
         let limits = &self.limits;
-        let mut builder = http2::Builder::new(Spawn(self.tasks.clone()));
+        let mut builder = http2::Builder::new(Spawn {
+            tasks: self.tasks.clone(),
+            answer_read: Duration::from_millis(limits.answer_read_ms),
+            service: self.stack.service,
+        });
         builder
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.connection_streams_max)
@@ -151,7 +157,7 @@ impl Connections {
             .max_frame_size(16 * 1024)
             .initial_stream_window_size(256 * 1024)
             .initial_connection_window_size(1024 * 1024)
-            .max_send_buf_size(256 * 1024)
+            .max_send_buf_size(64 * 1024)
             .keep_alive_interval(Duration::from_millis(limits.keepalive_ms))
             .keep_alive_timeout(Duration::from_millis(limits.keepalive_timeout_ms));
         builder
@@ -222,12 +228,21 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
     }
 }
 
-/// Spawns the streams of a connection where a stop can wait for them.
+/// Spawns the streams of a connection where a stop can wait for them, and ends those that are not read.
 #[derive(Clone)]
-struct Spawn(TaskTracker);
+struct Spawn {
+    tasks: TaskTracker,
+    answer_read: Duration,
+    service: &'static str,
+}
 
 impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Spawn {
-    fn execute(&self, future: F) {
-        self.0.spawn(future);
+    fn execute(&self, stream: F) {
+        let (answer_read, service) = (self.answer_read, self.service);
+        self.tasks.spawn(async move {
+            if unread::watched(stream, answer_read).await {
+                metrics::counter!("muster_rpc_answers_unread_total", "service" => service).increment(1);
+            }
+        });
     }
 }

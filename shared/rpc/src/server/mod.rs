@@ -16,6 +16,7 @@ mod probes;
 mod record;
 mod route;
 mod stack;
+mod unread;
 
 use std::borrow::Cow;
 use std::sync::Arc;

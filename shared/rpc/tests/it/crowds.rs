@@ -1,5 +1,6 @@
 //! Those who would take all the room: half-sent messages, open streams, calls that never end. Others are served meanwhile.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,11 +8,13 @@ use contract::identity::v1::{ListRevocationsRequest, WatchRevocationsRequest, Wa
 use futures::{StreamExt, stream};
 use http::{Method, Request as HttpRequest, Response};
 use http_body::Frame;
-use http_body_util::{Full, StreamBody};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Incoming;
+use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rpc::server::Limits;
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tonic::body::Body;
 use tonic::{Code, Request, Status, Streaming};
@@ -24,6 +27,8 @@ use tonic_types::StatusExt;
 use crate::app::{App, GET_PRODUCT, SOON, With, is, outcome, peer_token, plain, reason};
 
 const KEY_SET: &str = "/muster.identity.v1.KeyService/GetJsonWebKeySet";
+const WATCH_REVOCATIONS: &str = "/muster.identity.v1.RevocationService/WatchRevocations";
+const WATCH_HEALTH: &str = "/grpc.health.v1.Health/Watch";
 
 /// Few places, so that a test can take them all.
 fn narrow() -> Limits {
@@ -110,23 +115,112 @@ async fn what_services_ask_goes_on_while_users_fill_the_server() {
     let (_, _, ()) = tokio::join!(first.get_product(stuck()), second.get_product(stuck()), filled);
 }
 
+/// A client that has no room for any answer.
+struct Unreading {
+    requests: SendRequest<Full<Bytes>>,
+    address: SocketAddr,
+    _connection: JoinSet<hyper::Result<()>>,
+}
+
+impl Unreading {
+    async fn connect(app: &App) -> Unreading {
+        let stream = TcpStream::connect(app.address).await.unwrap();
+        let mut client = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+        let (requests, connection) = client.initial_stream_window_size(0).handshake(TokioIo::new(stream)).await.unwrap();
+        let mut connections = JoinSet::new();
+        connections.spawn(connection);
+        Unreading { requests, address: app.address, _connection: connections }
+    }
+
+    /// The answer to an empty message; none of it but its headers comes.
+    async fn call(&mut self, path: &str, headers: &[(&str, &str)]) -> Response<Incoming> {
+        let mut request = HttpRequest::builder().method(Method::POST).uri(format!("http://{}{path}", self.address));
+        for (name, value) in [("content-type", "application/grpc")].iter().chain(headers) {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(Bytes::from_static(&[0; 5]))).unwrap();
+        tokio::time::timeout(SOON, self.requests.send_request(request)).await.expect("it is answered").unwrap()
+    }
+}
+
+/// Waits until the server resets the stream of `answer`.
+async fn reset(answer: Response<Incoming>) {
+    let end = tokio::time::timeout(SOON, answer.into_body().collect()).await.expect("it is not left open");
+    assert!(end.is_err(), "it is cut off");
+}
+
 #[tokio::test]
 async fn who_does_not_read_an_answer_holds_no_place() {
     let app = App::with(narrow()).await;
-    let stream = TcpStream::connect(app.address).await.unwrap();
-    let mut client = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
-    let (mut client, connection) = client.initial_stream_window_size(0).handshake(TokioIo::new(stream)).await.unwrap();
-    let mut connections = JoinSet::new();
-    connections.spawn(connection);
-    let mut unread = Vec::new();
+    let (mut client, mut unread) = (Unreading::connect(&app).await, Vec::new());
     for _ in 0..6 {
-        let request = HttpRequest::builder().method(Method::POST).uri(format!("http://{}{KEY_SET}", app.address));
-        let request = request.header("content-type", "application/grpc").body(Full::new(Bytes::from_static(&[0; 5]))).unwrap();
-        let answer = tokio::time::timeout(SOON, client.send_request(request)).await.expect("it is answered").unwrap();
+        let answer = client.call(KEY_SET, &[]).await;
         assert!(answer.headers().get("grpc-status").is_none(), "it is served: {answer:?}");
         unread.push(answer);
     }
     drop(unread);
+}
+
+#[tokio::test]
+async fn streams_that_nobody_reads_hold_their_places_for_their_time_and_no_longer() {
+    let app = App::with(Limits { public_streams_max: 64, answer_read_ms: 500, ..Limits::default() }).await;
+    let (mut client, mut unread) = (Unreading::connect(&app).await, Vec::new());
+    for _ in 0..64 {
+        unread.push(client.call(WATCH_HEALTH, &[]).await);
+    }
+    let health = || HealthClient::with_origin(plain(), app.uri());
+    let watch = async || health().watch(HealthCheckRequest { service: String::new() }).await;
+    soon(async || watch().await.is_ok()).await;
+    for answer in unread {
+        reset(answer).await;
+    }
+    let shown = runtime::telemetry::init_for_tests().metrics().render();
+    assert!(shown.contains("muster_rpc_answers_unread_total{service=\"tasks\"}"));
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_reads_is_let_go_too() {
+    let app = App::with(Limits { answer_read_ms: 200, ..narrow() }).await;
+    let answer = Unreading::connect(&app).await.call(KEY_SET, &[]).await;
+    reset(answer).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_quiet_for_longer_than_a_client_may_read_goes_on() {
+    let app = App::with(Limits { answer_read_ms: 100, ..narrow() }).await;
+    let mut feed = watch(&app, "identity").await.unwrap();
+    assert!(feed.message().await.unwrap().is_some());
+    assert!(tokio::time::timeout(Duration::from_millis(600), feed.message()).await.is_err(), "it is open still");
+}
+
+#[tokio::test]
+async fn a_stream_that_nobody_reads_ends_with_its_time_and_with_the_server() {
+    let app = App::with(Limits { drain_ms: 60_000, ..Limits::default() }).await;
+    let (mut client, token) = (Unreading::connect(&app).await, peer_token(&app.peers["identity"], "tasks"));
+    let flood = [("muster-peer", token.as_str()), ("does", "flood")];
+    let timed = [&flood[..], &[("grpc-timeout", "300m")]].concat();
+    reset(client.call(WATCH_REVOCATIONS, &timed).await).await;
+    let endless = client.call(WATCH_REVOCATIONS, &flood).await;
+    app.shutdown.request();
+    reset(endless).await;
+    app.stopped().await;
+}
+
+#[tokio::test]
+async fn who_takes_nothing_from_its_socket_is_hung_up_on() {
+    let app = App::with(Limits { answer_read_ms: 300, ..Limits::default() }).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(app.address).await.unwrap();
+    // More room than any socket has, and then calls whose answers nobody takes.
+    let (room, most) = (0x7fff_ffff_u32.to_be_bytes(), (0x7fff_ffff_u32 - 65_535).to_be_bytes());
+    let settings = [&[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4][..], &room].concat();
+    let window = [&[0, 0, 4, 8, 0, 0, 0, 0, 0][..], &most].concat();
+    stream.write_all(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &settings[..], &window].concat()).await.unwrap();
+    // It may be hung up on before all of it is written.
+    let ping = [&[0, 0, 8, 6, 0, 0, 0, 0, 0][..], &[7; 8]].concat().repeat(1000);
+    let hung_up = async { while stream.write_all(&ping).await.is_ok() {} };
+    tokio::time::timeout(SOON, hung_up).await.expect("it is hung up on");
 }
 
 #[tokio::test]
