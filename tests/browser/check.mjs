@@ -7,6 +7,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { build } from "esbuild";
 import XMLHttpRequest from "xhr2";
 import { clients, contract } from "./clients.mjs";
@@ -49,12 +50,13 @@ async function origin() {
   return Object.assign(pages, { url: `http://127.0.0.1:${server.address().port}` });
 }
 
-/** `muster up`, which lets pages of `allowed` call; answers its table, service to [address, admin address]. */
+/** `muster up`, which lets pages of `allowed` call; answers what it says when it is ready, and how it is stopped. */
 async function up(allowed) {
   const services = ["gateway", "identity", "authorization", "tasks", "audit", "notifications"];
   const ports = services.flatMap((service) => ["--set", `${service}.port=0`, "--set", `${service}.admin_port=0`]);
   const { DATABASE_URL, NATS_URL, REDIS_URL, ...environment } = process.env;
-  const suite = spawn(MUSTER, ["up", "--folder", join(work, "suite"), ...ports, "--set", `gateway.allowed_origins=["${allowed}"]`], {
+  const allow = ["--set", `gateway.allowed_origins=["${allowed}"]`];
+  const suite = spawn(MUSTER, ["up", "--json", "--folder", join(work, "suite"), ...ports, ...allow], {
     env: environment,
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -64,12 +66,11 @@ async function up(allowed) {
   const ended = new Promise((resolve) => suite.on("exit", resolve));
   const stop = () => (suite.kill("SIGTERM"), ended);
   const ready = new Promise((resolve, reject) => {
-    suite.stdout.on("data", () => said.includes("Ctrl-C stops everything") && resolve());
+    createInterface(suite.stdout).on("line", (line) => line.startsWith("{") && resolve(JSON.parse(line)));
     ended.then(() => reject(new Error(`muster up ended early: ${said}`)));
   });
-  await within(ready, () => `muster up is not ready: ${said}`);
-  const rows = services.map((service) => said.match(new RegExp(`^${service} +(\\S+) +(\\S+)$`, "m")));
-  return { at: Object.fromEntries(rows.map(([row, address, admin]) => [row.split(" ")[0], [address, admin]])), stop };
+  const { services: running, keys } = await within(ready, () => `muster up is not ready: ${said}`);
+  return { at: Object.fromEntries(running.map((one) => [one.service, one])), keys, stop };
 }
 
 /** Opens `pages` in a new Chromium; answers what the page reports. */
@@ -107,12 +108,12 @@ async function ended(metrics, code) {
 
 async function main() {
   const [allowed, foreign] = [await origin(), await origin()];
-  const { at, stop } = await up(allowed.url);
+  const { at, keys, stop } = await up(allowed.url);
   try {
-    const url = `http://${at.gateway[0]}`;
+    const url = `http://${at.gateway.address}`;
     const environment = { ...process.env, MUSTER_PASSWORD: PASSWORD, MUSTER_URL: url };
     const muster = (...words) => execFileSync(MUSTER, words, { encoding: "utf8", env: environment });
-    muster("seed", "--identity", at.identity[0], "--keys", join(work, "suite", "keys"));
+    muster("seed", "--identity", at.identity.address, "--keys", keys);
     const token = muster("token", "ben@muster.example", "--organization", "acme").trim();
     const headers = { authorization: `Bearer ${token}` };
 
@@ -122,7 +123,7 @@ async function main() {
     const workspaceId = workspaces.find((workspace) => workspace.slug === "main").workspaceId;
     const { products } = await own[0].call("muster.tasks.v1.ProductService", "listProducts", { workspaceId }, { headers });
     const world = { url, headers, workspaceId, productId: products[0].productId, own: allowed.url };
-    Object.assign(allowed, { world, ended: (code) => ended(at.tasks[1], code) });
+    Object.assign(allowed, { world, ended: (code) => ended(`http://${at.tasks.admin_address}/metrics`, code) });
     foreign.world = { ...world, isForeign: true };
 
     const told = {

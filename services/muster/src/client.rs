@@ -40,7 +40,7 @@ pub(crate) struct Target {
 pub(crate) struct Credentials {
     /// An access token, as `muster token` prints it.
     #[arg(long, env = "MUSTER_TOKEN", hide_env_values = true)]
-    pub(crate) token: String,
+    token: Option<String>,
 }
 
 /// A suite and a person's token for it.
@@ -56,8 +56,20 @@ impl Target {
     /// # Errors
     /// The address is none, or nobody answers there.
     pub(crate) async fn channel(&self) -> anyhow::Result<Channel> {
-        let endpoint = Endpoint::from_shared(self.url.clone()).with_context(|| format!("{} is no address", self.url))?;
+        let authority = self.url.strip_prefix("http://").unwrap_or_default();
+        let endpoint = Endpoint::from_shared(self.url.clone()).ok().filter(|_| !authority.is_empty());
+        let endpoint = endpoint.with_context(|| format!("`{}` is no address of a suite, such as http://127.0.0.1:8080", self.url))?;
         endpoint.tcp_nodelay(true).connect().await.with_context(|| format!("nobody answers at {}; `muster up` serves there", self.url))
+    }
+}
+
+impl Credentials {
+    /// The token.
+    ///
+    /// # Errors
+    /// None was given.
+    pub(crate) fn token(self) -> anyhow::Result<String> {
+        self.token.filter(|token| !token.is_empty()).context("no token: set MUSTER_TOKEN to what `muster token` prints, or give --token")
     }
 }
 
@@ -223,7 +235,12 @@ pub(crate) fn refused(status: Status) -> anyhow::Error {
     let reason = details.error_info().map_or_else(|| format!("{:?}", status.code()), |info| info.reason.clone());
     let mut text = format!("{reason}: {}", status.message());
     for violation in details.bad_request().into_iter().flat_map(|bad| &bad.field_violations) {
-        text.push_str(&format!("; {}: {}", violation.field, violation.description));
+        let said_already = violation.description == status.message();
+        text.push_str(&if said_already {
+            format!(" ({})", violation.field)
+        } else {
+            format!("; {}: {}", violation.field, violation.description)
+        });
     }
     if let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) {
         text.push_str(&format!("; try again in {:.1} s", delay.as_secs_f64()));
@@ -231,15 +248,15 @@ pub(crate) fn refused(status: Status) -> anyhow::Error {
     anyhow::Error::msg(text)
 }
 
-/// A message of the contract as one line of ProtoJSON.
+/// A message of the contract as ProtoJSON.
 ///
 /// # Errors
 /// It is none of the contract's.
-pub(crate) fn json<M: Message + Name>(message: &M) -> anyhow::Result<String> {
+pub(crate) fn json<M: Message + Name>(message: &M) -> anyhow::Result<serde_json::Value> {
     let pool = DescriptorPool::decode(contract::DESCRIPTORS)?;
     let descriptor = pool.get_message_by_name(&M::full_name()).with_context(|| format!("this build knows no {}", M::full_name()))?;
     let message = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())?;
-    Ok(serde_json::to_string(&message)?)
+    Ok(serde_json::to_value(&message)?)
 }
 
 #[cfg(test)]
@@ -256,6 +273,22 @@ mod tests {
         assert_eq!(refused(Status::unavailable("away")).to_string(), "Unavailable: away");
     }
 
+    #[test]
+    fn a_refusal_says_nothing_twice() {
+        let mut details = ErrorDetails::with_error_info("PLAN_EMPTY", "muster", std::collections::HashMap::new());
+        details.add_bad_request_violation("markdown", "the plan has no item");
+        let status = Status::with_error_details(tonic::Code::InvalidArgument, "the plan has no item", details);
+        assert_eq!(refused(status).to_string(), "PLAN_EMPTY: the plan has no item (markdown)");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_address_of_a_suite_is_said_to_be_none() {
+        for url in ["", "muster", "https://muster.example", "http://", "http://a b"] {
+            let refused = Target { url: url.to_owned() }.channel().await.unwrap_err();
+            assert!(refused.to_string().contains("is no address of a suite"), "{url}: {refused}");
+        }
+    }
+
     #[tokio::test]
     async fn what_is_looked_for_is_found_on_any_page() {
         let list = async |token: String| anyhow::Ok(if token.is_empty() { (vec![1, 2], "next".into()) } else { (vec![3], String::new()) });
@@ -266,7 +299,7 @@ mod tests {
     #[test]
     fn a_message_is_shown_as_proto_json() {
         let shown = json(&ListWorkspacesRequest { page_size: 3, page_token: String::new() }).unwrap();
-        assert_eq!(shown, r#"{"pageSize":3}"#);
+        assert_eq!(shown, serde_json::json!({ "pageSize": 3 }));
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,11 +5,60 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
+use anyhow::Context;
+use clap::Subcommand;
 use host::{Hosted, ServiceConfig, SuiteConfig};
-use runtime::config::{Faults, SectionSpec, Tree};
+use runtime::config::{self, Faults, Loaded, SectionSpec, Sources, Tree};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use crate::migrate::SCHEMAS;
+use crate::{
+    migrate::SCHEMAS,
+    output::{Output, say},
+};
+
+/// What is done with the configuration.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum Command {
+    /// Say whether the configuration is in order, with every fault.
+    Check {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Print the configuration in effect, without secrets.
+    Show {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Print every setting with its default and what it does, as a file.
+    Example,
+}
+
+/// Does what was typed with the configuration that `sources` make.
+///
+/// # Errors
+/// Every fault of the configuration; the example has none.
+pub(crate) fn run(sources: &Sources, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Check { output } => {
+            let Loaded { warnings, .. } = config::load::<Config>(sources)?;
+            let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+            output.answer(&json!({ "in_order": true, "warnings": warnings }), || {
+                let warnings = warnings.iter().map(|warning| format!("warning: {warning}\n"));
+                format!("{}the configuration is in order", warnings.collect::<String>())
+            })
+        }
+        Command::Show { output } => {
+            let shown = config::show(&config::load::<Config>(sources)?.config);
+            let document: serde_json::Value = toml::from_str(&shown).context("what is shown is no TOML")?;
+            output.answer(&document, || shown)
+        }
+        Command::Example => {
+            say(&config::example::<Config>());
+            Ok(())
+        }
+    }
+}
 
 /// The tree that file, environment and flags fill.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -9,8 +9,8 @@ use contract::tasks::v1::{
 };
 
 use crate::{
-    cli::say,
     client::{Client, Credentials, Target, json, refused},
+    output::Output,
     table,
 };
 
@@ -35,9 +35,8 @@ pub(crate) struct Arguments {
     /// Report what would be done, and do nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Print the answer as JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Imports the plan and prints what came of it.
@@ -48,14 +47,18 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let markdown = std::fs::read_to_string(&arguments.file).with_context(|| arguments.file.display().to_string())?;
     let named = || arguments.file.file_name().map(|name| name.to_string_lossy().into_owned());
     let document = arguments.document.clone().or_else(named).context("the plan needs a name: give one with --document")?;
-    let client = Client::new(arguments.target.channel().await?, arguments.credentials.token);
+    let token = arguments.credentials.token()?;
+    let client = Client::new(arguments.target.channel().await?, token);
     let workspace_id = client.workspace(&arguments.workspace).await?.workspace_id;
     let product_id = client.product(&workspace_id, &arguments.product).await?.product_id;
+    let size_bytes = markdown.len();
     let request =
         ImportPlanRequest { workspace_id, product_id, document, markdown, validate_only: arguments.dry_run, request_id: String::new() };
-    let answer = WorkItemServiceClient::new(client.channel()).import_plan(client.request(request)?).await.map_err(refused)?.into_inner();
-    say(&if arguments.json { json(&answer)? } else { shown(&answer, arguments.dry_run) });
-    Ok(())
+    let what = format!("importing {}, {} KiB", arguments.file.display(), size_bytes.div_ceil(1024));
+    let mut items = WorkItemServiceClient::new(client.channel());
+    let answer =
+        arguments.output.progress().during(&what, items.import_plan(client.request(request)?)).await.map_err(refused)?.into_inner();
+    arguments.output.answer(&json(&answer)?, || shown(&answer, arguments.dry_run))
 }
 
 /// The report: each checkbox below its parent, what was noticed, and the counts.

@@ -42,5 +42,5 @@ pub fn operator(directory: &Path) -> anyhow::Result<PeerKeys> {
 /// There are none in `directory`.
 pub fn of(service: &str, directory: &Path) -> anyhow::Result<PeerKeys> {
     let (key, trust) = (directory.join(format!("{service}.key")), directory.join("trust.json"));
-    Ok(PeerKeys::load(service, &key, &trust, Clock::system())?)
+    PeerKeys::load(service, &key, &trust, Clock::system()).with_context(|| format!("the keys of {service} in {}", directory.display()))
 }

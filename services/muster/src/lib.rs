@@ -12,6 +12,8 @@ mod import;
 pub mod keys;
 mod levels;
 pub mod migrate;
+mod output;
+mod progress;
 pub mod seed;
 pub mod serve;
 mod table;

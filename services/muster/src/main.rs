@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use muster::cli;
 
 fn main() -> ExitCode {
     runtime::init_crypto();
-    match cli::run(cli::Arguments::parse()) {
+    match cli::run(cli::arguments()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => cli::fail(&error),
     }

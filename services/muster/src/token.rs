@@ -7,10 +7,11 @@ use clap::Args;
 use contract::identity::v1::{CreateSessionRequest, create_session_request::Identifier, session_service_client::SessionServiceClient};
 use runtime::SecretString;
 use secrecy::ExposeSecret;
+use serde::Serialize;
 
 use crate::{
-    cli::say,
     client::{Client, Target, refused},
+    output::Output,
 };
 
 /// Whose token, and for what.
@@ -26,9 +27,17 @@ pub(crate) struct Arguments {
     /// A workspace to narrow the token to: its id or slug.
     #[arg(long, requires = "organization")]
     workspace: Option<String>,
-    /// The password; without it, the first line of standard input is.
+    /// The password; without it, or with an empty one, the first line of standard input is.
     #[arg(long, env = "MUSTER_PASSWORD", hide = true)]
     password: Option<SecretString>,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// What is answered.
+#[derive(Debug, Serialize)]
+struct Token<'a> {
+    access_token: &'a str,
 }
 
 /// Signs in, enters what was named, and prints the access token alone.
@@ -36,7 +45,8 @@ pub(crate) struct Arguments {
 /// # Errors
 /// `SIGN_IN_REFUSED` and what else the calls answer; no such organization or workspace; no password.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let password = match arguments.password {
+    let given = arguments.password.filter(|password| !password.expose_secret().is_empty());
+    let password = match given {
         Some(password) => password,
         None => from_standard_input()?,
     };
@@ -50,8 +60,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             client = client.enter(&organization_id, &workspace_id).await?;
         }
     }
-    say(client.token());
-    Ok(())
+    arguments.output.answer(&Token { access_token: client.token() }, || client.token().to_owned())
 }
 
 /// The session of who has `identifier`, an address or a username, and `password`, in no organization yet.

@@ -21,7 +21,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use crate::{cli::say, config::Config, serve::SERVICES};
+use crate::{config::Config, output::say, serve::SERVICES};
 use actor::Actor;
 use figures::Run;
 use suite::Suite;

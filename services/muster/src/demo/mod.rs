@@ -12,7 +12,7 @@ use anyhow::Context;
 use clap::Args;
 use runtime::SecretString;
 
-use crate::{cli::say, client::Target, seed};
+use crate::{client::Target, output::Output, seed};
 
 pub(crate) use steps::Failed;
 
@@ -44,6 +44,8 @@ pub(crate) struct Arguments {
     /// The password of both; that of a development suite unless said.
     #[arg(long, env = "MUSTER_PASSWORD", hide_env_values = true, default_value = seed::PASSWORD, hide_default_value = true)]
     password: SecretString,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Tells the story.
@@ -57,7 +59,12 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         None => PLAN.to_owned(),
     };
     let cast = story::Cast { owner: arguments.email, admin: arguments.admin, password: arguments.password };
-    let count = story::tell(arguments.target.channel().await?, &cast, plan).await?;
-    say(&format!("\n{count} steps, all as they should be, in {:.1} s", began.elapsed().as_secs_f64()));
-    Ok(())
+    let channel = arguments.target.channel().await?;
+    let mut steps = steps::Steps::new(arguments.output);
+    let told = story::tell(channel, &cast, plan, &mut steps).await;
+    if told.is_ok() || arguments.output.json {
+        let all = || format!("\n{} steps, all as they should be, in {:.1} s", steps.count(), began.elapsed().as_secs_f64());
+        arguments.output.answer(&steps, all)?;
+    }
+    Ok(told?)
 }

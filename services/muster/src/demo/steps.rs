@@ -2,10 +2,15 @@
 
 use std::{process::ExitCode, time::Instant};
 
+use serde::Serialize;
 use tonic::Status;
 use tonic_types::StatusExt;
 
-use crate::{cli::say, client::refused};
+use crate::{
+    client::refused,
+    output::{Output, say},
+    progress::Progress,
+};
 
 /// A step that went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -23,13 +28,34 @@ impl Failed {
     }
 }
 
+/// A step that was taken.
+#[derive(Debug, Serialize)]
+struct Taken {
+    number: u8,
+    name: &'static str,
+    rpc: &'static str,
+    milliseconds: f64,
+    passed: bool,
+}
+
 /// The steps so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Serialize)]
 pub(super) struct Steps {
-    count: u8,
+    steps: Vec<Taken>,
+    /// Whether all of them passed.
+    passed: bool,
+    #[serde(skip)]
+    output: Output,
+    #[serde(skip)]
+    progress: Progress,
 }
 
 impl Steps {
+    /// None yet; each is told when it was taken, unless the answer is a document.
+    pub(super) fn new(output: Output) -> Steps {
+        Steps { steps: Vec::new(), passed: true, output, progress: output.progress() }
+    }
+
     /// Takes a step and tells of it.
     ///
     /// # Errors
@@ -40,17 +66,22 @@ impl Steps {
         rpc: &'static str,
         step: impl Future<Output = anyhow::Result<T>>,
     ) -> Result<T, Failed> {
-        self.count += 1;
+        let number = self.count() + 1;
         let began = Instant::now();
-        let result = step.await;
-        let outcome = if result.is_ok() { format!("{:.1} ms", began.elapsed().as_secs_f64() * 1e3) } else { "failed".to_owned() };
-        say(format!("{:>2}  {name:<46}  {rpc:<50}  {outcome:>10}", self.count).trim_end());
-        result.map_err(|cause| Failed { number: self.count, name, cause })
+        let result = self.progress.during(&format!("{number:>2}  {name}"), step).await;
+        let (milliseconds, passed) = ((began.elapsed().as_secs_f64() * 1e4).round() / 10.0, result.is_ok());
+        self.steps.push(Taken { number, name, rpc, milliseconds, passed });
+        self.passed &= passed;
+        if !self.output.json {
+            let outcome = if passed { format!("{milliseconds:.1} ms") } else { "failed".to_owned() };
+            say(&format!("{number:>2}  {name:<46}  {rpc:<50}  {outcome:>10}"));
+        }
+        result.map_err(|cause| Failed { number, name, cause })
     }
 
     /// How many there were.
     pub(super) fn count(&self) -> u8 {
-        self.count
+        u8::try_from(self.steps.len()).unwrap_or(u8::MAX)
     }
 }
 
@@ -70,10 +101,12 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_step_that_fails_is_told_by_number_and_name() {
-        let mut steps = Steps::default();
+        let mut steps = Steps::new(Output::default());
         steps.take("one", "A/B", async { Ok(()) }).await.unwrap();
         let failed = steps.take("two", "A/C", async { Err::<(), _>(anyhow::anyhow!("away")) }).await.unwrap_err();
         assert_eq!((failed.to_string().as_str(), failed.number), ("step 2, two: away", 2));
+        let told = serde_json::to_value(&steps).unwrap();
+        assert_eq!((&told["passed"], &told["steps"][0]["passed"], &told["steps"][1]["rpc"]), (&false.into(), &true.into(), &"A/C".into()));
     }
 
     #[test]

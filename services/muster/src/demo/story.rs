@@ -48,7 +48,7 @@ struct Stage<'a> {
     cast: &'a Cast,
     /// Part of every name, so that no other story is met.
     mark: String,
-    steps: Steps,
+    steps: &'a mut Steps,
 }
 
 /// Where the work is done.
@@ -58,28 +58,27 @@ struct Site {
     product_id: String,
 }
 
-/// Tells the story; answers how many steps it took.
+/// Tells the story, which takes `steps`.
 ///
 /// # Errors
 /// The first step that went wrong.
-pub(super) async fn tell(channel: Channel, cast: &Cast, plan: String) -> Result<u8, Failed> {
+pub(super) async fn tell(channel: Channel, cast: &Cast, plan: String, steps: &mut Steps) -> Result<(), Failed> {
     let id = Ids::system().next().simple().to_string();
     let mark = id.chars().skip(20).collect();
-    let mut stage = Stage { nobody: Client::new(channel, String::new()), cast, mark, steps: Steps::default() };
+    let mut stage = Stage { nobody: Client::new(channel, String::new()), cast, mark, steps };
     let (owner, site) = stage.found().await?;
     let member = stage.invite(&owner, &site, "member", BaseRole::Member).await?;
     let viewer = stage.invite(&owner, &site, "viewer", BaseRole::Viewer).await?;
     let work_item_id = stage.work(&owner, &member, &viewer, &site, plan).await?;
     stage.hear(&owner, &member, &work_item_id).await?;
-    stage.leave(&member, &site).await?;
-    Ok(stage.steps.count())
+    stage.leave(&member, &site).await
 }
 
 impl Stage<'_> {
     /// The owner signs in and makes an organization with a workspace and a product.
     async fn found(&mut self) -> Result<(Client, Site), Failed> {
         let (nobody, cast, mark) = (self.nobody.clone(), self.cast, self.mark.clone());
-        let steps = &mut self.steps;
+        let steps = &mut *self.steps;
         let outside =
             steps.take("the owner signs in", "SessionService/CreateSession", sign_in(&nobody, &cast.owner, &cast.password)).await?;
         let create = async {
@@ -115,7 +114,7 @@ impl Stage<'_> {
     async fn invite(&mut self, owner: &Client, site: &Site, who: &str, role: BaseRole) -> Result<Client, Failed> {
         let (nobody, cast) = (self.nobody.clone(), self.cast);
         let email = format!("{who}-{}@demo.example", self.mark);
-        let steps = &mut self.steps;
+        let steps = &mut *self.steps;
         let invite = async {
             let organization_id = site.organization_id.clone();
             let request = CreateInvitationRequest { organization_id, email: email.clone(), role: role.into(), ..Default::default() };
@@ -148,7 +147,7 @@ impl Stage<'_> {
 
     /// A plan is imported, and its first item assigned and started; who only looks on changes nothing; and the owner saw it live.
     async fn work(&mut self, owner: &Client, member: &Client, viewer: &Client, site: &Site, plan: String) -> Result<String, Failed> {
-        let steps = &mut self.steps;
+        let steps = &mut *self.steps;
         let workspace_id = || site.workspace_id.clone();
         let mut items = WorkItemServiceClient::new(owner.channel());
         let watch = async {
@@ -200,7 +199,7 @@ impl Stage<'_> {
 
     /// The member finds the assignment in the inbox, and the owner the whole of it in the audit trail.
     async fn hear(&mut self, owner: &Client, member: &Client, work_item_id: &str) -> Result<(), Failed> {
-        let steps = &mut self.steps;
+        let steps = &mut *self.steps;
         let mut inbox = InboxServiceClient::new(member.channel());
         let find = eventually(
             async || Ok(inbox.list_inbox_items(member.request(ListInboxItemsRequest::default())?).await),

@@ -15,7 +15,12 @@ use contract::identity::v1::{
 };
 use rpc::client::Channel;
 
-use crate::{cli::say, client::Target, config::Config, keys};
+use crate::{
+    client::{Target, refused},
+    config::Config,
+    keys,
+    output::Output,
+};
 
 /// The system admin of a development suite; identity makes it at its start.
 pub const ADMIN: &str = "admin@muster.example";
@@ -38,6 +43,8 @@ pub(crate) struct Arguments {
     /// The folder of keys, when it is not the configured one.
     #[arg(long)]
     keys: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Makes people and organizations in the suite that `arguments` names, and says what is there.
@@ -45,12 +52,14 @@ pub(crate) struct Arguments {
 /// # Errors
 /// Nobody answers; no key of the operator; the first call that is refused.
 pub(crate) async fn run(config: &Config, arguments: Arguments) -> anyhow::Result<()> {
-    let directory = arguments.keys.as_ref().unwrap_or(&config.suite.key_directory);
-    let operator = keys::operator(directory).with_context(|| format!("the keys in {}", directory.display()))?;
+    let operator = keys::operator(arguments.keys.as_ref().unwrap_or(&config.suite.key_directory))?;
     let identity = arguments.identity.map_or_else(|| config.identity_address(), |address| format!("http://{address}"));
-    register(rpc::client::channel(identity::NAME, &identity, &operator)?, ADMIN, &organizations::people()).await?;
-    say(&organizations::make(arguments.target.channel().await?).await?);
-    Ok(())
+    let channel = arguments.target.channel().await?;
+    let (mut progress, people) = (arguments.output.progress(), organizations::people());
+    let registered = register(rpc::client::channel(identity::NAME, &identity, &operator)?, ADMIN, &people);
+    progress.during("people", registered).await?;
+    let sown = organizations::make(channel, &mut progress).await?;
+    arguments.output.answer(&sown, || sown.shown())
 }
 
 /// Registers and verifies [`PEOPLE`], signed in as the system admin `admin_email`.
@@ -72,18 +81,20 @@ pub async fn register<T: AsRef<str>>(identity: Channel, admin_email: &str, peopl
         password: PASSWORD.into(),
         device_token: String::new(),
     };
-    let session = SessionServiceClient::new(identity.clone()).create_session(request).await?.into_inner();
+    let session = SessionServiceClient::new(identity.clone()).create_session(request).await.map_err(refused)?.into_inner();
     let token = session.tokens.map(|tokens| tokens.access_token).unwrap_or_default();
     let mut users = UserServiceClient::new(identity);
     for (email, display_name) in people.iter().map(|(email, display_name)| (email.as_ref(), display_name.as_ref())) {
         let username = String::new();
         let request = RegisterUserRequest { email: email.into(), password: PASSWORD.into(), display_name: display_name.into(), username };
-        accounts.register_user(request).await?;
+        accounts.register_user(request).await.map_err(refused).context(email.to_owned())?;
         let user = find(&mut users, &token, email).await?;
         if user.state() == UserState::Pending {
             let request = IssueVerificationTokenRequest { user_id: user.user_id };
-            let verification_token = accounts.issue_verification_token(request).await?.into_inner().verification_token;
-            accounts.verify_email(VerifyEmailRequest { verification_token, password: PASSWORD.into() }).await?;
+            let issued = accounts.issue_verification_token(request).await.map_err(refused).context(email.to_owned())?;
+            let verification_token = issued.into_inner().verification_token;
+            let proof = VerifyEmailRequest { verification_token, password: PASSWORD.into() };
+            accounts.verify_email(proof).await.map_err(refused).context(email.to_owned())?;
         }
     }
     Ok(())
@@ -93,7 +104,7 @@ pub async fn register<T: AsRef<str>>(identity: Channel, admin_email: &str, peopl
 async fn find(users: &mut UserServiceClient<Channel>, token: &str, email: &str) -> anyhow::Result<User> {
     let mut request = tonic::Request::new(ListUsersRequest { filter: format!("email = \"{email}\""), ..ListUsersRequest::default() });
     request.metadata_mut().insert("authorization", format!("Bearer {token}").parse()?);
-    let found = users.list_users(request).await?.into_inner().users;
+    let found = users.list_users(request).await.map_err(refused)?.into_inner().users;
     let proved = found.iter().position(|user| user.state() == UserState::Active);
     let place = proved.unwrap_or(found.len().saturating_sub(1));
     found.into_iter().nth(place).ok_or_else(|| anyhow::anyhow!("{email} was registered and can't be found"))

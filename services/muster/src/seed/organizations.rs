@@ -12,11 +12,13 @@ use contract::{
         work_item_service_client::WorkItemServiceClient,
     },
 };
+use serde::Serialize;
 use tonic::{Code, transport::Channel};
 
 use super::{ADMIN, PASSWORD, PEOPLE};
 use crate::{
     client::{Client, eventually, refused},
+    progress::Progress,
     table,
     token::sign_in,
 };
@@ -78,38 +80,82 @@ const ORGANIZATIONS: [Organization; 2] = [
     },
 ];
 
+/// What is there after a seed.
+#[derive(Debug, Serialize)]
+pub(super) struct Sown {
+    products: Vec<SownProduct>,
+    people: Vec<SownPerson>,
+    /// Everybody's.
+    password: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct SownProduct {
+    organization: &'static str,
+    workspace: &'static str,
+    key: &'static str,
+    display_name: &'static str,
+    item_count: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct SownPerson {
+    email: &'static str,
+    /// Of the system admin: none.
+    organization: Option<&'static str>,
+    role: &'static str,
+}
+
+impl Sown {
+    /// Two tables and the password.
+    pub(super) fn shown(&self) -> String {
+        let products = self
+            .products
+            .iter()
+            .map(|one| [one.organization, one.workspace, one.key, one.display_name, &one.item_count.to_string()].map(str::to_owned));
+        let people = self.people.iter().map(|one| [one.email, one.organization.unwrap_or_default(), one.role].map(str::to_owned));
+        let products = table::render(["organization", "workspace", "product", "name", "items"], &products.collect::<Vec<_>>());
+        let people = table::render(["sign-in", "organization", "role"], &people.collect::<Vec<_>>());
+        format!("{products}\n{people}\nEverybody's password is {}", self.password)
+    }
+}
+
 /// Everybody who is needed: address and name.
 pub(super) fn people() -> Vec<(&'static str, &'static str)> {
     PEOPLE.into_iter().chain(MORE).collect()
 }
 
-/// Makes what is missing through the gateway, and tells what is there.
+/// Makes what is missing through the gateway, and answers what is there.
 ///
 /// # Errors
 /// The first call that is refused.
-pub(super) async fn make(channel: Channel) -> anyhow::Result<String> {
+pub(super) async fn make(channel: Channel, progress: &mut Progress) -> anyhow::Result<Sown> {
     let nobody = Client::new(channel, String::new());
-    let (mut things, mut roles) = (Vec::new(), vec![[ADMIN.to_owned(), String::new(), "system admin".to_owned()]]);
+    let admin = SownPerson { email: ADMIN, organization: None, role: "system admin" };
+    let mut sown = Sown { products: Vec::new(), people: vec![admin], password: PASSWORD };
     for organization in &ORGANIZATIONS {
-        let outside = sign_in(&nobody, organization.owner, &PASSWORD.to_owned().into()).await?;
-        let (owner, organization_id) = found(&outside, organization).await?;
-        roles.push([organization.owner.to_owned(), organization.slug.to_owned(), "owner".to_owned()]);
-        for (email, role) in organization.members {
-            add(&owner, &organization_id, email, *role).await?;
-            roles.push([(*email).to_owned(), organization.slug.to_owned(), shown(*role).to_owned()]);
-        }
-        for workspace in organization.workspaces {
-            let workspace_id = open(&owner, workspace).await?;
-            for (key, name, plan) in workspace.products {
-                let items = plan_product(&owner, &workspace_id, key, name, plan).await?;
-                let [organization, workspace] = [organization.slug, workspace.slug].map(str::to_owned);
-                things.push([organization, workspace, (*key).to_owned(), (*name).to_owned(), items.to_string()]);
-            }
+        progress.during(organization.name, fill(&nobody, organization, &mut sown)).await?;
+    }
+    Ok(sown)
+}
+
+async fn fill(nobody: &Client, organization: &Organization, sown: &mut Sown) -> anyhow::Result<()> {
+    let outside = sign_in(nobody, organization.owner, &PASSWORD.to_owned().into()).await?;
+    let (owner, organization_id) = found(&outside, organization).await?;
+    sown.people.push(SownPerson { email: organization.owner, organization: Some(organization.slug), role: "owner" });
+    for (email, role) in organization.members {
+        add(&owner, &organization_id, email, *role).await?;
+        sown.people.push(SownPerson { email, organization: Some(organization.slug), role: shown(*role) });
+    }
+    for workspace in organization.workspaces {
+        let workspace_id = open(&owner, workspace).await?;
+        for (key, display_name, plan) in workspace.products {
+            let item_count = plan_product(&owner, &workspace_id, key, display_name, plan).await?;
+            let (organization, workspace) = (organization.slug, workspace.slug);
+            sown.products.push(SownProduct { organization, workspace, key, display_name, item_count });
         }
     }
-    let things = table::render(["organization", "workspace", "product", "name", "items"], &things);
-    let roles = table::render(["sign-in", "organization", "role"], &roles);
-    Ok(format!("{things}\n{roles}\nEverybody's password is {PASSWORD}"))
+    Ok(())
 }
 
 /// The owner in the organization, and its id.

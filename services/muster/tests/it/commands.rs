@@ -115,12 +115,22 @@ fn a_person_signs_in_imports_a_plan_and_sows_a_seed_from_a_shell() {
         assert!(complained(&import(&[])).starts_with("muster: PLAN_EMPTY: "));
         let wrong = [("MUSTER_URL", url.as_str()), ("MUSTER_PASSWORD", "wrong")];
         assert!(complained(&muster(&["token", "ana@muster.example"], &wrong)).starts_with("muster: SIGN_IN_REFUSED: "));
-        let seed = || said(&suite.muster(&["seed", "--url", &url]));
-        let sown = seed();
+        let seed = |more: &[&str]| said(&suite.muster(&[&["seed", "--url", &url], more].concat()));
+        let sown = seed(&[]);
         assert!(sown.contains("acme          main       SHOP     Web shop     11"), "{sown}");
-        assert_eq!(seed(), sown, "what is there stays as it is");
-        let unsaid = complained(&muster(&["token", "ana@muster.example"], &[("MUSTER_URL", &url)]));
-        assert_eq!(unsaid, "muster: there is no password on standard input");
+        assert_eq!(seed(&[]), sown, "what is there stays as it is");
+        let document: serde_json::Value = seed(&["--json"]).parse().unwrap();
+        assert_eq!((&document["products"][0]["key"], &document["people"][1]["role"]), (&"SHOP".into(), &"owner".into()));
+        let document: serde_json::Value = token(&["--json"]).parse().unwrap();
+        assert!(document["access_token"].as_str().unwrap().starts_with("eyJ"));
+        let migrated: serde_json::Value = said(&suite.muster(&["migrate", "status", "--json"])).parse().unwrap();
+        assert_eq!((&migrated["migrations"][0]["service"], &migrated["migrations"][0]["applied"]), (&"identity".into(), &true.into()));
+        let nothing: serde_json::Value = said(&suite.muster(&["migrate", "up", "tasks", "--json"])).parse().unwrap();
+        assert_eq!(nothing, serde_json::json!({ "services": [{ "service": "tasks", "applied_count": 0 }] }));
+        for unsaid in [vec![("MUSTER_URL", url.as_str())], vec![("MUSTER_URL", &url), ("MUSTER_PASSWORD", "")]] {
+            let unsaid = complained(&muster(&["token", "ana@muster.example"], &unsaid));
+            assert_eq!(unsaid, "muster: there is no password on standard input");
+        }
         drop(process);
         suite.stop().await;
     });
@@ -131,6 +141,46 @@ fn a_suite_that_is_not_there_is_named() {
     let nobody = [("MUSTER_URL", "http://127.0.0.1:9"), ("MUSTER_PASSWORD", "any")];
     let complaint = complained(&muster(&["token", "ana@muster.example"], &nobody));
     assert!(complaint.starts_with("muster: nobody answers at http://127.0.0.1:9; `muster up` serves there"), "{complaint}");
+}
+
+#[test]
+fn what_is_missing_is_said_in_one_line_that_says_what_to_do() {
+    let import = ["import", "PLAN.md", "--workspace", "main", "--product", "MUST"];
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().to_str().unwrap();
+    for (arguments, told) in [
+        (&import[..], "muster: PLAN.md: No such file or directory (os error 2)"),
+        (&["token", "ana@muster.example", "--url", "muster"], "muster: `muster` is no address of a suite, such as http://127.0.0.1:8080"),
+        (&["migrate", "bootstrap"], "muster: DATABASE_URL names the superuser's database and is not set"),
+        (
+            &["serve", "kitchen"],
+            "muster: there is no service kitchen; there are gateway, identity, authorization, tasks, audit, notifications",
+        ),
+        (
+            &["events", "dead", "--service", "gateway"],
+            "muster: there is no service gateway with an event log; there are identity, authorization, tasks, audit, notifications",
+        ),
+    ] {
+        let output = muster(arguments, &[("DATABASE_URL", ""), ("MUSTER_PASSWORD", "x")]);
+        assert_eq!((complained(&output).as_str(), output.status.code()), (told, Some(1)));
+    }
+    fs::write(folder.path().join("PLAN.md"), PLAN).unwrap();
+    let plan = folder.path().join("PLAN.md");
+    let unsigned = complained(&muster(&[&["import", plan.to_str().unwrap()], &import[2..]].concat(), &[("MUSTER_TOKEN", "")]));
+    assert_eq!(unsigned, "muster: no token: set MUSTER_TOKEN to what `muster token` prints, or give --token");
+    let keyless = complained(&muster(&["events", "status", "--keys", keys], &[]));
+    assert_eq!(keyless.matches("No such file").count(), 1, "{keyless}");
+    assert!(keyless.contains(&format!("the keys of operator in {keys}")), "{keyless}");
+    assert_eq!(muster(&["events", "list", "--count", "0"], &[]).status.code(), Some(2));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    for arguments in ["completions bash", "config example", "help"] {
+        let command = format!("{} {arguments} | head -n 1", env!("CARGO_BIN_EXE_muster"));
+        let output = Command::new("bash").args(["-o", "pipefail", "-c", &command]).output().unwrap();
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()), "{arguments}");
+    }
 }
 
 #[test]

@@ -64,6 +64,8 @@ fn a_secret_is_never_shown() {
     command.args(["config", "show"]).env_clear().env("MUSTER__DATABASE__URL", "postgres://x:hunter2@localhost/muster");
     let shown = text(&command.output().unwrap().stdout);
     assert!(shown.contains("[redacted]") && !shown.contains("hunter2"), "{shown}");
+    let shown: serde_json::Value = text(&command.arg("--json").output().unwrap().stdout).parse().unwrap();
+    assert_eq!((&shown["database"]["url"], &shown["tasks"]["port"]), (&"[redacted]".into(), &7103.into()), "{shown}");
 }
 
 #[test]

@@ -7,9 +7,9 @@ use muster::serve::SERVICES;
 use crate::suite::{Process, Suite};
 use crate::up::alone;
 
-fn demo(suite: &Suite) -> Output {
+fn demo(suite: &Suite, more: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
-    command.args(["demo", "--url", &suite.address(gateway::NAME)]).stdin(Stdio::null()).env_clear().output().unwrap()
+    command.args(["demo", "--url", &suite.address(gateway::NAME)]).args(more).stdin(Stdio::null()).env_clear().output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -18,7 +18,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[track_caller]
 fn goes_well(suite: &Suite) {
-    let output = demo(suite);
+    let output = demo(suite, &[]);
     let told = text(&output.stdout);
     assert!(output.status.success(), "{told}{}", text(&output.stderr));
     assert!(told.contains("26 steps, all as they should be"), "{told}");
@@ -51,10 +51,12 @@ fn the_story_is_told_by_one_process_and_by_six_and_a_service_that_is_away_is_nam
         }
         goes_well(&suite);
         processes.retain(|(service, _)| *service != audit::NAME);
-        let output = demo(&suite);
+        let output = demo(&suite, &[]);
         assert_eq!(output.status.code(), Some(24), "{}", text(&output.stdout));
         let complaint = text(&output.stderr);
         assert!(complaint.starts_with("muster: step 24, the owner reads who did what: DEPENDENCY_UNAVAILABLE: "), "{complaint}");
+        let document: serde_json::Value = text(&demo(&suite, &["--json"]).stdout).parse().unwrap();
+        assert_eq!((&document["passed"], document["steps"].as_array().unwrap().len()), (&false.into(), 24), "{document}");
         drop(processes);
         suite.stop().await;
     });

@@ -22,6 +22,12 @@ fn said(output: &Output) -> String {
     text(&output.stdout)
 }
 
+/// What a command answers with `--json`.
+fn document(said: &str) -> serde_json::Value {
+    assert_eq!(said.lines().count(), 1, "one document: {said}");
+    said.parse().unwrap()
+}
+
 /// Puts something into the stream that no service made.
 fn publish_garbage(nats: &str) {
     let mut stream = TcpStream::connect(nats.strip_prefix("nats://").unwrap()).unwrap();
@@ -69,22 +75,29 @@ fn an_operator_sees_the_logs_and_deals_with_dead_letters() {
         for word in SCHEMAS.into_iter().map(|(service, ..)| service).chain(["outbox", "published", "leader", "assignments"]) {
             assert!(status.contains(word), "{word} is missing in: {status}");
         }
+        let status = document(&said(&suite.muster(&["events", "status", "--json"])));
+        assert_eq!(status["services"].as_array().unwrap().len(), SCHEMAS.len(), "{status}");
+        assert!(status["services"][0]["head_position"].as_i64().unwrap() > 0, "{status}");
         let list = said(&suite.muster(&["events", "list", "--service", "identity", "--from", "1", "--json"]));
-        let first: serde_json::Value = serde_json::from_str(list.lines().next().unwrap()).unwrap();
+        let first = &document(&list)["events"][0];
         assert_eq!((&first["service"], &first["position"]), (&"identity".into(), &1.into()), "{list}");
         assert!(list.contains("muster.identity.v1.UserVerified") && !list.contains(muster::seed::PEOPLE[0].0), "{list}");
 
         assert_eq!(dead(&suite, 0).await, Vec::<String>::new());
         publish_garbage(&suite.nats_url());
         let letter = dead(&suite, 1).await.remove(0);
-        said(&suite.muster(&["events", "replay", &letter, "--service", "audit"]));
-        let again = dead(&suite, 1).await.remove(0);
-        said(&suite.muster(&["events", "drop", &again, "--service", "audit"]));
+        let replayed = said(&suite.muster(&["events", "replay", &letter, "--service", "audit", "--json"]));
+        assert_eq!(document(&replayed)["replayed"], serde_json::json!([letter]));
+        dead(&suite, 1).await;
+        publish_garbage(&suite.nats_url());
+        let all = dead(&suite, 2).await;
+        assert_eq!(said(&suite.muster(&["events", "drop", "--all", "--service", "audit"])), "2 dropped\n");
         assert_eq!(dead(&suite, 0).await, Vec::<String>::new());
 
-        let unknown = suite.muster(&["events", "drop", &again, "--service", "audit"]);
-        assert!(!unknown.status.success() && text(&unknown.stderr).contains("dead letter"), "{}", text(&unknown.stderr));
-        let unnamed = suite.muster(&["events", "drop", &again]);
+        let unknown = suite.muster(&["events", "drop", &all[0], "--service", "audit"]);
+        let complaint = format!("muster: audit: {}, after 0 dropped: DEAD_LETTER_NOT_FOUND: no such dead letter\n", all[0]);
+        assert_eq!((unknown.status.code(), text(&unknown.stderr)), (Some(1), complaint));
+        let unnamed = suite.muster(&["events", "drop", &all[0]]);
         assert!(!unnamed.status.success() && text(&unnamed.stderr).contains("--service"), "{}", text(&unnamed.stderr));
         drop(process);
         suite.stop().await;
