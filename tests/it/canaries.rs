@@ -77,6 +77,9 @@ async fn no_secret_and_nothing_personal_is_left_lying_about() {
     let proof = json!({"verificationToken": token, "password": canaries.keep("VerifyEmailRequest.password", password.clone())});
     done(nobody.call("identity.AccountService/VerifyEmail", proof.clone()).await);
     faults.push(refused(nobody.call("identity.AccountService/VerifyEmail", proof).await));
+    // The name is kim's by now; without it nothing is said.
+    faults.push(refused(nobody.call("identity.AccountService/RegisterUser", person).await));
+    let person = json!({"email": email, "password": password, "displayName": name});
     done(nobody.call("identity.AccountService/RegisterUser", person).await);
 
     let signing_in = |email: &str, password: &str| json!({"email": email, "password": password});
@@ -112,6 +115,20 @@ async fn no_secret_and_nothing_personal_is_left_lying_about() {
     let reset = json!({"passwordResetToken": token, "password": password});
     done(nobody.call("identity.AccountService/ResetPassword", reset.clone()).await);
     faults.push(refused(nobody.call("identity.AccountService/ResetPassword", reset).await));
+
+    let kim = done(nobody.sign_in(&email, &password).await);
+    let former = canaries.keep("ChangePasswordRequest.current_password", password.clone());
+    let password = canaries.keep("ChangePasswordRequest.password", "canary new ladder 4714");
+    let change = json!({"currentPassword": former, "password": password});
+    done(kim.call("identity.AccountService/ChangePassword", change.clone()).await);
+    faults.push(refused(kim.call("identity.AccountService/ChangePassword", change).await));
+    canaries.keep("RequestEmailChangeRequest.current_password", password.clone());
+    let wanted = canaries.keep("RequestEmailChangeRequest.email", "canary-kimberly@canary.example");
+    let token = world.suite.email_change_token_of(&kim, &password, &wanted).await;
+    let change = json!({"emailChangeToken": canaries.keep("ConfirmEmailChangeRequest.email_change_token", token)});
+    done(nobody.call("identity.AccountService/ConfirmEmailChange", change.clone()).await);
+    faults.push(refused(nobody.call("identity.AccountService/ConfirmEmailChange", change).await));
+    let email = wanted;
 
     let lee = canaries.keep("CreateInvitationRequest.email", "canary-lee@canary.example");
     let token = canaries.keep("PreviewInvitationRequest.invitation_token", world.suite.invitation_token(&world.invite(&lee).await).await);

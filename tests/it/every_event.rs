@@ -89,6 +89,12 @@ async fn what_a_person_is_mailed(suite: &Suite) {
     let token = suite.password_reset_token("rex@muster.example").await;
     let reset = json!({"passwordResetToken": token, "password": "another good password"});
     done(suite.nobody().call("identity.AccountService/ResetPassword", reset).await);
+    suite.register("liz").await;
+    let change = json!({"emailChangeToken": suite.email_change_token("liz", "elizabeth@muster.example").await});
+    done(suite.nobody().call("identity.AccountService/ConfirmEmailChange", change).await);
+    let liz = done(suite.nobody().sign_in("elizabeth@muster.example", seed::PASSWORD).await);
+    let change = json!({"currentPassword": seed::PASSWORD, "password": "another good password"});
+    done(liz.call("identity.AccountService/ChangePassword", change).await);
 }
 
 async fn what_becomes_of_invitations(world: &World) {

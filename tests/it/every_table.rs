@@ -12,11 +12,13 @@ const WITHOUT_TENANT_INDEX: [(&str, &str); 2] =
 const VERBS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 
 /// Functions that run with the owner's rights: look-ups before there is a principal.
-const DEFINERS: [&str; 9] = [
+const DEFINERS: [&str; 11] = [
     "identity.active_user",
+    "identity.email_change_recipient",
     "identity.inviting_organization",
     "identity.is_system_admin",
     "identity.my_memberships",
+    "identity.own_credential",
     "identity.pending_user",
     "identity.pending_verification",
     "identity.recipient",

@@ -10,7 +10,7 @@ use std::{
 
 use async_nats::jetstream::{self, consumer::pull};
 use contract::common::v1::{ListLoggedEventsRequest, LoggedEvent, event_admin_service_client::EventAdminServiceClient};
-use contract::identity::v1::PasswordResetRequested;
+use contract::identity::v1::{EmailChangeRequested, PasswordResetRequested};
 use devstack::{Options, Stack};
 use futures::{FutureExt, StreamExt};
 use host::Running;
@@ -157,6 +157,30 @@ impl Suite {
         let event = self.events("identity").await.into_iter().rfind(of_reset).expect("it was asked for");
         let asked = PasswordResetRequested::decode(event.body.as_ref()).expect("the event can be read");
         let mail = json!({"userId": asked.user_id, "link": "LINK_RESET_PASSWORD", "linkId": asked.password_reset_id});
+        let answer = self.service("notifications").call("identity.RecipientService/ResolveRecipient", mail).await;
+        text(&answer.expect("the mail is sent"), "linkToken")
+    }
+
+    /// The token in the mail that makes `email` the address of `name`, who has everybody's password.
+    ///
+    /// # Panics
+    /// When a step is refused.
+    pub async fn email_change_token(&self, name: &str, email: &str) -> String {
+        self.email_change_token_of(&self.sign_in(name).await, seed::PASSWORD, email).await
+    }
+
+    /// The same of somebody with `password`.
+    ///
+    /// # Panics
+    /// When a step is refused.
+    pub async fn email_change_token_of(&self, person: &Actor, password: &str, email: &str) -> String {
+        let wanted = json!({"email": email, "currentPassword": password});
+        person.call("identity.AccountService/RequestEmailChange", wanted).await.expect("who knows the password may ask");
+        self.settle().await;
+        let of_change = |event: &LoggedEvent| event.envelope.as_ref().is_some_and(|told| told.r#type == EmailChangeRequested::full_name());
+        let event = self.events("identity").await.into_iter().rfind(of_change).expect("it was asked for");
+        let asked = EmailChangeRequested::decode(event.body.as_ref()).expect("the event can be read");
+        let mail = json!({"userId": asked.user_id, "link": "LINK_CHANGE_EMAIL", "linkId": asked.email_change_id});
         let answer = self.service("notifications").call("identity.RecipientService/ResolveRecipient", mail).await;
         text(&answer.expect("the mail is sent"), "linkToken")
     }
@@ -327,6 +351,8 @@ fn settings(stack: &Stack) -> Config {
     config.nats.url = stack.nats_url();
     config.database.url = Secret::from(stack.postgres_url("postgres", "muster").as_str());
     config.suite.key_directory = stack.dir().join("keys");
+    // A story that asks twice does not wait a minute.
+    config.identity.own.mail_cooldown_seconds = 0;
     config.identity.own.first_admin.email = seed::ADMIN.to_owned();
     config.identity.own.first_admin.password = Secret::from(seed::PASSWORD);
     config

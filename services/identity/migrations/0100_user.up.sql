@@ -12,6 +12,7 @@ CREATE TABLE :schema.user_account (
     system_role             smallint    NOT NULL CHECK (system_role IN (1, 2)),     -- USER, ADMIN
     verification_generation bigint      NOT NULL DEFAULT 1,   -- the token that proves the address, and the one that
     reset_generation        bigint      NOT NULL DEFAULT 1,   -- resets the password: each is good once
+    reset_void_time         timestamptz,                      -- a reset that was asked for before is mailed to nobody any more
     version                 bigint      NOT NULL DEFAULT 1,
     create_time             timestamptz NOT NULL,
     update_time             timestamptz NOT NULL,
@@ -27,8 +28,8 @@ CREATE INDEX user_account_pending_idx ON :schema.user_account (create_time) WHER
 
 -- When a mail was last asked for in the name of an address, whether or not it is somebody's: nobody's mailbox is filled.
 CREATE TABLE :schema.mail_request (
-    email_index  text        NOT NULL,
-    asked        smallint    NOT NULL CHECK (asked IN (1, 2)),   -- VERIFY_EMAIL, RESET_PASSWORD
+    email_index  text        NOT NULL,          -- of an invitation: of the organization and the address
+    asked        smallint    NOT NULL CHECK (asked BETWEEN 1 AND 4),   -- VERIFY_EMAIL, RESET_PASSWORD, INVITATION, CHANGE_EMAIL
     request_time timestamptz NOT NULL,
     PRIMARY KEY (email_index, asked)
 );

@@ -110,10 +110,11 @@ CREATE FUNCTION :schema.pending_user(wanted_index text) RETURNS uuid LANGUAGE sq
 
 -- For whoever sends mail in the suite's name: where a person is reached. A registration is none when another one of the address was proved.
 CREATE FUNCTION :schema.recipient(wanted uuid)
-    RETURNS TABLE (email bytea, display_name bytea, state smallint, verification_generation bigint, reset_generation bigint)
+    RETURNS TABLE (email bytea, display_name bytea, state smallint, verification_generation bigint, reset_generation bigint,
+                   reset_void_time timestamptz)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
     AS $$
-        SELECT u.email, u.display_name, u.state, u.verification_generation, u.reset_generation FROM :schema.user_account u
+        SELECT u.email, u.display_name, u.state, u.verification_generation, u.reset_generation, u.reset_void_time FROM :schema.user_account u
         WHERE u.user_id = wanted
           AND (u.state = 2 OR NOT EXISTS (SELECT FROM :schema.user_account proved WHERE proved.email_index = u.email_index AND proved.state = 2))
     $$;
@@ -132,6 +133,7 @@ SELECT :schema.mark_user('user_account', 'an account is its user''s; who shares 
             AND EXISTS (SELECT FROM :schema.organization_member m
                         WHERE m.organization_id = (SELECT :schema.tenant()) AND m.user_id = user_account.user_id)');
 -- Nobody reads a hash but the two functions above, whoever's it is. A sign-in replaces one that was made at another cost.
+GRANT UPDATE (email, email_index, reset_void_time) ON :schema.user_account TO :schema_app;
 GRANT SELECT (user_id, email, email_index, username, username_index, display_name, state, system_role, verification_generation, reset_generation, version, create_time,
     update_time), UPDATE (username, username_index, password_hash, state, system_role, verification_generation, reset_generation, version, update_time) ON :schema.user_account TO :schema_app;
 SELECT :schema.allow_definer('user_account');

@@ -31,12 +31,12 @@ pub struct Config {
     pub pending_account_days: u32,
     /// How long a used refresh token gets the same successor again, in seconds.
     pub refresh_grace_seconds: u32,
-    /// How long a verification token is good, in seconds.
+    /// How long a link that proves an address is good, be it of a registration or of a change; in seconds.
     pub verification_token_seconds: u32,
     /// How long a link that resets a password is good, in seconds.
     pub password_reset_seconds: u32,
-    /// The least time between two mails of one kind that are asked for in the name of one address, and between two times that an invitation is
-    /// sent again; in seconds.
+    /// The least time between two mails of one kind that are asked for in the name of one address, and between two invitations of an
+    /// organization to one address; in seconds.
     pub mail_cooldown_seconds: u32,
     /// How long an invitation is good, in days.
     pub invitation_days: u32,
@@ -145,7 +145,7 @@ impl ServiceConfig for Config {
             ("sessions_per_user", "open sessions of one user, 1..=1000; a sign-in beyond them ends the one that was unused longest"),
             ("pending_account_days", "how long a registration waits for its address to be proved, in days, 1..=90"),
             ("refresh_grace_seconds", "how long a used refresh token gets the same successor again, in seconds, 0..=60"),
-            ("verification_token_seconds", "how long a verification token is good, in seconds, 300..=604800"),
+            ("verification_token_seconds", "how long a link that proves an address is good, in seconds, 300..=604800"),
             ("password_reset_seconds", "how long a link that resets a password is good, in seconds, 300..=86400"),
             (
                 "mail_cooldown_seconds",

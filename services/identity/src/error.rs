@@ -39,6 +39,12 @@ pub enum Error {
     /// The token of a password reset is forged, used or past its time.
     #[error("the token resets no password")]
     PasswordResetTokenInvalid,
+    /// The password given once more is not the caller's.
+    #[error("the password is not the one in force")]
+    PasswordIncorrect,
+    /// The token of a change of address is forged, used, void or past its time, or the address is somebody's by now.
+    #[error("the token changes no address")]
+    EmailChangeTokenInvalid,
     /// The refresh token is forged, or its session is over.
     #[error("the refresh token is not good")]
     RefreshTokenInvalid,
@@ -167,6 +173,8 @@ impl Fault for Error {
             Error::UsernameReserved => (Code::InvalidArgument, IdentityReason::UsernameReserved),
             Error::VerificationTokenInvalid => (Code::InvalidArgument, IdentityReason::VerificationTokenInvalid),
             Error::PasswordResetTokenInvalid => (Code::InvalidArgument, IdentityReason::PasswordResetTokenInvalid),
+            Error::PasswordIncorrect => (Code::PermissionDenied, IdentityReason::PasswordIncorrect),
+            Error::EmailChangeTokenInvalid => (Code::InvalidArgument, IdentityReason::EmailChangeTokenInvalid),
             Error::RefreshTokenInvalid => (Code::Unauthenticated, IdentityReason::RefreshTokenInvalid),
             Error::RefreshTokenReused => (Code::Unauthenticated, IdentityReason::RefreshTokenReused),
             Error::SessionNotFound => (Code::NotFound, IdentityReason::SessionNotFound),

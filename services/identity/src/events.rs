@@ -20,8 +20,8 @@ use crate::throttle::Step;
 use crate::user::User;
 use crate::workspace::Workspace;
 
-pub(crate) fn user_registered(user: &User) -> pb::UserRegistered {
-    pb::UserRegistered { user_id: user.id.to_string(), after: Some(user.clone().into()) }
+pub(crate) fn user_registered(user: &User, mail_wanted: bool) -> pb::UserRegistered {
+    pb::UserRegistered { user_id: user.id.to_string(), after: Some(user.clone().into()), mail_wanted }
 }
 
 pub(crate) fn registration_repeated(email_index: &str) -> pb::RegistrationRepeated {
@@ -43,6 +43,19 @@ pub(crate) fn password_reset_requested(id: Uuid, user_id: UserId) -> pb::Passwor
 
 pub(crate) fn password_reset(before: &User, after: &User) -> pb::PasswordReset {
     pb::PasswordReset { user_id: after.id.to_string(), before: Some(before.clone().into()), after: Some(after.clone().into()) }
+}
+
+pub(crate) fn password_changed(before: &User, after: &User) -> pb::PasswordChanged {
+    pb::PasswordChanged { user_id: after.id.to_string(), before: Some(before.clone().into()), after: Some(after.clone().into()) }
+}
+
+pub(crate) fn email_change_requested(id: Uuid, user_id: UserId) -> pb::EmailChangeRequested {
+    pb::EmailChangeRequested { email_change_id: id.to_string(), user_id: user_id.to_string() }
+}
+
+pub(crate) fn email_changed(id: Uuid, before: &User, after: &User) -> pb::EmailChanged {
+    let (before, after) = (Some(before.clone().into()), after.clone());
+    pb::EmailChanged { email_change_id: id.to_string(), user_id: after.id.to_string(), before, after: Some(after.into()) }
 }
 
 pub(crate) fn user_verified(before: &User, after: &User) -> pb::UserVerified {
@@ -144,8 +157,9 @@ pub(crate) fn emit_member_deleted(tx: &mut Tx, member: &Member) {
     }
 }
 
-pub(crate) fn invitation_created(after: &Invitation) -> pb::InvitationCreated {
-    pb::InvitationCreated { invitation_id: after.id.to_string(), after: Some(told(after.clone(), after.update_time)) }
+pub(crate) fn invitation_created(after: &Invitation, mail_wanted: bool) -> pb::InvitationCreated {
+    let told = Some(told(after.clone(), after.update_time));
+    pb::InvitationCreated { invitation_id: after.id.to_string(), after: told, mail_wanted }
 }
 
 pub(crate) fn invitation_resent(before: &Invitation, after: &Invitation) -> pb::InvitationResent {

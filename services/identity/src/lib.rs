@@ -5,6 +5,7 @@
 
 pub mod config;
 mod decode;
+pub mod email_change;
 pub mod error;
 mod events;
 pub mod hashing;

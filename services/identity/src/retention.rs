@@ -1,5 +1,6 @@
 //! Deletes what no longer matters: revocations that no token outlives, sessions that ended long ago, registrations whose address nobody proved,
-//! invitations whose time was over long ago, what was asked for in the name of an address, ladders of attempts that nobody climbed for long.
+//! invitations whose time was over long ago, changes of addresses, what was asked for in the name of an address, ladders of attempts that nobody
+//! climbed for long.
 //!
 //! Deliberately absent: events and answers to requests, which shared/events and shared/db forget for every service.
 
@@ -8,6 +9,7 @@ use std::time::Duration;
 use db::{Db, WorkTx};
 use runtime::Shutdown;
 
+use crate::email_change::store as email_changes;
 use crate::error::Error;
 use crate::invitation::store as invitations;
 use crate::revocation::store as revocations;
@@ -25,6 +27,8 @@ const SESSION_KEPT: time::Duration = time::Duration::days(30);
 
 /// Invitations are kept so long after their time is over: who was invited is told to admins, and an address is personal.
 const INVITATION_KEPT: time::Duration = time::Duration::days(30);
+/// Changes of addresses are kept so long: the former address is told of them, however late the mail goes out.
+const EMAIL_CHANGE_KEPT: time::Duration = time::Duration::days(8);
 /// What was asked for is remembered as long as any cool-down lasts.
 const MAIL_REQUEST_KEPT: time::Duration = time::Duration::seconds(COOLDOWN_SECONDS_MAX as i64);
 
@@ -68,6 +72,7 @@ impl Retention {
                     ("revocation", revocations::prune(tx, now, BATCH).await?),
                     ("session", sessions::prune(tx, now - SESSION_KEPT, BATCH).await?),
                     ("invitation", invitations::prune(tx, now - INVITATION_KEPT, BATCH).await?),
+                    ("email_change", email_changes::prune(tx, now - EMAIL_CHANGE_KEPT, BATCH).await?),
                     ("mail_request", users::prune_mail_requests(tx, now - MAIL_REQUEST_KEPT, BATCH).await?),
                     ("auth_throttle", throttles::prune(tx, now, BATCH).await?),
                     ("user_account", users::prune_pending(tx, now - self.pending_kept, BATCH).await?),

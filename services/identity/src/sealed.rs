@@ -4,6 +4,7 @@
 
 use contract::common::v1::Reason;
 use db::{DoesNotOpen, Sealer};
+use runtime::OrganizationId;
 use uuid::Uuid;
 
 /// A column that is sealed. The name is part of what binds the value to its place.
@@ -19,6 +20,8 @@ impl Column {
     pub const DISPLAY_NAME: Column = Column("identity.user_account.display_name");
     /// `user_account.password_hash`.
     pub const PASSWORD_HASH: Column = Column("identity.user_account.password_hash");
+    /// `email_change.email`.
+    pub const EMAIL_CHANGE_EMAIL: Column = Column("identity.email_change.email");
     /// `invitation.email`.
     pub const INVITATION_EMAIL: Column = Column("identity.invitation.email");
     /// `session.client_address`.
@@ -70,6 +73,12 @@ impl Sealed {
     /// The blind index of an address, in hex: equal for addresses that differ in case or surrounding blanks alone.
     pub fn email_index(&self, email: &str) -> String {
         hex::encode(self.0.blind_index("identity.user_account.email_index", &normalized(email)))
+    }
+
+    /// What stands for an address that an organization invites, where it matters that the two met.
+    pub fn invitation_index(&self, organization_id: OrganizationId, email: &str) -> String {
+        let met = format!("{organization_id} {}", normalized(email));
+        hex::encode(self.0.blind_index("identity.mail_request.invitation", &met))
     }
 
     /// The blind index of a username, in hex: equal for names that differ in ASCII case alone. Of what can be no username too, so that a

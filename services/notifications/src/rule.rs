@@ -62,13 +62,16 @@ pub(crate) struct Letter {
 
 /// Whether events of the type can lead to a notice.
 pub(crate) fn wants(type_name: &str) -> bool {
-    const WANTED: [&str; 10] = [
+    const WANTED: [&str; 13] = [
         "muster.identity.v1.InvitationCreated",
         "muster.identity.v1.InvitationResent",
         "muster.identity.v1.UserRegistered",
         "muster.identity.v1.VerificationRequested",
         "muster.identity.v1.PasswordResetRequested",
         "muster.identity.v1.PasswordReset",
+        "muster.identity.v1.PasswordChanged",
+        "muster.identity.v1.EmailChangeRequested",
+        "muster.identity.v1.EmailChanged",
         "muster.identity.v1.SessionCreated",
         "muster.tasks.v1.WorkItemCreated",
         "muster.tasks.v1.WorkItemUpdated",
@@ -82,10 +85,9 @@ pub(crate) fn wants(type_name: &str) -> bool {
 /// # Errors
 /// [`Outcome::Poison`] for a body that is not what its type says.
 pub(crate) fn invited(event: &Logged) -> Result<Option<(Uuid, Letter)>, Outcome> {
-    let created = event.of::<identity::InvitationCreated>()?.map(|body| body.invitation_id);
-    let invitation_id = match created {
+    let invitation_id = match event.of::<identity::InvitationCreated>()? {
+        Some(body) => body.mail_wanted.then_some(body.invitation_id),
         None => event.of::<identity::InvitationResent>()?.map(|body| body.invitation_id),
-        created => created,
     };
     let Some(invitation_id) = invitation_id else { return Ok(None) };
     let invitation_id = invitation_id.parse().map_err(|_| Outcome::Poison("the invitation id is no UUID".to_owned()))?;
@@ -115,11 +117,8 @@ pub(crate) fn sighting(event: &Logged) -> Result<Option<Sighting>, Outcome> {
 /// [`Outcome::Poison`] for a body that is not what its type says.
 pub(crate) fn notices(event: &Logged) -> Result<Vec<Notice>, Outcome> {
     if let Some(body) = event.of::<identity::UserRegistered>()? {
-        // Whoever came by an invitation has proved the address with it.
-        if body.after.is_some_and(|user| user.state() == identity::UserState::Active) {
-            return Ok(Vec::new());
-        }
-        return Ok(vec![asked_for(&body.user_id, Template::VerifyEmail, "")?]);
+        // Not for whoever came by an invitation, who has proved the address with it, and not twice in a minute.
+        return if body.mail_wanted { Ok(vec![asked_for(&body.user_id, Template::VerifyEmail, "")?]) } else { Ok(Vec::new()) };
     }
     if let Some(body) = event.of::<identity::VerificationRequested>()? {
         return Ok(vec![asked_for(&body.user_id, Template::VerifyEmail, "")?]);
@@ -128,7 +127,16 @@ pub(crate) fn notices(event: &Logged) -> Result<Vec<Notice>, Outcome> {
         return Ok(vec![asked_for(&body.user_id, Template::ResetPassword, &body.password_reset_id)?]);
     }
     if let Some(body) = event.of::<identity::PasswordReset>()? {
-        return Ok(vec![password_changed(event, &body.user_id)?]);
+        return Ok(vec![password_changed(event, &body.user_id, "All sessions were ended.")?]);
+    }
+    if let Some(body) = event.of::<identity::PasswordChanged>()? {
+        return Ok(vec![password_changed(event, &body.user_id, "All other sessions were ended.")?]);
+    }
+    if let Some(body) = event.of::<identity::EmailChangeRequested>()? {
+        return Ok(vec![asked_for(&body.user_id, Template::ChangeEmail, &body.email_change_id)?]);
+    }
+    if let Some(body) = event.of::<identity::EmailChanged>()? {
+        return Ok(vec![email_changed(event, &body.user_id, &body.email_change_id)?]);
     }
     if let Some(body) = event.of::<identity::SessionCreated>()? {
         let session = body.after.unwrap_or_default();
@@ -157,14 +165,30 @@ fn asked_for(user_id: &str, template: Template, link_id: &str) -> Result<Notice,
     Ok(Notice { user_id: id(user_id)?, category: Category::Account, line: None, letter, workspace_id: None, resource_type, resource_id })
 }
 
-fn password_changed(event: &Logged, user_id: &str) -> Result<Notice, Outcome> {
+fn password_changed(event: &Logged, user_id: &str, ended: &str) -> Result<Notice, Outcome> {
     let title = "Your password was changed".to_owned();
-    let text = "All sessions were ended. If this was not you, ask for another password.".to_owned();
+    let text = format!("{ended} If this was not you, ask for another password.");
     Ok(Notice {
         user_id: id(user_id)?,
         category: Category::Security,
         line: Some(Line { title, text }),
         letter: Some(Letter { template: Template::PasswordChanged, data: BTreeMap::from([("time".to_owned(), time_of(event))]) }),
+        workspace_id: None,
+        resource_type: "user",
+        resource_id: user_id.to_owned(),
+    })
+}
+
+/// The mail goes to the address that was given up.
+fn email_changed(event: &Logged, user_id: &str, change_id: &str) -> Result<Notice, Outcome> {
+    let title = "Your address was changed".to_owned();
+    let text = "If this was not you, change your password and tell whoever runs this service.".to_owned();
+    let data = BTreeMap::from([("time".to_owned(), time_of(event)), (LINK_ID.to_owned(), change_id.to_owned())]);
+    Ok(Notice {
+        user_id: id(user_id)?,
+        category: Category::Security,
+        line: Some(Line { title, text }),
+        letter: Some(Letter { template: Template::EmailChanged, data }),
         workspace_id: None,
         resource_type: "user",
         resource_id: user_id.to_owned(),
@@ -333,6 +357,9 @@ mod tests {
             identity::VerificationRequested::full_name(),
             identity::PasswordResetRequested::full_name(),
             identity::PasswordReset::full_name(),
+            identity::PasswordChanged::full_name(),
+            identity::EmailChangeRequested::full_name(),
+            identity::EmailChanged::full_name(),
             identity::SessionCreated::full_name(),
             tasks::WorkItemCreated::full_name(),
             tasks::WorkItemUpdated::full_name(),
@@ -344,7 +371,7 @@ mod tests {
 
     #[test]
     fn who_can_not_sign_in_gets_mail_alone_and_whose_password_was_changed_both() {
-        let registered = identity::UserRegistered { user_id: person(2), after: None };
+        let registered = identity::UserRegistered { user_id: person(2), after: None, mail_wanted: true };
         let again = identity::VerificationRequested { user_id: person(2) };
         let reset = identity::PasswordResetRequested { user_id: person(2), password_reset_id: person(7) };
         let told = |event: &Logged| {
@@ -370,7 +397,7 @@ mod tests {
     fn who_registers_signs_in_or_changes_a_password_is_seen() {
         let session = identity::Session { user_id: person(2), ..identity::Session::default() };
         let signed_in = identity::SessionCreated { session_id: "s".into(), after: Some(session) };
-        let registered = identity::UserRegistered { user_id: person(2), after: None };
+        let registered = identity::UserRegistered { user_id: person(2), after: None, mail_wanted: true };
         let reset = identity::PasswordReset { user_id: person(2), before: None, after: None };
         let whose = UserId::from(Uuid::from_u128(2));
         assert_eq!(sighting(&by(2, &signed_in)).unwrap(), Some(Sighting::SignedIn(whose)));

@@ -21,7 +21,12 @@ pub(super) enum Who {
     Admin,
     /// The owner of acme.
     Ana,
+    /// Somebody with a password that nobody else has.
+    Pat,
 }
+
+/// Pat's password.
+const PATS: &str = "a password of pat's own";
 
 impl Who {
     pub(super) async fn of(self, world: &World, policy: &MethodPolicy) -> Actor {
@@ -30,6 +35,7 @@ impl Who {
             Who::Service => world.suite.service(policy.callers[0]),
             Who::Admin => world.suite.sign_in(seed::ADMIN).await,
             Who::Ana => world.ana.clone(),
+            Who::Pat => done(world.suite.nobody().sign_in("pat@muster.example", PATS).await),
         }
     }
 }
@@ -71,6 +77,14 @@ pub(super) async fn entries(world: &World) -> Vec<Entry> {
     world.suite.register("ivy").await;
     let reset = json!({"passwordResetToken": world.suite.password_reset_token("ivy@muster.example").await, "password": seed::PASSWORD});
     add(Who::Nobody, own, "identity.AccountService/ResetPassword", reset);
+    pat(world).await;
+    let address = json!({"email": "pat-{place}@muster.example", "currentPassword": PATS});
+    add(Who::Pat, own, "identity.AccountService/RequestEmailChange", address);
+    world.suite.register("nia").await;
+    let change = json!({"emailChangeToken": world.suite.email_change_token("nia", "nia-two@muster.example").await});
+    add(Who::Nobody, own, "identity.AccountService/ConfirmEmailChange", change);
+    let password = json!({"currentPassword": PATS, "password": PATS});
+    add(Who::Pat, own, "identity.AccountService/ChangePassword", password);
     add(Who::Ana, own, "identity.AccountService/SetUsername", json!({"username": "ana-{place}"}));
     add(Who::Nobody, own, "identity.KeyService/GetJsonWebKeySet", json!({}));
     add(Who::Admin, own, "identity.KeyService/ListSigningKeys", json!({}));
@@ -213,6 +227,17 @@ async fn unverified(world: &World) -> (String, String) {
     }
     let issued = world.suite.operator().call("identity.AccountService/IssueVerificationToken", json!({"userId": ids[0]})).await;
     (text(&done(issued), "verificationToken"), ids.remove(1))
+}
+
+/// Somebody with a password that nobody else has, so that everybody else is refused what takes it.
+async fn pat(world: &World) {
+    let (email, nobody) = ("pat@muster.example", world.suite.nobody());
+    let person = json!({"email": email, "password": PATS, "displayName": "Pat"});
+    done(nobody.call("identity.AccountService/RegisterUser", person).await);
+    let user = json!({"userId": world.suite.user_id(email).await});
+    let issued = done(world.suite.operator().call("identity.AccountService/IssueVerificationToken", user).await);
+    let proof = json!({"verificationToken": text(&issued, "verificationToken"), "password": PATS});
+    done(nobody.call("identity.AccountService/VerifyEmail", proof).await);
 }
 
 /// A mail to ana that did not get through, of acme.

@@ -106,7 +106,7 @@ impl Ops {
                 if !users::insert(tx, &self.sealed, &user, &hash).await? {
                     return Err(Error::AccountAlreadyExists);
                 }
-                tx.emit(events::user_registered(&user));
+                tx.emit(events::user_registered(&user, false));
                 self.join(tx, &before, user_id).await
             })
             .await?;

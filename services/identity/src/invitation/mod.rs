@@ -96,11 +96,6 @@ impl Invitation {
         Invitation { accepted_user_id: Some(user), ..self.closed(InvitationState::Accepted, now) }
     }
 
-    /// Whether it was sent again after `time`.
-    pub fn was_resent_after(&self, time: OffsetDateTime) -> bool {
-        self.generation > 1 && self.update_time > time
-    }
-
     /// The invitation with a new token, good for `ttl` from now on.
     pub fn resent(&self, ttl: Duration, now: OffsetDateTime) -> Self {
         Invitation { generation: self.generation + 1, expire_time: expire_time(now, ttl), ..self.closed(InvitationState::Pending, now) }

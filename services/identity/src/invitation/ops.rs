@@ -13,6 +13,7 @@ use crate::member::ops::{self as members, own_role};
 use crate::member::{Place, Role, require_rank, store as rows};
 use crate::sealed::Sealed;
 use crate::token::link::{LinkToken, LinkTokens};
+use crate::user::links::Asked;
 use crate::user::store as users;
 
 /// Oldest first.
@@ -31,7 +32,7 @@ pub struct Ops {
     pub tokens: LinkTokens,
     /// How long an invitation is good.
     pub ttl: Duration,
-    /// The least time between two times that an invitation is sent again.
+    /// The least time between two mails of an organization to one address.
     pub cooldown: Duration,
     /// Invitations of one organization that wait at a time.
     pub pending_max: i64,
@@ -50,7 +51,8 @@ pub struct NewInvitation {
 }
 
 impl Ops {
-    /// Invites an address into the organization of the call. An address has one invitation there that waits.
+    /// Invites an address into the organization of the call. An address has one invitation there that waits. One mail in the cool-down: who
+    /// takes an invitation back and makes another at once sends the second one again afterwards.
     ///
     /// # Errors
     /// `ROLE_ABOVE_OWN`, `MEMBER_ALREADY_EXISTS`, `INVITATION_ALREADY_PENDING`, `TOO_MANY_INVITATIONS`, `WORKSPACE_NOT_FOUND`.
@@ -74,10 +76,18 @@ impl Ops {
                 }
                 let invitation = self.made(tx, new, inviter_id);
                 store::insert(tx, &self.sealed, &invitation).await?;
-                tx.emit(events::invitation_created(&invitation));
+                let mail_wanted = self.ask_for_mail(tx, &invitation).await?;
+                tx.emit(events::invitation_created(&invitation, mail_wanted));
                 Ok(invitation)
             })
             .await
+    }
+
+    /// Whether a mail may go out for the invitation now: one in the cool-down, whichever invitation of the organization to the address it is of.
+    async fn ask_for_mail(&self, tx: &mut Tx, invitation: &Invitation) -> Result<bool, Error> {
+        let index = self.sealed.invitation_index(invitation.organization_id, &invitation.email);
+        let before = tx.now() - self.cooldown;
+        users::ask_for_mail(tx, &index, Asked::Invitation, before).await
     }
 
     fn made(&self, tx: &Tx, new: NewInvitation, inviter_id: UserId) -> Invitation {
@@ -145,7 +155,7 @@ impl Ops {
         self.db
             .write(caller, async |tx: &mut Tx| {
                 let before = self.held_pending(tx, id).await?;
-                if before.was_resent_after(tx.now() - self.cooldown) {
+                if !self.ask_for_mail(tx, &before).await? {
                     return Ok(before);
                 }
                 let after = before.resent(self.ttl, tx.now());

@@ -25,6 +25,8 @@ impl RecipientService for Grpc {
             pb::Link::Unspecified => Link::None,
             pb::Link::AcceptInvitation => Link::AcceptInvitation,
             pb::Link::VerifyEmail => Link::VerifyEmail,
+            pb::Link::ChangeEmail => Link::ChangeEmail(decode::id("link_id", &req.link_id)?),
+            pb::Link::EmailChanged => Link::EmailChanged(decode::id("link_id", &req.link_id)?),
             pb::Link::ResetPassword => Link::ResetPassword(decode::id("link_id", &req.link_id)?),
         };
         let subject = match &req.subject {

@@ -23,6 +23,10 @@ pub enum Link {
     AcceptInvitation,
     /// Lets the person choose another password: the reset that was asked for.
     ResetPassword(Uuid),
+    /// Makes the address that the mail goes to the person's: the change that was asked for.
+    ChangeEmail(Uuid),
+    /// The mail holds no token, and goes to the address that the person gave up by the change.
+    EmailChanged(Uuid),
 }
 
 /// Whom a mail is for.

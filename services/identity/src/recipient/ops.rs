@@ -3,8 +3,10 @@
 use db::Tx;
 use rpc::Caller;
 use runtime::UserId;
+use uuid::Uuid;
 
 use super::{Link, Recipient, Subject, store};
+use crate::email_change::EmailChangeState;
 use crate::error::Error;
 use crate::invitation::{self, InvitationId, store as invitations};
 use crate::organization::store as organizations;
@@ -28,7 +30,11 @@ impl Ops {
     /// `RECIPIENT_NOT_FOUND`: nobody, or the link is good for nothing any more.
     pub async fn resolve(&self, caller: &Caller, subject: Subject, link: Link) -> Result<Recipient, Error> {
         match subject {
-            Subject::User(id) => self.user(caller, id, link).await,
+            Subject::User(id) => match link {
+                Link::ChangeEmail(change) => self.changing(caller, id, change, EmailChangeState::Pending).await,
+                Link::EmailChanged(change) => self.changing(caller, id, change, EmailChangeState::Done).await,
+                _ => self.user(caller, id, link).await,
+            },
             Subject::Invitation(id) if link == Link::AcceptInvitation => self.invited(caller, id).await,
             Subject::Invitation(_) => Err(Error::RecipientNotFound),
         }
@@ -40,16 +46,23 @@ impl Ops {
             (Link::None, UserState::Active) => None,
             (Link::VerifyEmail, UserState::Pending) => Some(self.users.verification_token(user_id, found.verification_generation)),
             (Link::ResetPassword(id), UserState::Active) => {
-                let token = self.users.password_reset_token(user_id, id, found.reset_generation);
+                let token = self.users.password_reset_token(user_id, id, found.reset_generation, found.reset_void_time);
                 Some(token.ok_or(Error::RecipientNotFound)?)
             }
             (Link::VerifyEmail, UserState::Active)
             | (Link::None | Link::ResetPassword(_), UserState::Pending)
-            | (Link::AcceptInvitation, _) => {
+            | (Link::AcceptInvitation | Link::ChangeEmail(_) | Link::EmailChanged(_), _) => {
                 return Err(Error::RecipientNotFound);
             }
         };
         Ok(Recipient { email: found.email, display_name: found.display_name, organization_display_name: String::new(), link_token })
+    }
+
+    /// Whoever changes their address: at the new one while it is to be proved, at the former one once it was given up.
+    async fn changing(&self, caller: &Caller, user_id: UserId, id: Uuid, state: EmailChangeState) -> Result<Recipient, Error> {
+        let found = self.users.email_change(caller, user_id, id, state).await?;
+        let (email, display_name, link_token) = found.ok_or(Error::RecipientNotFound)?;
+        Ok(Recipient { email, display_name, organization_display_name: String::new(), link_token })
     }
 
     /// Whoever was invited, while the invitation waits.

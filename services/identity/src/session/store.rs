@@ -6,6 +6,7 @@ use sqlx::types::Json;
 use time::{Duration, OffsetDateTime};
 
 use super::{Context, Held, Methods, Session};
+use crate::config::ACCESS_TOKEN_SECONDS_MAX;
 use crate::error::Error;
 use crate::member::Role;
 use crate::sealed::{Column, Sealed, Unopened};
@@ -193,18 +194,22 @@ pub(super) async fn revoke(tx: &mut Tx, id: SessionId) -> Result<bool, Error> {
     Ok(done.rows_affected() == 1)
 }
 
-/// Ends every open session of the user and gives them as they are now.
-pub(crate) async fn revoke_all(tx: &mut Tx, sealed: &Sealed, user_id: UserId) -> Result<Vec<Session>, Error> {
+/// Ends every session of the user but `kept` and gives them as they are now. One whose refresh token lapsed a moment ago too: an access token
+/// that it was given before that, by a switch say, is good for as long as any may be.
+pub(crate) async fn revoke_all(tx: &mut Tx, sealed: &Sealed, user_id: UserId, kept: Option<SessionId>) -> Result<Vec<Session>, Error> {
     let now = tx.now();
+    let lapsed_before = now - Duration::seconds(ACCESS_TOKEN_SECONDS_MAX.into());
     let rows = sqlx::query_as!(
         Row,
         r#"UPDATE identity.session SET state = 2
-           WHERE user_id = $1 AND state = 1 AND refresh_expire_time > $2 AND expire_time > $2
+           WHERE user_id = $1 AND state = 1 AND refresh_expire_time > $3 AND expire_time > $2 AND session_id IS DISTINCT FROM $4
            RETURNING session_id AS "session_id: SessionId", user_id AS "user_id: UserId", organization_id AS "organization_id: OrganizationId",
                      workspace_id AS "workspace_id: WorkspaceId", state, amr AS "amr: Methods", auth_time, generation, client_address, user_agent, create_time,
                      last_use_time, refresh_expire_time, expire_time"#,
         user_id as _,
         now,
+        lapsed_before,
+        kept as _,
     );
     Ok(rows.fetch_all(tx.conn()).await?.into_iter().map(|row| row.open(sealed)).collect::<Result<_, _>>()?)
 }

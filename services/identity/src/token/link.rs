@@ -13,7 +13,7 @@ use super::{Frame, NotAToken, take};
 /// What the token of a link says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkToken {
-    /// Whose: a user, or an invitation.
+    /// Whose: a user, an invitation, or a change of address.
     pub subject_id: Uuid,
     /// Which of the subject's tokens, from 1.
     pub generation: i64,
@@ -37,6 +37,11 @@ impl LinkTokens {
     /// Of links that let a person choose another password.
     pub fn password_reset(sealer: &Sealer) -> Self {
         LinkTokens { frame: Frame { prefix: "mpr1_" }, key: sealer.derive("identity password reset token") }
+    }
+
+    /// Of links that make another address a person's. Each change has one token, so its generation says nothing.
+    pub fn email_change(sealer: &Sealer) -> Self {
+        LinkTokens { frame: Frame { prefix: "mec1_" }, key: sealer.derive("identity email change token") }
     }
 
     /// Of links that invite into an organization.

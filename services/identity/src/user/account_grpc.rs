@@ -70,4 +70,28 @@ impl AccountService for Grpc {
         let user = self.ops.set_username(&caller, username::optional(&req.username)?).await?;
         Ok(Response::new(pb::SetUsernameResponse { user: Some(user.into()) }))
     }
+
+    async fn change_password(&self, req: Request<pb::ChangePasswordRequest>) -> Result<Response<pb::ChangePasswordResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        self.ops.change_password(&caller, req.current_password.into(), req.password.into()).await?;
+        Ok(Response::new(pb::ChangePasswordResponse {}))
+    }
+
+    async fn request_email_change(
+        &self,
+        req: Request<pb::RequestEmailChangeRequest>,
+    ) -> Result<Response<pb::RequestEmailChangeResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        self.ops.request_email_change(&caller, req.email, req.current_password.into()).await?;
+        Ok(Response::new(pb::RequestEmailChangeResponse {}))
+    }
+
+    async fn confirm_email_change(
+        &self,
+        req: Request<pb::ConfirmEmailChangeRequest>,
+    ) -> Result<Response<pb::ConfirmEmailChangeResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        self.ops.confirm_email_change(&caller, &req.email_change_token).await?;
+        Ok(Response::new(pb::ConfirmEmailChangeResponse {}))
+    }
 }

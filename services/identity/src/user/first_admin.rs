@@ -63,7 +63,7 @@ impl Ops {
                 let admin = User { state: UserState::Active, system_role: SystemRole::Admin, ..registered };
                 // Another replica was faster when there is one by now.
                 if store::insert(tx, &self.sealed, &admin, &hash).await? {
-                    tx.emit(events::user_registered(&admin));
+                    tx.emit(events::user_registered(&admin, false));
                 }
                 Ok(())
             })

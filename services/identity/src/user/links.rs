@@ -19,7 +19,7 @@ use crate::token::link::{LinkToken, LinkTokens};
 /// The longest time that may be set between two mails of one kind to one address, in seconds: what was asked for is remembered so long.
 pub const COOLDOWN_SECONDS_MAX: u32 = 3_600;
 
-/// What anybody may ask for in the name of an address. As in the table.
+/// What is mailed in the name of an address. As in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
 #[repr(i16)]
 pub enum Asked {
@@ -27,6 +27,10 @@ pub enum Asked {
     VerifyEmail = 1,
     /// Another password.
     ResetPassword = 2,
+    /// To join an organization: of it and the address, by its admins.
+    Invitation = 3,
+    /// That it becomes the address of an account.
+    ChangeEmail = 4,
 }
 
 /// Tokens of accounts' links, and how long things last.
@@ -40,6 +44,8 @@ pub struct Links {
     pub password_reset: LinkTokens,
     /// How long such a link is good.
     pub password_reset_ttl: Duration,
+    /// Of links that make another address a person's; good for as long as those that prove one.
+    pub email_change: LinkTokens,
     /// The least time between two mails of one kind to one address.
     pub cooldown: Duration,
 }
@@ -52,6 +58,7 @@ impl Links {
             verification_ttl: Duration::seconds(config.verification_token_seconds.into()),
             password_reset: LinkTokens::password_reset(sealer),
             password_reset_ttl: Duration::seconds(config.password_reset_seconds.into()),
+            email_change: LinkTokens::email_change(sealer),
             cooldown: Duration::seconds(config.mail_cooldown_seconds.into()),
         }
     }
@@ -113,12 +120,20 @@ impl Ops {
     }
 
     /// The token of the password reset `reset_id`, by the account's `generation`, and until when it is good: counted from when it was asked
-    /// for, which the id tells. `None` when that is over.
-    pub(crate) fn password_reset_token(&self, id: UserId, reset_id: Uuid, generation: i64) -> Option<(String, OffsetDateTime)> {
-        let (seconds, _) = reset_id.get_timestamp()?.to_unix();
+    /// for, which the id tells. `None` when that is over, and for what was asked for before `void_time`: a mail that comes late must not bring
+    /// a link that the last change of the password or the address made void.
+    pub(crate) fn password_reset_token(
+        &self,
+        id: UserId,
+        reset_id: Uuid,
+        generation: i64,
+        void_time: Option<OffsetDateTime>,
+    ) -> Option<(String, OffsetDateTime)> {
+        let (seconds, nanos) = reset_id.get_timestamp()?.to_unix();
         let asked = OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).ok()?).ok()?;
         let expire_time = asked + self.links.password_reset_ttl;
-        let is_good = self.db.clock().now() < expire_time;
+        let is_void = void_time.is_some_and(|void_time| asked + Duration::nanoseconds(nanos.into()) < void_time);
+        let is_good = !is_void && self.db.clock().now() < expire_time;
         is_good.then(|| (self.links.password_reset.encode(LinkToken { subject_id: id.uuid(), generation, expire_time }), expire_time))
     }
 }

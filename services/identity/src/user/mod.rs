@@ -14,6 +14,7 @@ pub mod first_admin;
 pub mod grpc;
 pub mod links;
 pub mod ops;
+mod password_change;
 mod password_reset;
 pub mod store;
 mod unlock;
@@ -92,6 +93,11 @@ impl User {
     /// The account with another username, or none.
     pub fn named(&self, username: Option<Username>, now: OffsetDateTime) -> Self {
         User { username, version: self.version + 1, update_time: now, ..self.clone() }
+    }
+
+    /// The account with another address, which was proved.
+    pub fn reached_at(&self, email: String, now: OffsetDateTime) -> Self {
+        User { email, version: self.version + 1, update_time: now, ..self.clone() }
     }
 
     /// The account with another password, which is no part of what is seen of it.

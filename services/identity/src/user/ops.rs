@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use time::OffsetDateTime;
 
 use super::filter::{COLUMNS, ORDER, blinded};
-use super::links::Links;
+use super::links::{Asked, Links};
 use super::username::Username;
 use super::{Seen, User, store};
 use crate::error::Error;
@@ -62,7 +62,8 @@ pub struct ListUsers {
 
 impl Ops {
     /// Registers an account, PENDING. An address that nobody proved yet may be registered again: each registration stands for itself, with
-    /// its own password. For one that somebody proved nothing changes; the work, the commit and the answer are the same.
+    /// its own password. For one that somebody proved nothing changes; the work, the commit and the answer are the same. One mail in the
+    /// cool-down, with those that are asked for afterwards: a registration is no way to fill a mailbox.
     ///
     /// That a username is somebody's is told, whosever the address is: the name would say it at the first try anyway. It is held for nobody
     /// until the address is proved, so that a second registration can't ask by the name whether the first one was made.
@@ -83,10 +84,14 @@ impl Ops {
         self.db
             .write_unrecorded(&caller.proven_as(id), async |tx: &mut Tx| {
                 let user = User { username: new.username, ..User::registered(id, new.email, new.display_name, tx.now()) };
-                if store::insert(tx, &self.sealed, &user, &hash).await? {
-                    tx.emit(events::user_registered(&user));
+                let index = self.sealed.email_index(&user.email);
+                let inserted = store::insert(tx, &self.sealed, &user, &hash).await?;
+                let before = tx.now() - self.links.cooldown;
+                let mail_wanted = store::ask_for_mail(tx, &index, Asked::VerifyEmail, before).await?;
+                if inserted {
+                    tx.emit(events::user_registered(&user, mail_wanted));
                 } else {
-                    tx.emit(events::registration_repeated(&self.sealed.email_index(&user.email)));
+                    tx.emit(events::registration_repeated(&index));
                 }
                 Ok(())
             })

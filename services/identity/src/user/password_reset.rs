@@ -4,11 +4,12 @@
 
 use db::Tx;
 use rpc::Caller;
-use runtime::{SecretString, UserId};
+use runtime::{SecretString, SessionId, UserId};
 use secrecy::ExposeSecret;
 
 use super::ops::{Ops, RESERVE};
 use super::store;
+use crate::email_change::store as email_changes;
 use crate::error::Error;
 use crate::events;
 use crate::password;
@@ -41,21 +42,23 @@ impl Ops {
                 store::hold(tx, user_id).await?;
                 let before = store::find(tx, &self.sealed, user_id).await?.ok_or(Error::PasswordResetTokenInvalid)?.user;
                 let after = before.changed(tx.now());
-                if !store::reset_password(tx, &self.sealed, &after, token.generation, &hash).await? {
+                if !store::set_password(tx, &self.sealed, &after, Some(token.generation), &hash).await? {
                     return Err(Error::PasswordResetTokenInvalid);
                 }
                 let subjects = store::throttled_as(tx, user_id).await?;
                 self.throttle.clear(tx, &subjects.unwrap_or_default()).await?;
                 tx.emit(events::password_reset(&before, &after));
-                self.end_sessions(tx, user_id).await
+                self.end_what_stood_on_it(tx, user_id, None).await
             })
             .await?;
         Ok(self.throttle.device_token(user_id, None))
     }
 
-    /// Ends what is open of the user, whose account is held: a sign-in that checked the former password comes too late.
-    async fn end_sessions(&self, tx: &mut Tx, user_id: UserId) -> Result<(), Error> {
-        let ended = sessions::revoke_all(tx, &self.sealed, user_id).await?;
+    /// Ends what is open of the user but `kept`, and the change of address that waits. The account is held: a sign-in that checked the former
+    /// password comes too late.
+    pub(super) async fn end_what_stood_on_it(&self, tx: &mut Tx, user_id: UserId, kept: Option<SessionId>) -> Result<(), Error> {
+        email_changes::void(tx, user_id).await?;
+        let ended = sessions::revoke_all(tx, &self.sealed, user_id, kept).await?;
         let told: Vec<Revocation> = ended.iter().map(|session| Revocation::of_session(session.id, tx.now())).collect();
         revocations::insert(tx, &told).await?;
         for (after, revocation) in ended.iter().zip(&told) {

@@ -67,6 +67,12 @@ struct LookedUp {
     admitted: Admitted,
 }
 
+/// What is checked of somebody who signed in and gives the password once more.
+pub(crate) struct Own {
+    pub(crate) email: String,
+    pub(crate) credential: Credential,
+}
+
 /// What the proof of an address is checked against.
 pub(super) struct Pending {
     /// The verification token that is good.
@@ -239,7 +245,7 @@ pub(super) async fn throttled_as(tx: &mut Tx, id: UserId) -> Result<Option<Vec<S
 
 /// Notes that `what` was asked for now, whether or not the address is somebody's; false when it was asked for after `before` already. Of two
 /// at once one is told so.
-pub(super) async fn ask_for_mail(tx: &mut Tx, email_index: &str, what: Asked, before: OffsetDateTime) -> Result<bool, Error> {
+pub(crate) async fn ask_for_mail(tx: &mut Tx, email_index: &str, what: Asked, before: OffsetDateTime) -> Result<bool, Error> {
     let now = tx.now();
     let done = sqlx::query!(
         "INSERT INTO identity.mail_request AS r (email_index, asked, request_time) VALUES ($1, $2, $3)
@@ -264,18 +270,52 @@ pub(crate) async fn prune_mail_requests(tx: &mut WorkTx, time: OffsetDateTime, a
 }
 
 /// Holds the account to the end of the transaction, if it is there: sign-ins and changes of it take turns.
-pub(super) async fn hold(tx: &mut Tx, id: UserId) -> Result<(), Error> {
+pub(crate) async fn hold(tx: &mut Tx, id: UserId) -> Result<(), Error> {
     sqlx::query!("SELECT user_id FROM identity.user_account WHERE user_id = $1 FOR NO KEY UPDATE", id as _)
         .fetch_optional(tx.conn())
         .await?;
     Ok(())
 }
 
-/// Stores what [`User::changed`] made of an account, with another password, if `generation` is that of the good token: once.
-pub(super) async fn reset_password(tx: &mut Tx, sealed: &Sealed, user: &User, generation: i64, password_hash: &str) -> Result<bool, Error> {
+/// Holds the account as [`hold`] does, if it is as `known` was read.
+///
+/// # Errors
+/// `CONFLICT` when it was changed meanwhile, its password perhaps.
+pub(crate) async fn hold_as(tx: &mut Tx, known: &Credential) -> Result<(), Error> {
+    let held = sqlx::query!(
+        "SELECT user_id FROM identity.user_account WHERE user_id = $1 AND version = $2 AND state = 2 FOR NO KEY UPDATE",
+        known.user_id as _,
+        known.version,
+    );
+    held.fetch_optional(tx.conn()).await?.map(drop).ok_or_else(|| db::Error::Conflict(None).into())
+}
+
+/// Of the user of this transaction: what a password that they give once more is checked against.
+pub(super) async fn own(tx: &mut Tx, sealed: &Sealed) -> Result<Option<Own>, Error> {
+    let row = sqlx::query!(
+        r#"SELECT user_id AS "user_id!: UserId", email AS "email!", password_hash AS "password_hash!", version AS "version!"
+           FROM identity.own_credential()"#
+    );
+    let Some(row) = row.fetch_optional(tx.conn()).await? else { return Ok(None) };
+    let id = row.user_id.uuid();
+    let password_hash = sealed.open(Column::PASSWORD_HASH, id, &row.password_hash)?;
+    let credential = Credential { user_id: row.user_id, password_hash, version: row.version };
+    Ok(Some(Own { email: sealed.open(Column::EMAIL, id, &row.email)?, credential }))
+}
+
+/// Stores what [`User::changed`] made of an account, with another password: for a reset if `generation` is that of the good token, once. Every
+/// reset that was asked for before is void.
+pub(super) async fn set_password(
+    tx: &mut Tx,
+    sealed: &Sealed,
+    user: &User,
+    generation: Option<i64>,
+    password_hash: &str,
+) -> Result<bool, Error> {
     let done = sqlx::query!(
-        "UPDATE identity.user_account SET password_hash = $3, reset_generation = reset_generation + 1, version = $4, update_time = $5
-         WHERE user_id = $1 AND reset_generation = $2 AND state = 2",
+        "UPDATE identity.user_account
+         SET password_hash = $3, reset_generation = reset_generation + 1, reset_void_time = $5, version = $4, update_time = $5
+         WHERE user_id = $1 AND ($2::bigint IS NULL OR reset_generation = $2) AND state = 2",
         user.id as _,
         generation,
         sealed.seal(Column::PASSWORD_HASH, user.id.uuid(), password_hash),

@@ -182,13 +182,35 @@ async fn an_invitation_that_is_sent_again_has_a_new_link_and_its_whole_time() {
 async fn an_invitation_is_sent_again_once_a_minute() {
     let app = identity().await;
     let ana = acme(&app).await;
-    let id = ana.invite("ben", BaseRole::Member).await.unwrap().invitation_id;
+    let made = ana.invite("ben", BaseRole::Member).await.unwrap();
+    let id = made.invitation_id.clone();
+    assert_eq!(ana.resend_invitation(&id).await.unwrap(), made, "the first mail counts too");
+    app.clock().advance(Duration::from_mins(1));
     let first = ana.resend_invitation(&id).await.unwrap();
     app.clock().advance(Duration::from_secs(59));
     assert_eq!(ana.resend_invitation(&id).await.unwrap(), first, "nothing changes, and the link stays good");
     app.clock().advance(Duration::from_secs(1));
     assert_ne!(ana.resend_invitation(&id).await.unwrap(), first);
     assert_eq!(app.events::<InvitationResent>().await.len(), 2);
+}
+
+#[tokio::test]
+async fn who_takes_back_and_invites_again_fills_no_mailbox_and_another_organization_is_not_held_up() {
+    let app = identity().await;
+    let ana = acme(&app).await;
+    for _ in 0..3 {
+        let id = ana.invite("ben", BaseRole::Member).await.unwrap().invitation_id;
+        ana.revoke_invitation(&id).await.unwrap();
+    }
+    let last = ana.invite("Ben", BaseRole::Member).await.unwrap();
+    let mailed = |events: Vec<InvitationCreated>| events.iter().map(|event| event.mail_wanted).collect::<Vec<_>>();
+    assert_eq!(mailed(app.events().await), [true, false, false, false]);
+    let eve = app.founded(&app.person("eve").await, "evil").await;
+    eve.invite("ben", BaseRole::Member).await.unwrap();
+    assert_eq!(mailed(app.events().await).pop(), Some(true));
+    app.clock().advance(Duration::from_mins(1));
+    ana.resend_invitation(&last.invitation_id).await.unwrap();
+    assert_eq!(app.events::<InvitationResent>().await.len(), 1, "the last one is mailed when it may be");
 }
 
 #[tokio::test]

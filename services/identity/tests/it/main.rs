@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by unwrap")]
 
 mod accept_invitation;
+mod change_email;
+mod change_password;
 mod invite;
 mod list_memberships;
 mod list_revocations;

@@ -47,6 +47,29 @@ async fn a_known_address_gets_the_same_answer_and_changes_nothing() {
     assert_eq!(repeated[0], repeated[1], "spellings of one address are one");
 }
 
+#[tokio::test]
+async fn an_address_that_is_registered_again_within_a_minute_is_mailed_once_whosever_it_is() {
+    let app = identity().await;
+    app.verified("ben").await;
+    app.clock().advance(Duration::from_mins(1));
+    for _ in 0..3 {
+        app.register_user("ana@example.com", PASSWORD, "Ana").await.unwrap();
+        app.register_user("ben@example.com", PASSWORD, "Ben").await.unwrap();
+    }
+    let mailed = app.events::<UserRegistered>().await.into_iter().map(|event| event.mail_wanted).collect::<Vec<_>>();
+    assert_eq!(mailed, [true, true, false, false], "ben's first, and of ana's one");
+    // What was noted of the two addresses is the same.
+    let noted = "SELECT count(*) FROM identity.mail_request WHERE asked = 1";
+    assert_eq!(sqlx::query_scalar::<_, i64>(noted).fetch_one(&mut app.sql().await).await.unwrap(), 2);
+    for (email, events) in [("ana@example.com", 0), ("ben@example.com", 0)] {
+        app.resend_verification(email).await.unwrap();
+        assert_eq!(app.events::<contract::identity::v1::VerificationRequested>().await.len(), events, "a repeat is a repeat");
+    }
+    app.clock().advance(Duration::from_mins(1));
+    app.register_user("ana@example.com", PASSWORD, "Ana").await.unwrap();
+    assert!(app.events::<UserRegistered>().await.pop().unwrap().mail_wanted);
+}
+
 /// A registration of ana's address: the user, and the token that goes to her mailbox.
 async fn registration(app: &App, password: &str, name: &str) -> (String, String) {
     app.register_user("ana@example.com", password, name).await.unwrap();

@@ -71,9 +71,12 @@ async fn within_a_minute_one_mail_is_caused_and_the_other_kind_of_mail_is_not_he
         answer.unwrap();
     }
     assert_eq!(app.events::<PasswordResetRequested>().await.len(), 1);
+    app.clock().advance(Duration::from_secs(59));
+    app.request_password_reset(&email).await.unwrap();
+    assert_eq!(app.events::<PasswordResetRequested>().await.len(), 1);
+    app.clock().advance(Duration::from_secs(1));
     app.resend_verification(&email).await.unwrap();
     assert_eq!(app.events::<MailRequestMissed>().await.len(), 1);
-    app.clock().advance(Duration::from_mins(1));
     app.request_password_reset(&email).await.unwrap();
     assert_eq!(app.events::<PasswordResetRequested>().await.len(), 2);
 }
@@ -91,6 +94,47 @@ async fn a_link_is_good_once_and_takes_every_other_one_with_it() {
         assert_fault!(app.reset_password(token, PASSWORD).await, InvalidArgument, "PASSWORD_RESET_TOKEN_INVALID");
     }
     app.create_session(&address("ana"), NEW).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_mail_that_comes_after_another_link_was_used_brings_no_link() {
+    let app = identity().await;
+    app.verified("ana").await;
+    let first = mailed(&app, "ana").await;
+    app.clock().advance(Duration::from_mins(2));
+    app.request_password_reset(&address("ana")).await.unwrap();
+    let late = newest(app.events().await);
+    app.clock().advance(Duration::from_secs(1));
+    app.reset_password(&first, NEW).await.unwrap();
+    assert_fault!(app.resolve_recipient(late).await, NotFound, "RECIPIENT_NOT_FOUND");
+    app.clock().advance(Duration::from_mins(1));
+    let asked_since = mailed(&app, "ana").await;
+    app.reset_password(&asked_since, PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_from_a_switch_just_before_the_refresh_token_lapsed_does_not_outlive_the_reset() {
+    let app = identity().await;
+    let ana = app.person("ana").await;
+    app.clock().advance(Duration::from_hours(7 * 24) - Duration::from_mins(15));
+    let kept = app.sign_in(&address("ana")).await;
+    app.clock().advance(Duration::from_mins(14));
+    // The token of the first sign-in lapsed long ago; what it switched to a moment before the end is good for a quarter of an hour.
+    sqlx::query("UPDATE identity.session SET refresh_expire_time = $1 WHERE session_id = $2::uuid")
+        .bind(app.now() + time::Duration::seconds(30))
+        .bind(&kept.session.session_id)
+        .execute(&mut app.sql().await)
+        .await
+        .unwrap();
+    let switched = kept.entering(runtime::OrganizationId::SYSTEM).await;
+    app.clock().advance(Duration::from_mins(2));
+    switched.list_sessions().await.unwrap();
+    let token = mailed(&app, "ana").await;
+    app.reset_password(&token, NEW).await.unwrap();
+    until("the access token is refused", async || switched.list_sessions().await.is_err()).await;
+    let revoked: Vec<String> = app.events::<SessionRevoked>().await.into_iter().map(|event| event.session_id).collect();
+    assert_eq!(revoked.iter().filter(|id| **id == kept.session.session_id).count(), 1);
+    assert!(revoked.len() <= 2 && ana.session.session_id != kept.session.session_id);
 }
 
 #[tokio::test]

@@ -148,6 +148,8 @@ impl Sender {
             Template::VerifyEmail => Link::VerifyEmail,
             Template::ResetPassword => Link::ResetPassword,
             Template::Invitation => Link::AcceptInvitation,
+            Template::ChangeEmail => Link::ChangeEmail,
+            Template::EmailChanged => Link::EmailChanged,
             Template::PasswordChanged | Template::SignIn | Template::Assigned | Template::StatusChanged => Link::Unspecified,
         };
         let recipient = delivery.recipient_id.to_string();
@@ -165,7 +167,9 @@ impl Sender {
             Template::VerifyEmail => format!("{base}/verify-email#token={}", recipient.link_token),
             Template::ResetPassword => format!("{base}/reset-password#token={}", recipient.link_token),
             Template::Invitation => format!("{base}/accept-invitation#token={}", recipient.link_token),
+            Template::ChangeEmail => format!("{base}/change-email#token={}", recipient.link_token),
             Template::PasswordChanged => format!("{base}/forgot-password"),
+            Template::EmailChanged => format!("{base}/support"),
             Template::SignIn => format!("{base}/sessions"),
             Template::Assigned | Template::StatusChanged => {
                 format!("{base}/work-items/{}", values.get("work_item_id").map_or("", String::as_str))

@@ -25,6 +25,10 @@ pub(crate) enum Template {
     Invitation,
     /// The password is another one.
     PasswordChanged,
+    /// The link that makes another address a person's.
+    ChangeEmail,
+    /// The address is another one.
+    EmailChanged,
     /// Somebody signed in.
     SignIn,
     /// Something is to be done.
@@ -35,11 +39,13 @@ pub(crate) enum Template {
 
 impl Template {
     /// All of them.
-    pub(crate) const ALL: [Template; 7] = [
+    pub(crate) const ALL: [Template; 9] = [
         Template::VerifyEmail,
         Template::ResetPassword,
         Template::Invitation,
         Template::PasswordChanged,
+        Template::ChangeEmail,
+        Template::EmailChanged,
         Template::SignIn,
         Template::Assigned,
         Template::StatusChanged,
@@ -52,6 +58,8 @@ impl Template {
             Template::ResetPassword => "reset_password",
             Template::Invitation => "invitation",
             Template::PasswordChanged => "password_changed",
+            Template::ChangeEmail => "change_email",
+            Template::EmailChanged => "email_changed",
             Template::SignIn => "sign_in",
             Template::Assigned => "assigned",
             Template::StatusChanged => "status_changed",
@@ -74,6 +82,8 @@ impl Template {
             Template::ResetPassword => files!("reset_password"),
             Template::Invitation => files!("invitation"),
             Template::PasswordChanged => files!("password_changed"),
+            Template::ChangeEmail => files!("change_email"),
+            Template::EmailChanged => files!("email_changed"),
             Template::SignIn => files!("sign_in"),
             Template::Assigned => files!("assigned"),
             Template::StatusChanged => files!("status_changed"),

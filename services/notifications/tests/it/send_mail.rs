@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use contract::identity::v1::{
-    InvitationCreated, InvitationResent, PasswordReset, PasswordResetRequested, ResolveRecipientResponse, UserRegistered,
+    EmailChangeRequested, EmailChanged, InvitationCreated, InvitationResent, PasswordReset, PasswordResetRequested, ResolveRecipientResponse, UserRegistered,
 };
 use contract::notifications::v1::{AttemptOutcome as Outcome, DeliveryFailed, DeliverySent, DeliveryState as State};
 use contract::time::timestamp;
@@ -52,7 +52,7 @@ async fn who_registers_gets_the_link_that_proves_the_address() {
         ..recipient(&kim)
     };
     app.authority().reach(kim.user_id, Ok(told));
-    app.tell(&kim, OrganizationId::SYSTEM, UserRegistered { user_id: kim.user_id.to_string(), after: None }).await;
+    app.tell(&kim, OrganizationId::SYSTEM, UserRegistered { user_id: kim.user_id.to_string(), after: None, mail_wanted: true }).await;
     app.system_admin("root").await.in_organization(OrganizationId::SYSTEM).once(State::Sent).await;
     let message = sink.messages().remove(0).replace("=3D", "=").replace("=\r\n", "");
     assert!(message.contains("http://127.0.0.1:8080/verify-email#token=mvt1_abc"), "{message}");
@@ -81,6 +81,39 @@ async fn who_forgot_a_password_gets_the_link_and_is_told_when_it_was_changed() {
 }
 
 #[tokio::test]
+async fn who_changes_the_address_gets_the_link_and_the_former_address_is_told() {
+    let app = app_with(quick()).await;
+    let (kim, root) = (app.user("kim"), app.system_admin("root").await);
+    let (user_id, email_change_id) = (kim.user_id.to_string(), app.deps().ids.next().to_string());
+    let link = ResolveRecipientResponse { link_token: "mec1_abc".to_owned(), link_expire_time: Some(timestamp(app.now())), ..recipient(&kim) };
+    app.authority().reach(kim.user_id, Ok(link));
+    let asked = EmailChangeRequested { email_change_id: email_change_id.clone(), user_id: user_id.clone() };
+    app.tell(&kim, OrganizationId::SYSTEM, asked).await;
+    root.in_organization(OrganizationId::SYSTEM).once(State::Sent).await;
+    let mail = root.mail(&root.mails("template = change_email").await.unwrap()[0].mail_id).await.unwrap();
+    assert!(mail.text.contains("http://127.0.0.1:8080/change-email#token=mec1_abc"), "{}", mail.text);
+    app.tell(&kim, OrganizationId::SYSTEM, EmailChanged { email_change_id, user_id, before: None, after: None }).await;
+    while root.mails("template = email_changed").await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(kim.titles("").await, ["Your address was changed"]);
+}
+
+#[tokio::test]
+async fn who_registers_or_is_invited_again_within_the_cool_down_gets_no_second_mail() {
+    let app = app_with(quick()).await;
+    let (ana, kim, root) = (app.admin("ana").await, app.user("kim"), app.system_admin("root").await);
+    app.authority().reach(kim.user_id, Ok(recipient(&kim)));
+    let registered = |mail_wanted| UserRegistered { user_id: kim.user_id.to_string(), after: None, mail_wanted };
+    let invitation_id = app.deps().ids.next().to_string();
+    app.tell(&ana, app.organization(), InvitationCreated { invitation_id, after: None, mail_wanted: false }).await;
+    app.tell(&kim, OrganizationId::SYSTEM, registered(false)).await;
+    app.tell(&kim, OrganizationId::SYSTEM, registered(true)).await;
+    root.in_organization(OrganizationId::SYSTEM).once(State::Sent).await;
+    assert_eq!(app.count("SELECT count(*) FROM notifications.delivery").await, 1);
+}
+
+#[tokio::test]
 async fn who_is_invited_gets_the_link_that_joins_and_once_more_when_asked() {
     let app = app_with(quick()).await;
     let (ana, root) = (app.admin("ana").await, app.system_admin("root").await);
@@ -93,7 +126,7 @@ async fn who_is_invited_gets_the_link_that_joins_and_once_more_when_asked() {
         ..ResolveRecipientResponse::default()
     };
     app.authority().reach(&invitation_id, Ok(told));
-    app.tell(&ana, app.organization(), InvitationCreated { invitation_id: invitation_id.clone(), after: None }).await;
+    app.tell(&ana, app.organization(), InvitationCreated { invitation_id: invitation_id.clone(), after: None, mail_wanted: true }).await;
     let sent = ana.once(State::Sent).await.delivery.unwrap();
     assert_eq!((&*sent.user_id, &sent.invitation_id), ("", &invitation_id));
     let mail = root.mail(&root.mails("to = \"kim@muster.example\"").await.unwrap()[0].mail_id).await.unwrap();

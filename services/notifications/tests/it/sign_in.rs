@@ -31,7 +31,7 @@ async fn a_sign_in_is_told_when_it_comes_from_a_device_that_is_new_and_only_then
 async fn the_device_of_a_registration_is_known_in_silence_and_the_next_one_is_not() {
     let app = app().await;
     let ben = app.member("ben").await;
-    app.tell_from(&ben, LAPTOP, UserRegistered { user_id: ben.user_id.to_string(), after: None }).await;
+    app.tell_from(&ben, LAPTOP, UserRegistered { user_id: ben.user_id.to_string(), after: None, mail_wanted: true }).await;
     app.sign_in_from(&ben, LAPTOP).await;
     assert_eq!(told(&app, &ben).await, (0, 0));
     app.sign_in_from(&ben, PHONE).await;

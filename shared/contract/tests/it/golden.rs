@@ -58,13 +58,13 @@ fn requests() -> BTreeMap<&'static str, Validate> {
         audit: GetEventRequest ListEventsRequest;
         authorization: BatchCheckRequest CheckRequest GetSnapshotRequest ListPermissionsRequest ListRolesRequest WatchRequest;
         common: DropDeadLetterRequest GetEventStatusRequest ListDeadLettersRequest ListLoggedEventsRequest ReplayDeadLetterRequest;
-        identity: AcceptInvitationAsNewUserRequest AcceptInvitationRequest CreateInvitationRequest CreateOrganizationMemberRequest
+        identity: AcceptInvitationAsNewUserRequest AcceptInvitationRequest ChangePasswordRequest ConfirmEmailChangeRequest CreateInvitationRequest CreateOrganizationMemberRequest
             CreateOrganizationRequest CreateSessionRequest CreateWorkspaceMemberRequest CreateWorkspaceRequest DeclineInvitationRequest
             DeleteOrganizationMemberRequest DeleteWorkspaceMemberRequest GetInvitationRequest GetJsonWebKeySetRequest
             GetOrganizationRequest GetUserRequest GetWorkspaceRequest IssueVerificationTokenRequest ListInvitationsRequest
             ListMembershipsRequest ListOrganizationMembersRequest ListOrganizationsRequest ListRevocationsRequest ListSessionsRequest
             ListSigningKeysRequest ListUsersRequest ListWorkspaceMembersRequest ListWorkspacesRequest PreviewInvitationRequest
-            RefreshSessionRequest RegisterUserRequest RequestPasswordResetRequest ResendInvitationRequest ResendVerificationRequest
+            RefreshSessionRequest RegisterUserRequest RequestEmailChangeRequest RequestPasswordResetRequest ResendInvitationRequest ResendVerificationRequest
             ResetPasswordRequest ResolveRecipientRequest RevokeInvitationRequest RevokeSessionRequest RotateSigningKeyRequest SetUsernameRequest
             SwitchContextRequest UnlockSignInRequest UpdateOrganizationMemberRequest UpdateWorkspaceMemberRequest VerifyEmailRequest WatchRevocationsRequest;
         notifications: ArchiveInboxItemRequest GetDeliveryRequest GetMailRequest GetPreferencesRequest GetUnreadCountRequest ListDeliveriesRequest ListInboxItemsRequest

@@ -16,6 +16,8 @@ use runtime::{OrganizationId, UserId, WorkspaceId};
 use testkit::Actor;
 use tonic::Status;
 
+use super::PASSWORD;
+
 /// The verbs of people who signed in.
 pub(crate) trait Acts {
     async fn switch_context(&self, organization: OrganizationId, workspace: Option<WorkspaceId>) -> Result<SwitchContextResponse, Status>;
@@ -28,6 +30,9 @@ pub(crate) trait Acts {
     async fn get_user(&self, user: &str) -> Result<User, Status>;
     /// Gives the caller another username; empty gives it up.
     async fn set_username(&self, username: &str) -> Result<User, Status>;
+    async fn change_password(&self, current: &str, new: &str) -> Result<(), Status>;
+    /// Asks for another address, with everybody's password.
+    async fn request_email_change(&self, email: &str) -> Result<(), Status>;
     async fn list_users(&self, filter: &str, page_size: i32, page_token: &str) -> Result<ListUsersResponse, Status>;
     async fn unlock_sign_in(&self, user: &str) -> Result<(), Status>;
     async fn create_organization(&self, slug: &str, request_id: &str) -> Result<Organization, Status>;
@@ -91,6 +96,16 @@ impl Acts for Actor {
     async fn set_username(&self, username: &str) -> Result<User, Status> {
         let request = SetUsernameRequest { username: username.to_owned() };
         Ok(AccountServiceClient::new(self.channel()).set_username(request).await?.into_inner().user.unwrap())
+    }
+
+    async fn change_password(&self, current: &str, new: &str) -> Result<(), Status> {
+        let request = ChangePasswordRequest { current_password: current.to_owned(), password: new.to_owned() };
+        AccountServiceClient::new(self.channel()).change_password(request).await.map(drop)
+    }
+
+    async fn request_email_change(&self, email: &str) -> Result<(), Status> {
+        let request = RequestEmailChangeRequest { email: email.to_owned(), current_password: PASSWORD.to_owned() };
+        AccountServiceClient::new(self.channel()).request_email_change(request).await.map(drop)
     }
 
     async fn list_users(&self, filter: &str, page_size: i32, page_token: &str) -> Result<ListUsersResponse, Status> {

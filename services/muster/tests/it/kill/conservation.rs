@@ -50,7 +50,7 @@ impl Sql {
             restless.insert("audit to take".to_owned(), events - taken);
             let unknown = "SELECT (SELECT count(*) FROM identity.workspace) - (SELECT count(*) FROM authz.workspace)";
             restless.insert("authorization to take".to_owned(), self.count(unknown).await);
-            let untold = "SELECT (SELECT count(*) FROM identity.event WHERE type LIKE ANY ('{%.InvitationCreated,%.InvitationResent,%.UserRegistered,%.VerificationRequested,%.PasswordResetRequested,%.PasswordReset,%.SessionCreated}')) + (SELECT count(*) FROM tasks.event \
+            let untold = "SELECT (SELECT count(*) FROM identity.event WHERE type LIKE ANY ('{%.InvitationCreated,%.InvitationResent,%.UserRegistered,%.VerificationRequested,%.PasswordResetRequested,%.PasswordReset,%.PasswordChanged,%.EmailChangeRequested,%.EmailChanged,%.SessionCreated}')) + (SELECT count(*) FROM tasks.event \
                  WHERE type LIKE ANY ('{%.WorkItemCreated,%.WorkItemUpdated,%.WorkItemTransitioned}')) - (SELECT count(*) FROM notifications.inbox)";
             restless.insert("notifications to take".to_owned(), self.count(untold).await);
             // What a dead process had in hand waits for the end of its lease.

@@ -1,0 +1,96 @@
+//! Use cases of changing an address: asking for it, and the proof.
+
+use db::Tx;
+use rpc::Caller;
+use runtime::{OrganizationId, SecretString, UserId};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{EmailChange, EmailChangeState, store};
+use crate::error::Error;
+use crate::events;
+use crate::token::link::LinkToken;
+use crate::user::links::{Asked, whole_seconds};
+use crate::user::ops::Ops;
+use crate::user::store as users;
+
+impl Ops {
+    /// Asks for a mail to `email` with a link that makes it the address of the caller's account, in place of what was asked for before. One
+    /// mail to an address in the cool-down, whoever asks.
+    ///
+    /// # Errors
+    /// `PASSWORD_INCORRECT`, `USER_NOT_FOUND`, `HASHING_OVERLOADED`, `CONFLICT`.
+    /// # Emits
+    /// `EmailChangeRequested`, same transaction, in no organization; nothing in the cool-down.
+    pub async fn request_email_change(&self, caller: &Caller, email: String, password: SecretString) -> Result<(), Error> {
+        let caller = caller.with_organization(OrganizationId::SYSTEM);
+        let own = self.confirmed(&caller, password).await?;
+        let id = self.db.ids().next();
+        self.db
+            .write_unrecorded(&caller, async |tx: &mut Tx| {
+                let user_id = own.credential.user_id;
+                users::hold_as(tx, &own.credential).await?;
+                let before = tx.now() - self.links.cooldown;
+                if !users::ask_for_mail(tx, &self.sealed.email_index(&email), Asked::ChangeEmail, before).await? {
+                    return Ok(());
+                }
+                store::void(tx, user_id).await?;
+                let expire_time = whole_seconds(tx.now() + self.links.verification_ttl);
+                store::insert(tx, &self.sealed, &EmailChange { id, user_id, state: EmailChangeState::Pending, email, expire_time }).await?;
+                tx.emit(events::email_change_requested(id, user_id));
+                Ok(())
+            })
+            .await
+    }
+
+    /// Makes the address that `token` was mailed to the address of the account that asked for it, once. Sessions go on; links that reset the
+    /// password were mailed to the former address, and are void.
+    ///
+    /// # Errors
+    /// `EMAIL_CHANGE_TOKEN_INVALID`, whatever is wrong.
+    /// # Emits
+    /// `EmailChanged`, same transaction, in no organization.
+    pub async fn confirm_email_change(&self, caller: &Caller, token: &str) -> Result<(), Error> {
+        let invalid = || Error::EmailChangeTokenInvalid;
+        let id = self.links.email_change.decode(token, self.db.clock().now()).map_err(|_| invalid())?.subject_id;
+        let (change, _) = store::find(&self.db, caller, &self.sealed, id).await?.ok_or_else(invalid)?;
+        if change.state != EmailChangeState::Pending {
+            return Err(invalid());
+        }
+        self.db
+            .write_unrecorded(&caller.proven_as(change.user_id), async |tx: &mut Tx| {
+                users::hold(tx, change.user_id).await?;
+                let before = users::find(tx, &self.sealed, change.user_id).await?.ok_or_else(invalid)?.user;
+                if !store::take(tx, &self.sealed, id, &before.email).await? {
+                    return Err(invalid());
+                }
+                let after = before.reached_at(change.email, tx.now());
+                store::set_email(tx, &self.sealed, &after).await?;
+                tx.emit(events::email_changed(id, &before, &after));
+                Ok(())
+            })
+            .await
+    }
+
+    /// For whoever sends mail: the address that the change `id` of `user_id` is about in `state`, how the person is called, and the token of
+    /// one that waits. `None` for a link that is good for nothing any more, and for an address that somebody else proved.
+    pub(crate) async fn email_change(
+        &self,
+        caller: &Caller,
+        user_id: UserId,
+        id: Uuid,
+        state: EmailChangeState,
+    ) -> Result<Option<(String, String, Option<(String, OffsetDateTime)>)>, Error> {
+        let found = store::find(&self.db, caller, &self.sealed, id).await?;
+        let found = found.filter(|(change, _)| change.user_id == user_id && change.state == state);
+        let is_late = |expire_time| self.db.clock().now() >= expire_time;
+        Ok(match found {
+            Some((change, display_name)) if state == EmailChangeState::Done => Some((change.email, display_name, None)),
+            Some((change, display_name)) if !is_late(change.expire_time) => {
+                let token = LinkToken { subject_id: id, generation: 1, expire_time: change.expire_time };
+                Some((change.email, display_name, Some((self.links.email_change.encode(token), change.expire_time))))
+            }
+            _ => None,
+        })
+    }
+}

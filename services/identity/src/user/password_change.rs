@@ -1,0 +1,53 @@
+//! The use case of changing the password that one knows, and what the password is asked for besides.
+
+use db::Tx;
+use rpc::Caller;
+use runtime::{OrganizationId, SecretString};
+use secrecy::ExposeSecret;
+
+use super::ops::{Ops, RESERVE};
+use super::store::{self, Own};
+use crate::error::Error;
+use crate::events;
+use crate::password;
+
+impl Ops {
+    /// Puts another password in place of `current`, and ends every session of the caller but the one of the call. Links that were mailed before
+    /// are void: whoever had the former password may have asked for them.
+    ///
+    /// # Errors
+    /// `PASSWORD_INCORRECT`, `PASSWORD_TOO_WEAK`, `USER_NOT_FOUND`, `HASHING_OVERLOADED`; `CONFLICT` when the account was changed meanwhile.
+    /// # Emits
+    /// `PasswordChanged`, and `SessionRevoked` for each session that ended; same transaction, in no organization.
+    pub async fn change_password(&self, caller: &Caller, current: SecretString, new: SecretString) -> Result<(), Error> {
+        let caller = caller.with_organization(OrganizationId::SYSTEM);
+        let own = self.confirmed(&caller, current).await?;
+        password::check(new.expose_secret(), &own.email)?;
+        let hash = self.hashing.hash(new, caller.deadline().remaining().saturating_sub(RESERVE)).await?;
+        self.db
+            .write_unrecorded(&caller, async |tx: &mut Tx| {
+                let user_id = own.credential.user_id;
+                store::hold_as(tx, &own.credential).await?;
+                let before = store::find(tx, &self.sealed, user_id).await?.ok_or(Error::UserNotFound)?.user;
+                let after = before.changed(tx.now());
+                store::set_password(tx, &self.sealed, &after, None, &hash).await?;
+                tx.emit(events::password_changed(&before, &after));
+                self.end_what_stood_on_it(tx, user_id, caller.session_id()).await
+            })
+            .await
+    }
+
+    /// The caller's account, whose password they gave once more.
+    ///
+    /// # Errors
+    /// `PASSWORD_INCORRECT`, `USER_NOT_FOUND`, `HASHING_OVERLOADED`.
+    pub(crate) async fn confirmed(&self, caller: &Caller, password: SecretString) -> Result<Own, Error> {
+        let own = self.db.read(caller, async |tx: &mut Tx| store::own(tx, &self.sealed).await).await?.ok_or(Error::UserNotFound)?;
+        let remaining = caller.deadline().remaining().saturating_sub(RESERVE);
+        if self.hashing.verify(password, Some(own.credential.password_hash.clone()), remaining).await? {
+            Ok(own)
+        } else {
+            Err(Error::PasswordIncorrect)
+        }
+    }
+}
