@@ -3,7 +3,7 @@
 -- the attempt, a rolled back transaction and a killed replica too, and of many attempts at once, on any number of replicas, no more get
 -- through than are free.
 CREATE TABLE :schema.auth_throttle (
-    scope       smallint    NOT NULL CHECK (scope BETWEEN 1 AND 7),   -- DEVICE, NETWORK, ACCOUNT, ADDRESS, MAIL, CODE, LINK
+    scope       smallint    NOT NULL CHECK (scope BETWEEN 1 AND 8),   -- DEVICE, NETWORK, ACCOUNT, ADDRESS, MAIL, CODE, LINK, PASSWORD
     subject     text        NOT NULL,              -- blind index of an identifier or a network, in hex; or an id
     part        text        NOT NULL,              -- of it: a device, or the blind index of a network; empty for all
     failures    integer     NOT NULL CHECK (failures >= 0),

@@ -19,17 +19,19 @@ impl Ops {
     /// mail to an address in the cool-down, whoever asks.
     ///
     /// # Errors
-    /// `PASSWORD_INCORRECT`, `USER_NOT_FOUND`, `HASHING_OVERLOADED`, `CONFLICT`.
+    /// `PASSWORD_INCORRECT`, `ATTEMPTS_THROTTLED`, `USER_NOT_FOUND`, `HASHING_OVERLOADED`, `CONFLICT`.
     /// # Emits
     /// `EmailChangeRequested`, same transaction, in no organization; nothing in the cool-down.
     pub async fn request_email_change(&self, caller: &Caller, email: String, password: SecretString) -> Result<(), Error> {
         let caller = caller.with_organization(OrganizationId::SYSTEM);
-        let own = self.confirmed(&caller, password).await?;
+        let (own, pass) = self.confirmed(&caller, password).await?;
+        let _charged = self.throttle.admit(&caller, self.throttle.mail(&caller)).await?;
         let id = self.db.ids().next();
         self.db
             .write_unrecorded(&caller, async |tx: &mut Tx| {
                 let user_id = own.credential.user_id;
                 users::hold_as(tx, &own.credential).await?;
+                self.throttle.succeeded(tx, &pass).await?;
                 let before = tx.now() - self.links.cooldown;
                 if !users::ask_for_mail(tx, &self.sealed.email_index(&email), Asked::ChangeEmail, before).await? {
                     return Ok(());
@@ -47,12 +49,15 @@ impl Ops {
     /// password were mailed to the former address, and are void.
     ///
     /// # Errors
-    /// `EMAIL_CHANGE_TOKEN_INVALID`, whatever is wrong.
+    /// `EMAIL_CHANGE_TOKEN_INVALID`, whatever is wrong; `ATTEMPTS_THROTTLED`.
     /// # Emits
     /// `EmailChanged`, same transaction, in no organization.
     pub async fn confirm_email_change(&self, caller: &Caller, token: &str) -> Result<(), Error> {
         let invalid = || Error::EmailChangeTokenInvalid;
-        let id = self.links.email_change.decode(token, self.db.clock().now()).map_err(|_| invalid())?.subject_id;
+        let Ok(LinkToken { subject_id: id, .. }) = self.links.email_change.decode(token, self.db.clock().now()) else {
+            self.throttle.forged(caller).await?;
+            return Err(invalid());
+        };
         let (change, _) = store::find(&self.db, caller, &self.sealed, id).await?.ok_or_else(invalid)?;
         if change.state != EmailChangeState::Pending {
             return Err(invalid());

@@ -14,6 +14,7 @@ impl From<Scope> for pb::ThrottleScope {
             Scope::Mail => pb::ThrottleScope::Mail,
             Scope::Code => pb::ThrottleScope::Code,
             Scope::Link => pb::ThrottleScope::Link,
+            Scope::Password => pb::ThrottleScope::Password,
         }
     }
 }

@@ -46,6 +46,8 @@ pub enum Scope {
     Code = 6,
     /// Passwords that go with one link.
     Link = 7,
+    /// Passwords that somebody who signed in gives once more.
+    Password = 8,
 }
 
 impl Scope {
@@ -59,19 +61,20 @@ impl Scope {
             Scope::Mail => "mail",
             Scope::Code => "code",
             Scope::Link => "link",
+            Scope::Password => "password",
         }
     }
 
     /// Of the number that the table has.
     pub(super) fn of(number: i16) -> Option<Self> {
-        use Scope::{Account, Address, Code, Device, Link, Mail, Network};
-        [Device, Network, Account, Address, Mail, Code, Link].into_iter().find(|scope| *scope as i16 == number)
+        use Scope::{Account, Address, Code, Device, Link, Mail, Network, Password};
+        [Device, Network, Account, Address, Mail, Code, Link, Password].into_iter().find(|scope| *scope as i16 == number)
     }
 
     /// Whether one success clears it. Where strangers and the owner are counted together, a success gives back its own attempt alone: else
     /// whoever guesses would wait for the owner to sign in. Mails that were sent were sent.
     fn resets(self) -> bool {
-        matches!(self, Scope::Device | Scope::Network | Scope::Code | Scope::Link)
+        matches!(self, Scope::Device | Scope::Network | Scope::Code | Scope::Link | Scope::Password)
     }
 }
 
@@ -115,11 +118,11 @@ mod tests {
 
     #[test]
     fn the_numbers_of_scopes_lead_back_to_them() {
-        for scope in (1..=7).map(Scope::of) {
+        for scope in (1..=8).map(Scope::of) {
             let scope = scope.unwrap();
             assert_eq!(Scope::of(scope as i16), Some(scope));
         }
-        assert_eq!((Scope::of(0), Scope::of(8)), (None, None));
+        assert_eq!((Scope::of(0), Scope::of(9)), (None, None));
     }
 
     #[test]

@@ -84,7 +84,8 @@ impl Throttle {
         self.devices.encode(shown.unwrap_or_else(|| DeviceToken { user_id, device_id: self.db.ids().next() }))
     }
 
-    /// What an attempt is charged to that is one of few at `subject`: the codes of a user's second factor, the passwords that go with a link.
+    /// What an attempt is charged to that is one of few at `subject`: the codes of a user's second factor, the passwords that go with a link or that
+    /// somebody who signed in gives once more.
     /// Who comes so far has shown a password or a genuine link, and does not wait for strangers of the same network.
     pub fn attempt(&self, scope: Scope, subject: Uuid) -> Vec<Key> {
         vec![self.key(scope, &subject.to_string(), "")]
@@ -192,7 +193,7 @@ impl Throttle {
     fn key(&self, scope: Scope, subject: &str, part: &str) -> Key {
         let ThrottleConfig { attempts, account_attempts, address_attempts, mails_per_address, .. } = self.config;
         let free = match scope {
-            Scope::Device | Scope::Network | Scope::Code | Scope::Link => attempts,
+            Scope::Device | Scope::Network | Scope::Code | Scope::Link | Scope::Password => attempts,
             Scope::Account => account_attempts,
             Scope::Address => address_attempts,
             Scope::Mail => mails_per_address,

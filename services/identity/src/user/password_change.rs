@@ -10,24 +10,31 @@ use super::store::{self, Own};
 use crate::error::Error;
 use crate::events;
 use crate::password;
+use crate::throttle::{Pass, Scope};
 
 impl Ops {
     /// Puts another password in place of `current`, and ends every session of the caller but the one of the call. Links that were mailed before
     /// are void: whoever had the former password may have asked for them.
     ///
     /// # Errors
-    /// `PASSWORD_INCORRECT`, `PASSWORD_TOO_WEAK`, `USER_NOT_FOUND`, `HASHING_OVERLOADED`; `CONFLICT` when the account was changed meanwhile.
+    /// `PASSWORD_INCORRECT`, `ATTEMPTS_THROTTLED`, `PASSWORD_TOO_WEAK`, `USER_NOT_FOUND`, `HASHING_OVERLOADED`; `CONFLICT` when the account was changed meanwhile.
     /// # Emits
     /// `PasswordChanged`, and `SessionRevoked` for each session that ended; same transaction, in no organization.
     pub async fn change_password(&self, caller: &Caller, current: SecretString, new: SecretString) -> Result<(), Error> {
         let caller = caller.with_organization(OrganizationId::SYSTEM);
-        let own = self.confirmed(&caller, current).await?;
-        password::check(new.expose_secret(), &own.email)?;
-        let hash = self.hashing.hash(new, caller.deadline().remaining().saturating_sub(RESERVE)).await?;
+        let (own, pass) = self.confirmed(&caller, current).await?;
+        let hash = match self.hashed(&caller, &own, new).await {
+            Ok(hash) => hash,
+            Err(refused) => {
+                self.throttle.give_back(&caller, pass).await;
+                return Err(refused);
+            }
+        };
         self.db
             .write_unrecorded(&caller, async |tx: &mut Tx| {
                 let user_id = own.credential.user_id;
                 store::hold_as(tx, &own.credential).await?;
+                self.throttle.succeeded(tx, &pass).await?;
                 let before = store::find(tx, &self.sealed, user_id).await?.ok_or(Error::UserNotFound)?.user;
                 let after = before.changed(tx.now());
                 store::set_password(tx, &self.sealed, &after, None, &hash).await?;
@@ -37,17 +44,32 @@ impl Ops {
             .await
     }
 
-    /// The caller's account, whose password they gave once more.
+    /// The hash of another password for the account, if it meets the rules.
+    async fn hashed(&self, caller: &Caller, own: &Own, new: SecretString) -> Result<String, Error> {
+        password::check(new.expose_secret(), &own.email)?;
+        Ok(self.hashing.hash(new, caller.deadline().remaining().saturating_sub(RESERVE)).await?)
+    }
+
+    /// The caller's account, whose password they gave once more, and the attempt, which is theirs to settle. Whoever sits at a session that was
+    /// left open may guess a few times, and then waits.
     ///
     /// # Errors
-    /// `PASSWORD_INCORRECT`, `USER_NOT_FOUND`, `HASHING_OVERLOADED`.
-    pub(crate) async fn confirmed(&self, caller: &Caller, password: SecretString) -> Result<Own, Error> {
+    /// `PASSWORD_INCORRECT`, `ATTEMPTS_THROTTLED`, `USER_NOT_FOUND`, `HASHING_OVERLOADED`.
+    pub(crate) async fn confirmed(&self, caller: &Caller, password: SecretString) -> Result<(Own, Pass), Error> {
         let own = self.db.read(caller, async |tx: &mut Tx| store::own(tx, &self.sealed).await).await?.ok_or(Error::UserNotFound)?;
+        let user_id = own.credential.user_id;
+        let pass = self.throttle.admit(caller, self.throttle.attempt(Scope::Password, user_id.uuid())).await?;
         let remaining = caller.deadline().remaining().saturating_sub(RESERVE);
-        if self.hashing.verify(password, Some(own.credential.password_hash.clone()), remaining).await? {
-            Ok(own)
-        } else {
-            Err(Error::PasswordIncorrect)
+        match self.hashing.verify(password, Some(own.credential.password_hash.clone()), remaining).await {
+            Ok(true) => Ok((own, pass)),
+            Ok(false) => {
+                self.throttle.failed_alone(caller, pass, Some(user_id)).await?;
+                Err(Error::PasswordIncorrect)
+            }
+            Err(refused) => {
+                self.throttle.give_back(caller, pass).await;
+                Err(refused.into())
+            }
         }
     }
 }

@@ -45,6 +45,22 @@ async fn a_wrong_or_weak_password_changes_nothing() {
 }
 
 #[tokio::test]
+async fn whoever_guesses_at_a_session_that_was_left_open_waits_and_the_owner_signs_in_meanwhile() {
+    let app = identity().await;
+    let ana = app.person("ana").await;
+    let mut reasons = Vec::new();
+    for _ in 0..16 {
+        reasons.push(testkit::fault::reason(&ana.change_password("a guess", NEW).await.unwrap_err()));
+    }
+    let wrong = reasons.iter().take_while(|reason| *reason == "PASSWORD_INCORRECT").count();
+    assert!(wrong > 0 && wrong < 16 && reasons[wrong..].iter().all(|reason| reason == "ATTEMPTS_THROTTLED"), "{reasons:?}");
+    assert_fault!(ana.request_email_change("eve@example.com").await, ResourceExhausted, "ATTEMPTS_THROTTLED");
+    app.sign_in(&address("ana")).await;
+    app.clock().advance(Duration::from_mins(14));
+    ana.change_password(PASSWORD, NEW).await.unwrap();
+}
+
+#[tokio::test]
 async fn of_changes_at_once_one_holds_and_the_others_say_so() {
     let app = identity().await;
     let ana = app.person("ana").await;
