@@ -133,7 +133,7 @@ async fn what_an_admin_does_with_a_mail(world: &World) {
     done(world.ana.call("tasks.WorkItemService/UpdateWorkItem", change).await);
     world.suite.settle().await;
     let in_hand =
-        "UPDATE notifications.delivery SET state = 2, lease_token = gen_random_uuid(), due_time = now() WHERE organization_id = $1::uuid";
+        "UPDATE notifications.delivery SET state = 2, lease_token = gen_random_uuid(), lease_expire_time = now(), due_time = NULL WHERE organization_id = $1::uuid";
     sqlx::query(in_hand).bind(&world.organization_id).execute(&mut world.suite.database().await).await.unwrap();
     world.suite.settle().await;
     let unknown = done(world.ana.call("notifications.DeliveryService/ListDeliveries", json!({"filter": "state = UNKNOWN"})).await);

@@ -14,20 +14,23 @@ CREATE TABLE :schema.delivery (
     attempt_count   integer     NOT NULL,
     attempt_limit   integer     NOT NULL,
     unknown_count   integer     NOT NULL,                                   -- attempts of which nobody can tell how they ended
-    due_time        timestamptz,                                            -- when it is looked at next; of SENDING, the end of the lease
+    due_time        timestamptz,                                            -- when it is looked at next
     lease_token     uuid,                                                   -- whose SENDING it is: another token's outcome is not written
+    lease_expire_time timestamptz,                                          -- by this server's clock: those of replicas may differ
     create_time     timestamptz NOT NULL,
     update_time     timestamptz NOT NULL,
     PRIMARY KEY (organization_id, delivery_id),
     UNIQUE (event_id, recipient_id, channel),
     CHECK ((state = 2) = (lease_token IS NOT NULL)),
-    CHECK (state NOT IN (1, 2, 4) OR due_time IS NOT NULL)
+    CHECK ((state = 2) = (lease_expire_time IS NOT NULL)),
+    CHECK (state NOT IN (1, 4) OR due_time IS NOT NULL)
 );
 CREATE INDEX delivery_create_time_idx ON :schema.delivery (organization_id, create_time DESC, delivery_id DESC);
 CREATE INDEX delivery_due_time_idx ON :schema.delivery (due_time) WHERE due_time IS NOT NULL;
+CREATE INDEX delivery_lease_expire_time_idx ON :schema.delivery (lease_expire_time) WHERE lease_expire_time IS NOT NULL;
 CREATE INDEX delivery_retention_idx ON :schema.delivery USING brin (create_time);
 SELECT :schema.mark_tenant('delivery', 'a delivery belongs to the organization its event happened in', verbs => 'SELECT, INSERT');
-GRANT UPDATE (state, attempt_count, attempt_limit, unknown_count, due_time, lease_token, update_time) ON :schema.delivery TO :schema_app;
+GRANT UPDATE (state, attempt_count, attempt_limit, unknown_count, due_time, lease_token, lease_expire_time, update_time) ON :schema.delivery TO :schema_app;
 -- Senders serve every organization: they take what is due, whose ever it is. So does retention.
 SELECT :schema.grant_worker('delivery', 'SELECT, UPDATE, DELETE');
 

@@ -60,6 +60,8 @@ pub struct SmtpConfig {
     pub hello: String,
     /// How long it may take until it waits for the message, and again until it took it, in milliseconds, 100..=60000.
     pub timeout_ms: u64,
+    /// How long nothing is sent after the server refused us and not a mail, in milliseconds, 100..=3600000.
+    pub refusal_pause_ms: u64,
 }
 
 /// How a connection to an SMTP server is kept from others.
@@ -68,6 +70,8 @@ pub struct SmtpConfig {
 pub enum Security {
     /// Begins in the clear and must become TLS.
     Starttls,
+    /// Begins in the clear and becomes TLS where the server offers it: whoever can change what is on the way can prevent that.
+    Opportunistic,
     /// TLS from the first byte.
     Tls,
     /// Not at all: for a relay on the same machine.
@@ -78,8 +82,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             watch_bookmark_ms: 14_000,
-            senders: 4,
-            poll_ms: 500,
+            senders: 8,
+            poll_ms: 1_000,
             lease_ms: 120_000,
             attempt_max: 10,
             retry_delays_ms: vec![5_000, 30_000, 120_000, 600_000, 1_800_000, 3_600_000, 10_800_000],
@@ -106,6 +110,7 @@ impl Default for SmtpConfig {
             ca_file: String::new(),
             hello: "localhost".to_owned(),
             timeout_ms: 20_000,
+            refusal_pause_ms: 60_000,
         }
     }
 }
@@ -178,12 +183,19 @@ impl host::ServiceConfig for Config {
             ("link_base_url", "what links in mails begin with: the address of the web console"),
             ("smtp.host", "the SMTP server; empty sends nothing and keeps mails in the development mailbox"),
             ("smtp.port", "its port: 587 with starttls, 465 with tls as a rule"),
-            ("smtp.security", "starttls, tls, or none for a relay on the same machine"),
-            ("smtp.user", "whom the server knows us as; empty for nobody"),
+            (
+                "smtp.security",
+                "starttls, tls, opportunistic (starttls where the server offers it), or none for a relay on the same machine",
+            ),
+            ("smtp.user", "whom the server knows us as, said over TLS alone (starttls, tls); empty for nobody"),
             ("smtp.password", "what the server knows us by"),
             ("smtp.ca_file", "certificates that are trusted beside the public ones, in PEM; empty for none"),
             ("smtp.hello", "how we greet the server: our own name"),
             ("smtp.timeout_ms", "how long the server may take to wait for a mail, and again to take it, 100..=60000"),
+            (
+                "smtp.refusal_pause_ms",
+                "how long nothing is sent after the server refused us and not a mail (credentials, TLS), 100..=3600000",
+            ),
         ]
     }
 
@@ -204,6 +216,13 @@ impl host::ServiceConfig for Config {
         faults.require("link_base_url", url.starts_with("https://") || url.starts_with("http://"), "must begin with http:// or https://");
         faults.require("link_base_url", !url.chars().any(|c| c.is_whitespace() || c.is_control()), "must hold no blanks");
         faults.range("smtp.timeout_ms", self.smtp.timeout_ms, 100..=60_000);
+        faults.range("smtp.refusal_pause_ms", self.smtp.refusal_pause_ms, 100..=3_600_000);
+        let in_the_clear = matches!(self.smtp.security, Security::None | Security::Opportunistic);
+        faults.require(
+            "smtp.user",
+            self.smtp.user.is_empty() || !in_the_clear,
+            "is said over TLS alone: smtp.security must be starttls or tls",
+        );
         faults.not_empty("smtp.hello", &self.smtp.hello);
         // Asking for the address takes five seconds at most, the server twice its time.
         let longest = 2 * self.smtp.timeout_ms + 10_000;
@@ -235,5 +254,17 @@ mod tests {
             assert!(faults(&Config { link_base_url: link_base_url.to_owned(), ..Config::default() }), "{link_base_url}");
         }
         assert!(faults(&Config { mail_from: "nobody".to_owned(), ..Config::default() }));
+    }
+
+    #[test]
+    fn credentials_go_over_tls_alone() {
+        let with = |security| {
+            let smtp = SmtpConfig { user: "muster".to_owned(), security, ..SmtpConfig::default() };
+            faults(&Config { smtp, ..Config::default() })
+        };
+        let refused = [Security::Starttls, Security::Tls, Security::Opportunistic, Security::None].map(with);
+        assert_eq!(refused, [false, false, true, true]);
+        let smtp = SmtpConfig { password: "hunter2".into(), ..SmtpConfig::default() };
+        assert!(!format!("{smtp:?}").contains("hunter2"), "what is logged of the settings does not hold it");
     }
 }

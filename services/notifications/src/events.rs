@@ -9,11 +9,11 @@ use time::OffsetDateTime;
 
 use crate::Config;
 use crate::category::Category;
-use crate::delivery::{self, Addressed, Channel, Delivery};
+use crate::delivery::{self, Addressed, Channel, Delivery, poke::Poke};
 use crate::device::{self, Device, Sighting};
 use crate::inbox::{InboxItem, store};
 use crate::preference::{self, Preferences};
-use crate::rule;
+use crate::rule::{self, Letter};
 
 /// The name of its durable consumer.
 pub(crate) const CONSUMER: &str = "notifications";
@@ -24,13 +24,23 @@ pub(crate) const SOURCES: &[&str] = &["identity", "tasks"];
 /// Tells people of what happened, in the transaction that marks the event as taken.
 pub(crate) struct Teller {
     ids: Ids,
+    poke: Poke,
     config: Config,
 }
 
 impl Teller {
-    /// By `config`, with ids of `ids` for what is new.
-    pub(crate) fn new(ids: Ids, config: &Config) -> Self {
-        Teller { ids, config: config.clone() }
+    /// By `config`, with ids of `ids` for what is new; `poke` wakes who sends mails.
+    pub(crate) fn new(ids: Ids, poke: Poke, config: &Config) -> Self {
+        Teller { ids, poke, config: config.clone() }
+    }
+
+    /// A mail of `letter`, unless there is one of the event to the person.
+    async fn mail(&self, tx: &mut db::Tx, to: Addressed, letter: Letter) -> db::Result<()> {
+        let delivery = Delivery::new(self.ids.next_id(), to, letter, self.config.attempt_max, tx.now());
+        if delivery::store::insert(tx, &delivery).await? {
+            self.poke.after(tx);
+        }
+        Ok(())
     }
 
     /// Notes the device that an event shows; true for a sign-in from a known one, of which nobody is told. That is the common case, and it
@@ -62,10 +72,9 @@ impl Handler for Teller {
         if self.is_familiar(tx, event).await? {
             return Ok(());
         }
-        let attempt_max = self.config.attempt_max;
         if let Some((recipient_id, letter)) = rule::invited(event)? {
             let to = Addressed { organization_id, recipient_id, event_id, category: Category::Account };
-            delivery::store::insert(tx, &Delivery::new(self.ids.next_id(), to, letter, attempt_max, now)).await?;
+            self.mail(tx, to, letter).await?;
         }
         let notices = rule::notices(event)?;
         let may_choose = notices.iter().filter(|notice| !notice.category.is_mandatory());
@@ -82,7 +91,7 @@ impl Handler for Teller {
             }
             if let Some(letter) = notice.letter.filter(|_| preferences.allow(notice.category, Channel::Email)) {
                 let to = Addressed { organization_id, recipient_id: notice.user_id.uuid(), event_id, category: notice.category };
-                delivery::store::insert(tx, &Delivery::new(self.ids.next_id(), to, letter, attempt_max, now)).await?;
+                self.mail(tx, to, letter).await?;
             }
         }
         Ok(())

@@ -24,6 +24,8 @@ use contract::notifications::v1::mailbox_service_server::MailboxServiceServer;
 use contract::notifications::v1::preference_service_server::PreferenceServiceServer;
 
 pub use config::{Config, Security, SmtpConfig};
+use delivery::mailer::Mailer;
+use delivery::poke::Poke;
 use delivery::sender::Sender;
 
 /// The service's name.
@@ -45,15 +47,17 @@ const IDENTITY: &str = "identity";
 pub async fn build(deps: &host::Deps, config: &Config) -> anyhow::Result<host::Service> {
     let inbox = inbox::ops::Ops::new(deps.db.clone());
     let watcher = inbox::watch::Watcher::new(deps.log.clone(), deps.db.sealer().clone(), config.clone());
+    let poke = Poke::default();
     let taken = deps.log.inbox(events::CONSUMER, events::SOURCES);
-    let teller = events::Teller::new(deps.ids.clone(), config);
+    let teller = events::Teller::new(deps.ids.clone(), poke.clone(), config);
     deps.tasks.spawn("notifications inbox", taken.run(teller, deps.tasks.shutdown().clone()));
-    let sender = Sender::new(deps.db.clone(), deps.ids.clone(), deps.peers.channel(IDENTITY)?, config)?;
+    let mailer = Mailer::new(deps.peers.channel(IDENTITY)?, deps.clock.clone(), config)?;
+    let sender = Sender::new(deps.db.clone(), deps.ids.clone(), mailer, poke.clone(), config);
     for _ in 0..config.senders {
         deps.tasks.spawn("sender", sender.clone().run(deps.tasks.shutdown().clone()));
     }
     deps.tasks.spawn("retention", retention::run(deps.db.clone(), config.clone(), deps.tasks.shutdown().clone()));
-    let deliveries = delivery::ops::Ops::new(deps.db.clone(), config.attempt_max);
+    let deliveries = delivery::ops::Ops::new(deps.db.clone(), poke, config.attempt_max);
     let mailbox = mailbox::ops::Ops::new(deps.db.clone(), config.smtp.host.is_empty());
     Ok(host::Service::new(NAME)
         .add(InboxServiceServer::new(inbox::grpc::Grpc::new(inbox, watcher)))

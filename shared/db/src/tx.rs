@@ -21,6 +21,7 @@ pub struct Tx {
     now: OffsetDateTime,
     outbox: Outbox,
     answer: Option<(Claim, Vec<u8>)>,
+    after_commit: Vec<Box<dyn FnOnce() + Send>>,
     reads_only: bool,
 }
 
@@ -30,7 +31,7 @@ impl Tx {
         if !reads_only {
             crash_point!("after_begin");
         }
-        Tx { lease, db, caller, now, outbox: Outbox::default(), answer: None, reads_only }
+        Tx { lease, db, caller, now, outbox: Outbox::default(), answer: None, after_commit: Vec::new(), reads_only }
     }
 
     /// The connection, to execute statements on. What is begun on it is a savepoint.
@@ -68,6 +69,11 @@ impl Tx {
         self.outbox.push(event_id, event);
     }
 
+    /// Calls `hook` once this transaction is committed, and never when it is not: to wake whoever works on what it wrote. It must not block.
+    pub fn after_commit(&mut self, hook: impl FnOnce() + Send + 'static) {
+        self.after_commit.push(Box::new(hook));
+    }
+
     pub(crate) fn answer(&mut self, claim: Claim, sealed: Vec<u8>) {
         self.answer = Some((claim, sealed));
     }
@@ -89,6 +95,7 @@ impl Tx {
             crash_point!("after_outbox_insert");
         }
         self.lease.commit().await?;
+        self.after_commit.into_iter().for_each(|hook| hook());
         if wrote_events {
             self.db.poke();
             crash_point!("after_commit_before_reply");

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! PENDING ──► SENDING ──► SENT
-//!                ├──► RETRY_WAIT ──► SENDING        refused for now: again after a wait, until the attempts are used up
+//!                ├──► RETRY_WAIT ──► SENDING        refused for now: again after a wait, until the attempts are used up;
+//!                │                                  or left by a process that stops: at once, and that was no attempt
 //!                ├──► DEAD                          refused for good, or too often
 //!                ├──► OBSOLETE                      nobody to send it to
 //!                └──► UNKNOWN ──► SENDING           once by itself where a second copy does no harm
@@ -14,7 +15,9 @@
 
 pub(crate) mod convert;
 pub(crate) mod grpc;
+pub(crate) mod mailer;
 pub(crate) mod ops;
+pub(crate) mod poke;
 pub(crate) mod sender;
 pub(crate) mod store;
 
@@ -205,6 +208,12 @@ impl Delivery {
         Delivery { state, unknown_count, due_time: due.then_some(now + wait), update_time: now, ..self.clone() }
     }
 
+    /// The same delivery, left by a process that stops before anything was handed over: due at once, and the attempt does not count.
+    pub(crate) fn left(&self, now: OffsetDateTime) -> Self {
+        let attempt_limit = self.attempt_limit + 1;
+        Delivery { state: State::RetryWait, attempt_limit, due_time: Some(now), update_time: now, ..self.clone() }
+    }
+
     /// The same delivery, to be sent once more with `attempt_max` attempts.
     ///
     /// # Errors
@@ -265,6 +274,14 @@ mod tests {
         }
         assert_eq!(after(&sending(Category::Status, 1), Outcome::Unknown), (State::Unknown, false));
         assert_eq!(after(&sending(Category::Security, 3), Outcome::Unknown), (State::Unknown, false), "the attempts are used up");
+    }
+
+    #[test]
+    fn what_a_process_leaves_that_stops_has_as_many_attempts_as_before() {
+        let left = sending(Category::Assignment, 3).left(NOW);
+        assert_eq!((left.state, left.due_time, left.attempt_limit - left.attempt_count), (State::RetryWait, Some(NOW), 1));
+        let again = Delivery { state: State::Sending, attempt_count: 4, ..left };
+        assert_eq!(after(&again, Outcome::PutOff), (State::Dead, false));
     }
 
     #[test]

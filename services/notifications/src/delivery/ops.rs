@@ -3,6 +3,7 @@
 use db::{Db, Filter, Kind, Order, Page};
 use rpc::Caller;
 
+use super::poke::Poke;
 use super::{Attempt, Delivery, DeliveryId, store};
 use crate::{error::Error, events};
 
@@ -10,13 +11,14 @@ use crate::{error::Error, events};
 #[derive(Clone)]
 pub(crate) struct Ops {
     db: Db,
+    poke: Poke,
     attempt_max: i32,
 }
 
 impl Ops {
-    /// Over `db`; what is sent once more is tried `attempt_max` times.
-    pub(crate) fn new(db: Db, attempt_max: i32) -> Self {
-        Ops { db, attempt_max }
+    /// Over `db`; what is sent once more is tried `attempt_max` times, and `poke` wakes who sends it.
+    pub(crate) fn new(db: Db, poke: Poke, attempt_max: i32) -> Self {
+        Ops { db, poke, attempt_max }
     }
 
     /// A page of the organization's deliveries, newest first.
@@ -54,6 +56,7 @@ impl Ops {
             let after = before.redriven(self.attempt_max, tx.now())?;
             store::update(tx, &after).await?;
             tx.emit(events::redriven(&before, &after));
+            self.poke.after(tx);
             Ok(after)
         });
         write.await

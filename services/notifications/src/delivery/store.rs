@@ -1,13 +1,15 @@
-//! SQL of deliveries. `claim` and `forget` are of the worker role, which serves every organization; all else stands in one.
+//! SQL of deliveries. `waits`, `claim` and `forget` are of the worker role, which serves every organization; all else
+//! stands in one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use db::{Column, Cursor, Filter, Kind, Page, PageRequest, Tx, WorkTx};
+use db::{Column, Cursor, Db, Filter, Kind, Page, PageRequest, Tx, WorkTx};
 use runtime::OrganizationId;
 use sqlx::types::Json;
 use sqlx::{Postgres, QueryBuilder};
 use time::OffsetDateTime;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Attempt, CHANNELS, Channel, Delivery, DeliveryId, Outcome, STATES, State};
@@ -33,8 +35,23 @@ pub(crate) struct Claimed {
     pub delivery: Delivery,
     /// Whose it is, while it is.
     pub lease_token: Uuid,
+    /// When the lease ends, or a little before.
+    pub lease_until: Instant,
     /// Whether somebody had it in hand before and did not say what became of it.
     pub lapsed: bool,
+}
+
+/// What became of a delivery in hand, to be written.
+#[derive(Clone, Debug)]
+pub(crate) struct Said {
+    /// As it is from now on.
+    pub after: Delivery,
+    /// By which it is in hand.
+    pub lease_token: Uuid,
+    /// How the attempt ended.
+    pub outcome: Outcome,
+    /// What the server answered.
+    pub smtp_code: Option<u16>,
 }
 
 /// Writes a delivery; false when there is one of the event to the person.
@@ -64,19 +81,33 @@ pub(crate) async fn insert(tx: &mut Tx, delivery: &Delivery) -> db::Result<bool>
     Ok(written.rows_affected() == 1)
 }
 
-/// Takes the delivery that is due longest into hand for `lease`, and writes down that an attempt begins, before it does. One whose lease ran
-/// out is taken too, so that somebody says what became of it; that is no attempt.
-pub(crate) async fn claim(tx: &mut WorkTx, lease_token: Uuid, lease: Duration) -> db::Result<Option<Claimed>> {
-    let now = tx.now();
-    let row = sqlx::query!(
+/// Whether something is due, or in the hands of somebody whose lease ran out: one round trip, for who may find nothing.
+pub(crate) async fn waits(db: &Db) -> db::Result<bool> {
+    const SQL: &str = "SELECT EXISTS (SELECT FROM notifications.delivery WHERE due_time <= $1)
+                           OR EXISTS (SELECT FROM notifications.delivery WHERE lease_expire_time <= clock_timestamp())";
+    let now = db.clock().now();
+    let (waits,): (bool,) = db.work_read_one(SQL, |query| query.bind(now)).await?;
+    Ok(waits)
+}
+
+/// Takes at most `at_most` deliveries into hand for `lease`, those that are due longest, and writes down that their attempts begin, before
+/// they do. One whose lease ran out is taken too, so that somebody says what became of it; that is no attempt.
+pub(crate) async fn claim(tx: &mut WorkTx, lease_token: Uuid, lease: Duration, at_most: i64) -> db::Result<Vec<Claimed>> {
+    let (now, lease_until) = (tx.now(), Instant::now() + lease);
+    let rows = sqlx::query!(
         r#"WITH due AS (
-               SELECT organization_id, delivery_id, state = 2 AS lapsed FROM notifications.delivery WHERE due_time <= $1
-               ORDER BY due_time LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED),
+               SELECT organization_id, delivery_id, false AS lapsed FROM notifications.delivery WHERE due_time <= $1
+               ORDER BY due_time LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED),
+           over AS (
+               SELECT organization_id, delivery_id, true AS lapsed FROM notifications.delivery WHERE lease_expire_time <= clock_timestamp()
+               ORDER BY lease_expire_time LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED),
+           chosen AS (SELECT * FROM (SELECT * FROM due UNION ALL SELECT * FROM over) AS every LIMIT $4),
            taken AS (
                UPDATE notifications.delivery AS d
-               SET state = 2, lease_token = $2, due_time = $3, update_time = $1, attempt_count = attempt_count + CASE WHEN due.lapsed THEN 0 ELSE 1 END
-               FROM due WHERE d.organization_id = due.organization_id AND d.delivery_id = due.delivery_id
-               RETURNING d.*, due.lapsed),
+               SET state = 2, lease_token = $2, lease_expire_time = clock_timestamp() + make_interval(secs => $3), due_time = NULL, update_time = $1,
+                   attempt_count = attempt_count + CASE WHEN chosen.lapsed THEN 0 ELSE 1 END
+               FROM chosen WHERE d.organization_id = chosen.organization_id AND d.delivery_id = chosen.delivery_id
+               RETURNING d.*, chosen.lapsed),
            attempt AS (
                INSERT INTO notifications.delivery_attempt (organization_id, delivery_id, number, start_time)
                SELECT organization_id, delivery_id, attempt_count, $1 FROM taken WHERE NOT lapsed)
@@ -85,14 +116,15 @@ pub(crate) async fn claim(tx: &mut WorkTx, lease_token: Uuid, lease: Duration) -
                   data AS "data!: Json<BTreeMap<String, String>>", state AS "state!: State",
                   attempt_count AS "attempt_count!", attempt_limit AS "attempt_limit!", unknown_count AS "unknown_count!", due_time,
                   create_time AS "create_time!", update_time AS "update_time!", lapsed AS "lapsed!"
-           FROM taken"#,
+           FROM taken ORDER BY create_time"#,
         now,
         lease_token,
-        now + lease,
+        lease.as_secs_f64(),
+        at_most,
     )
-    .fetch_optional(tx.conn())
+    .fetch_all(tx.conn())
     .await?;
-    Ok(row.map(|row| Claimed {
+    let claimed = rows.into_iter().map(|row| Claimed {
         delivery: Delivery {
             organization_id: row.organization_id,
             delivery_id: row.delivery_id,
@@ -111,33 +143,52 @@ pub(crate) async fn claim(tx: &mut WorkTx, lease_token: Uuid, lease: Duration) -
             update_time: row.update_time,
         },
         lease_token,
+        lease_until,
         lapsed: row.lapsed,
-    }))
+    });
+    Ok(claimed.collect())
 }
 
-/// Writes what became of a delivery that was in hand by `lease_token`; false when it is in other hands by now.
-pub(crate) async fn settle(tx: &mut Tx, after: &Delivery, lease_token: Uuid, outcome: Outcome, smtp_code: Option<u16>) -> db::Result<bool> {
-    let smtp_code = smtp_code.and_then(|code| i16::try_from(code).ok());
-    let settled = sqlx::query!(
-        "WITH settled AS (
-             UPDATE notifications.delivery SET state = $4, unknown_count = $5, due_time = $6, lease_token = NULL, update_time = $7
-             WHERE organization_id = $1 AND delivery_id = $2 AND lease_token = $3
-             RETURNING attempt_count)
-         UPDATE notifications.delivery_attempt AS a SET outcome = $8, smtp_code = $9, end_time = $7
-         FROM settled WHERE a.organization_id = $1 AND a.delivery_id = $2 AND a.number = settled.attempt_count",
-        after.organization_id as _,
-        after.delivery_id as _,
-        lease_token,
-        after.state as _,
-        after.unknown_count,
-        after.due_time,
-        after.update_time,
-        outcome as _,
-        smtp_code,
+/// Writes what became of deliveries of the organization; answers which were still in the hands of who says so.
+pub(crate) async fn settle(tx: &mut Tx, said: &[Said]) -> db::Result<Vec<DeliveryId>> {
+    let organization_id = tx.organization_id();
+    let now = tx.now();
+    let delivery_ids: Vec<DeliveryId> = said.iter().map(|said| said.after.delivery_id).collect();
+    let lease_tokens: Vec<Uuid> = said.iter().map(|said| said.lease_token).collect();
+    let states: Vec<i16> = said.iter().map(|said| said.after.state as i16).collect();
+    let attempt_limits: Vec<i32> = said.iter().map(|said| said.after.attempt_limit).collect();
+    let unknown_counts: Vec<i32> = said.iter().map(|said| said.after.unknown_count).collect();
+    let due_times: Vec<Option<OffsetDateTime>> = said.iter().map(|said| said.after.due_time).collect();
+    let outcomes: Vec<i16> = said.iter().map(|said| said.outcome as i16).collect();
+    let smtp_codes: Vec<Option<i16>> = said.iter().map(|said| said.smtp_code.and_then(|code| i16::try_from(code).ok())).collect();
+    let settled = sqlx::query_scalar!(
+        r#"WITH said AS (
+               SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::smallint[], $5::integer[], $6::integer[], $7::timestamptz[], $8::smallint[], $9::smallint[])
+               AS s (delivery_id, lease_token, state, attempt_limit, unknown_count, due_time, outcome, smtp_code)),
+           settled AS (
+               UPDATE notifications.delivery AS d
+               SET state = said.state, attempt_limit = said.attempt_limit, unknown_count = said.unknown_count, due_time = said.due_time,
+                   lease_token = NULL, lease_expire_time = NULL, update_time = $10
+               FROM said WHERE d.organization_id = $1 AND d.delivery_id = said.delivery_id AND d.lease_token = said.lease_token
+               RETURNING d.delivery_id, d.attempt_count, said.outcome, said.smtp_code),
+           attempt AS (
+               UPDATE notifications.delivery_attempt AS a SET outcome = settled.outcome, smtp_code = settled.smtp_code, end_time = $10
+               FROM settled WHERE a.organization_id = $1 AND a.delivery_id = settled.delivery_id AND a.number = settled.attempt_count)
+           SELECT delivery_id AS "delivery_id!: DeliveryId" FROM settled"#,
+        organization_id as _,
+        delivery_ids as _,
+        &lease_tokens,
+        &states,
+        &attempt_limits,
+        &unknown_counts,
+        due_times as _,
+        &outcomes,
+        smtp_codes as _,
+        now,
     )
-    .execute(tx.conn())
+    .fetch_all(tx.conn())
     .await?;
-    Ok(settled.rows_affected() == 1)
+    Ok(settled)
 }
 
 /// Writes what an admin may change of a delivery that this transaction has locked and nobody has in hand.

@@ -4,7 +4,7 @@
 //! and nobody knowing. The dialog is ours, command by command on lettre's connection. What fails before the message was handed over is tried
 //! again; once its last byte may have gone out, only an answer says what became of it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -14,16 +14,21 @@ use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
-use tokio::time::timeout;
+use runtime::Shutdown;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::{Security, SmtpConfig};
+
+/// How long the answer to a message that was handed over is waited for once the process stops. What became of it has to be written after
+/// that, within the five seconds that a host gives its tasks.
+const ANSWER_AT_STOP: Duration = Duration::from_secs(3);
 
 /// What became of a mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
     /// The server took it.
     Taken(u16),
-    /// Not now: refused with 4xx, or the server is away.
+    /// Not now: refused with 4xx, the server is away, or it refuses us and not the mail.
     PutOff(Option<u16>),
     /// Never: refused with 5xx.
     Refused(u16),
@@ -31,13 +36,34 @@ pub(crate) enum Sent {
     Unknown,
 }
 
+/// A connection on which the server waits for the message, and the message.
+pub(crate) struct Ready {
+    connection: AsyncSmtpConnection,
+    message: Vec<u8>,
+}
+
 /// One SMTP server, and connections to it that wait for the next mail.
 pub(crate) struct Smtp {
     config: SmtpConfig,
     tls: Option<TlsParameters>,
     credentials: Option<Credentials>,
-    idle: Mutex<Vec<AsyncSmtpConnection>>,
+    state: Mutex<State>,
     idle_max: usize,
+}
+
+#[derive(Default)]
+struct State {
+    idle: Vec<AsyncSmtpConnection>,
+    /// Until when nothing is sent, because the server refuses us; it stays until a connection succeeds.
+    refused_until: Option<Instant>,
+}
+
+/// Why there is no connection.
+enum Unconnected {
+    /// The server is away or busy.
+    Away(lettre::transport::smtp::Error),
+    /// It does not want us, or we not it: the credentials, no TLS where there must be, a certificate that does not hold.
+    Refused(lettre::transport::smtp::Error),
 }
 
 impl Smtp {
@@ -49,19 +75,42 @@ impl Smtp {
         let tls = if config.security == Security::None { None } else { Some(tls(config)?) };
         let password = config.password.expose();
         let credentials = (!config.user.is_empty()).then(|| Credentials::new(config.user.clone(), password.to_owned()));
-        Ok(Smtp { config: config.clone(), tls, credentials, idle: Mutex::default(), idle_max })
+        Ok(Smtp { config: config.clone(), tls, credentials, state: Mutex::default(), idle_max })
     }
 
-    /// Sends `message`. It takes at most twice `smtp.timeout_ms`.
-    pub(crate) async fn send(&self, message: &Message) -> Sent {
-        let envelope = message.envelope();
-        let (at_most, bytes) = (Duration::from_millis(self.config.timeout_ms), message.formatted());
-        let mut connection = match timeout(at_most, self.begin(envelope)).await {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(outcome)) => return outcome,
-            Err(_) => return Sent::PutOff(None),
+    /// How many of `idle` senders may send: none for `smtp.refusal_pause_ms` after the server refused us, then one, until it takes us again.
+    /// What it refuses is the same for every mail: to try them all would use up their attempts, and lock the account.
+    pub(crate) fn room(&self, idle: usize) -> usize {
+        match self.state().refused_until {
+            None => idle,
+            Some(until) if Instant::now() < until => 0,
+            Some(_) => idle.min(1),
+        }
+    }
+
+    /// A connection on which the server waits for `message`. Until then nothing was handed over: it may be cut off.
+    ///
+    /// # Errors
+    /// What became of the mail instead. It takes at most `smtp.timeout_ms`.
+    pub(crate) async fn begin(&self, message: &Message) -> Result<Ready, Sent> {
+        let begun = timeout(self.at_most(), self.announced(message.envelope())).await;
+        let connection = begun.unwrap_or(Err(Sent::PutOff(None)))?;
+        Ok(Ready { connection, message: message.formatted() })
+    }
+
+    /// Hands the message over and waits for the answer: at most `smtp.timeout_ms`, and once `stop` is raised no longer than a stop allows.
+    pub(crate) async fn hand_over(&self, ready: Ready, stop: &Shutdown) -> Sent {
+        let Ready { mut connection, message } = ready;
+        let stopped = async {
+            stop.requested().await;
+            sleep(ANSWER_AT_STOP).await;
         };
-        match timeout(at_most, connection.message(&bytes)).await {
+        let answer = tokio::select! {
+            biased;
+            answer = timeout(self.at_most(), connection.message(&message)) => answer,
+            () = stopped => return Sent::Unknown,
+        };
+        match answer {
             Ok(Ok(response)) => {
                 self.keep(connection);
                 Sent::Taken(response.code().into())
@@ -71,9 +120,9 @@ impl Smtp {
         }
     }
 
-    /// A connection on which the server waits for the message. One that lay idle may be gone: then a new one is made.
-    async fn begin(&self, envelope: &Envelope) -> Result<AsyncSmtpConnection, Sent> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    /// One that lay idle may be gone: then a new one is made.
+    async fn announced(&self, envelope: &Envelope) -> Result<AsyncSmtpConnection, Sent> {
+        let idle = self.state().idle.pop();
         if let Some(mut connection) = idle {
             match announce(&mut connection, envelope).await {
                 Ok(()) => return Ok(connection),
@@ -84,10 +133,8 @@ impl Smtp {
                 }
             }
         }
-        let mut connection = self.connect().await.map_err(|error| {
-            tracing::warn!(error = %chain(&error), "the SMTP server can't be reached");
-            Sent::PutOff(None)
-        })?;
+        let mut connection = self.connect().await.map_err(|error| self.unconnected(&error))?;
+        self.state().refused_until = None;
         match announce(&mut connection, envelope).await {
             Ok(()) => Ok(connection),
             Err(error) => Err(answered(&error).unwrap_or(Sent::PutOff(None))),
@@ -95,25 +142,78 @@ impl Smtp {
     }
 
     /// Whatever goes wrong here says nothing about the mail.
-    async fn connect(&self) -> Result<AsyncSmtpConnection, lettre::transport::smtp::Error> {
+    async fn connect(&self) -> Result<AsyncSmtpConnection, Unconnected> {
         let (server, name) = ((self.config.host.as_str(), self.config.port), ClientId::Domain(self.config.hello.clone()));
-        let wrapper = self.tls.clone().filter(|_| self.config.security == Security::Tls);
-        let mut connection = AsyncSmtpConnection::connect_tokio1(server, None, &name, wrapper, None).await?;
-        if let Some(tls) = self.tls.clone().filter(|_| self.config.security == Security::Starttls) {
-            connection.starttls(tls, &name).await?;
+        let security = self.config.security;
+        let wrapper = self.tls.clone().filter(|_| security == Security::Tls);
+        let connected = AsyncSmtpConnection::connect_tokio1(server, None, &name, wrapper, None).await;
+        let mut connection = connected.map_err(Unconnected::of)?;
+        let upgraded = match security {
+            Security::Starttls => true,
+            Security::Opportunistic => connection.can_starttls(),
+            Security::Tls | Security::None => false,
+        };
+        if let Some(tls) = self.tls.clone().filter(|_| upgraded) {
+            connection.starttls(tls, &name).await.map_err(Unconnected::of)?;
         }
         if let Some(credentials) = &self.credentials {
-            connection.auth(DEFAULT_MECHANISMS, credentials).await?;
+            connection.auth(DEFAULT_MECHANISMS, credentials).await.map_err(Unconnected::of)?;
         }
         Ok(connection)
     }
 
-    fn keep(&self, connection: AsyncSmtpConnection) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < self.idle_max {
-            idle.push(connection);
+    /// Says so where an operator reads it, and lets all mails wait where none would fare better.
+    fn unconnected(&self, error: &Unconnected) -> Sent {
+        match error {
+            Unconnected::Away(error) => {
+                tracing::warn!(error = %chain(error), "the SMTP server can't be reached");
+                answered(error).unwrap_or(Sent::PutOff(None))
+            }
+            Unconnected::Refused(error) => {
+                let pause = Duration::from_millis(self.config.refusal_pause_ms);
+                self.state().refused_until = Some(Instant::now() + pause);
+                let settings = "smtp.user, smtp.password, smtp.security, smtp.ca_file";
+                tracing::error!(error = %chain(error), settings, "the SMTP server and this service do not agree: no mail is sent");
+                Sent::PutOff(error.status().map(u16::from))
+            }
         }
     }
+
+    fn keep(&self, connection: AsyncSmtpConnection) {
+        let mut state = self.state();
+        if state.idle.len() < self.idle_max {
+            state.idle.push(connection);
+        }
+    }
+
+    fn at_most(&self) -> Duration {
+        Duration::from_millis(self.config.timeout_ms)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Unconnected {
+    fn of(error: lettre::transport::smtp::Error) -> Self {
+        // What our side finds missing (STARTTLS, a way to authenticate), what the server says for good, and a handshake that fails.
+        let refused = error.is_client() || error.is_permanent() || error.is_tls() || is_certificate(&error);
+        if refused { Unconnected::Refused(error) } else { Unconnected::Away(error) }
+    }
+}
+
+/// Whether a TLS handshake failed by what one side thinks of the other: lettre tells it as a failed connection.
+fn is_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let within = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
+        if error.is::<rustls::Error>() || within.is_some_and(|error| error.is::<rustls::Error>()) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Up to the server's word that it waits for the message.

@@ -9,6 +9,8 @@ mod retention;
 mod send_mail;
 mod sign_in;
 mod sink;
+mod smtp_security;
+mod stop;
 mod tell;
 mod verbs;
 mod watch_inbox;

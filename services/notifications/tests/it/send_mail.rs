@@ -233,25 +233,62 @@ async fn a_server_that_never_speaks_and_one_that_is_not_there_put_mails_off() {
 }
 
 #[tokio::test]
-async fn a_service_that_dies_with_a_mail_in_hand_leaves_it_unknown_when_its_lease_is_over() {
+async fn a_lease_ends_by_the_clock_of_the_database_and_then_nobody_knows_of_its_mail() {
     let sink = Sink::start(Mood::HangsAfterDot).await;
-    let config = notifications::Config {
-        smtp: notifications::SmtpConfig { timeout_ms: 60_000, ..sink.config().smtp },
-        lease_ms: 130_000,
-        ..sink.config()
-    };
-    let mut app = app_with(config).await;
+    let smtp = notifications::SmtpConfig { timeout_ms: 60_000, ..sink.config().smtp };
+    let app = app_with(notifications::Config { smtp, lease_ms: 130_000, ..sink.config() }).await;
     let (ana, ben) = (app.admin("ana").await, app.member("ben").await);
     app.authority().reach(ben.user_id, Ok(recipient(&ben)));
     app.assign_items(&ana, &ben, &["ACME-1"]).await;
     while sink.messages().is_empty() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    app.restart().await;
-    assert_eq!(outcomes(&ana.once(State::Sending).await), [(Outcome::Unspecified, 0)]);
-    app.clock().advance(Duration::from_secs(131));
+    app.clock().advance(Duration::from_secs(86_400));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let ana = ana.renewed();
+    assert_eq!(outcomes(&ana.once(State::Sending).await), [(Outcome::Unspecified, 0)], "a replica's clock that runs ahead ends no lease");
+    let over = "UPDATE notifications.delivery SET lease_expire_time = now() - interval '1 s'";
+    sqlx::query(over).execute(&mut app.sql().await).await.unwrap();
     assert_eq!(outcomes(&ana.once(State::Unknown).await), [(Outcome::Unknown, 0)]);
     assert_eq!(sink.messages().len(), 1, "it is not sent again by itself");
+}
+
+#[tokio::test]
+async fn what_became_of_a_mail_is_written_once_the_database_takes_it_again() {
+    let away = "REVOKE UPDATE ON notifications.delivery_attempt FROM notifications_app";
+    let back = "GRANT UPDATE (outcome, smtp_code, end_time) ON notifications.delivery_attempt TO notifications_app";
+    for (mood, state, outcome) in [
+        (Mood::Takes, State::Sent, (Outcome::Sent, 250)),
+        (Mood::SaysToRecipient("450 mailbox busy"), State::RetryWait, (Outcome::PutOff, 450)),
+    ] {
+        let sink = Sink::start(mood).await;
+        let app = app_with(sink.config()).await;
+        let (ana, ben) = (app.admin("ana").await, app.member("ben").await);
+        app.authority().reach(ben.user_id, Ok(recipient(&ben)));
+        sqlx::query(away).execute(&mut app.sql().await).await.unwrap();
+        app.assign_items(&ana, &ben, &["ACME-1"]).await;
+        while sink.connections() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(outcomes(&ana.once(State::Sending).await), [(Outcome::Unspecified, 0)]);
+        sqlx::query(back).execute(&mut app.sql().await).await.unwrap();
+        assert_eq!(outcomes(&ana.once(state).await), [outcome]);
+        assert!(sink.messages().len() <= 1);
+    }
+}
+
+#[tokio::test]
+async fn a_sender_is_woken_by_a_mail_and_by_one_that_is_sent_once_more() {
+    let sink = Sink::start(Mood::SaysToRecipient("550 nobody")).await;
+    let app = app_with(notifications::Config { poll_ms: 60_000, ..sink.config() }).await;
+    let (ana, ben) = (app.admin("ana").await, app.member("ben").await);
+    app.authority().reach(ben.user_id, Ok(recipient(&ben)));
+    app.assign_items(&ana, &ben, &["ACME-1"]).await;
+    let dead = ana.once(State::Dead).await.delivery.unwrap();
+    sink.becomes(Mood::Takes);
+    ana.redrive(&dead.delivery_id).await.unwrap();
+    ana.once(State::Sent).await;
 }
 
 #[tokio::test]
@@ -262,7 +299,8 @@ async fn whoever_comes_back_after_its_lease_writes_nothing() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     // Another replica says first what became of it, while this one still waits for the server's word.
-    let other = "WITH d AS (UPDATE notifications.delivery SET state = 6, lease_token = NULL, due_time = NULL WHERE state = 2 RETURNING *)
+    let other = "WITH d AS (UPDATE notifications.delivery SET state = 6, lease_token = NULL, lease_expire_time = NULL WHERE state = 2
+                 RETURNING *)
                  UPDATE notifications.delivery_attempt SET outcome = 3 WHERE (SELECT count(*) FROM d) = 1";
     sqlx::query(other).execute(&mut app.sql().await).await.unwrap();
     tokio::time::sleep(Duration::from_millis(800)).await;
