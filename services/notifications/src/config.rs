@@ -211,7 +211,9 @@ impl host::ServiceConfig for Config {
         // Not less than events live in a log: what may come again must find that it was told.
         faults.range("inbox_days", self.inbox_days, 90..=3_650);
         faults.range("delivery_days", self.delivery_days, 90..=3_650);
-        faults.require("mail_from", self.mail_from.parse::<Mailbox>().is_ok(), "must be an address, with a name before it or not");
+        let from = self.mail_from.parse::<Mailbox>();
+        let sendable = from.is_ok_and(|from| AsRef::<str>::as_ref(&from.email).is_ascii());
+        faults.require("mail_from", sendable, "must be an address in ASCII, with a name before it or not");
         let url = &self.link_base_url;
         faults.require("link_base_url", url.starts_with("https://") || url.starts_with("http://"), "must begin with http:// or https://");
         faults.require("link_base_url", !url.chars().any(|c| c.is_whitespace() || c.is_control()), "must hold no blanks");
@@ -253,7 +255,9 @@ mod tests {
         for link_base_url in ["", "javascript:alert(1)", "https://muster.example/\r\nx"] {
             assert!(faults(&Config { link_base_url: link_base_url.to_owned(), ..Config::default() }), "{link_base_url}");
         }
-        assert!(faults(&Config { mail_from: "nobody".to_owned(), ..Config::default() }));
+        for mail_from in ["nobody", "nobödy@muster.example"] {
+            assert!(faults(&Config { mail_from: mail_from.to_owned(), ..Config::default() }), "{mail_from}");
+        }
     }
 
     #[test]

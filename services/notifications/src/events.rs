@@ -163,6 +163,7 @@ pub(crate) fn of_inboxes() -> Filter {
 /// # Errors
 /// [`Outcome::Poison`] for a body that is not what its type says.
 pub(crate) fn change(event: &Logged, user_id: UserId, organization_id: OrganizationId) -> Result<Option<pb::InboxChange>, Outcome> {
+    let mut of = String::new();
     let (kind, item) = if let Some(body) = event.of::<pb::InboxItemCreated>()? {
         (Kind::Created, body.after)
     } else if let Some(body) = event.of::<pb::InboxItemRead>()? {
@@ -170,9 +171,11 @@ pub(crate) fn change(event: &Logged, user_id: UserId, organization_id: Organizat
     } else if let Some(body) = event.of::<pb::InboxItemArchived>()? {
         (Kind::Archived, body.after)
     } else if let Some(body) = event.of::<pb::InboxRead>()? {
-        if body.user_id != user_id.to_string() || event.organization_id() != organization_id {
+        if body.user_id != user_id.to_string() {
             return Ok(None);
         }
+        // From within another organization it read what is shown here too: what belongs to none.
+        of = if event.organization_id() == organization_id { organization_id } else { OrganizationId::SYSTEM }.to_string();
         (Kind::AllRead, None)
     } else {
         return Ok(None);
@@ -182,5 +185,5 @@ pub(crate) fn change(event: &Logged, user_id: UserId, organization_id: Organizat
         return Ok(None);
     }
     let (event_id, create_time) = (event.envelope.event_id.clone(), event.envelope.create_time);
-    Ok(Some(pb::InboxChange { kind: kind.into(), inbox_item: item, event_id, create_time }))
+    Ok(Some(pb::InboxChange { kind: kind.into(), inbox_item: item, event_id, create_time, organization_id: of }))
 }

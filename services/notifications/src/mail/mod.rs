@@ -5,8 +5,9 @@
 pub(crate) mod smtp;
 mod template;
 
-use lettre::Message;
+use lettre::address::AddressError;
 use lettre::message::{Mailbox, MultiPart, header};
+use lettre::{Address, Message};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -32,7 +33,10 @@ pub(crate) struct Mail {
 pub(crate) enum Unmade {
     /// Not an address that SMTP takes.
     #[error("no address to send to")]
-    Address(#[from] lettre::address::AddressError),
+    Address(#[from] AddressError),
+    /// An address whose part before the `@` is not ASCII: few servers take it, and to send it to one that does not would be a lie.
+    #[error("the address needs SMTPUTF8, which is not spoken")]
+    NotAscii,
     /// Not a message.
     #[error("no message can be made of it")]
     Message(#[from] lettre::error::Error),
@@ -48,12 +52,25 @@ impl Mail {
     /// [`Unmade`].
     pub(crate) fn message(&self, from: &Mailbox, delivery_id: Uuid, now: OffsetDateTime) -> Result<Message, Unmade> {
         let name = (!self.name.is_empty()).then(|| plain(&self.name));
-        let to = Mailbox::new(name, self.to.parse()?);
+        let to = Mailbox::new(name, address(&self.to)?);
         let message_id = format!("<{delivery_id}@{}>", from.email.domain());
         let parts = MultiPart::alternative_plain_html(self.text.clone(), self.html.clone());
         let builder = Message::builder().from(from.clone()).to(to).subject(plain(&self.subject)).message_id(Some(message_id));
         Ok(builder.header(AutoSubmitted).date(now.into()).multipart(parts)?)
     }
+}
+
+/// The address as SMTP takes it: a domain that is not ASCII in its ASCII form. Source: RFC 5890, 2.3.2.1; RFC 6531.
+fn address(text: &str) -> Result<Address, Unmade> {
+    let parsed: Address = text.parse()?;
+    if !parsed.user().is_ascii() {
+        return Err(Unmade::NotAscii);
+    }
+    if parsed.domain().is_ascii() {
+        return Ok(parsed);
+    }
+    let domain = idna::domain_to_ascii(parsed.domain()).map_err(|_| AddressError::InvalidDomain)?;
+    Ok(Address::new(parsed.user(), domain)?)
 }
 
 /// Says that no person wrote it, so that no machine answers. Source: RFC 3834, 5.
@@ -133,6 +150,18 @@ mod tests {
             let mail = Mail { to: to.to_owned(), ..mail("Ana", "Hello") };
             assert!(mail.message(&from, Uuid::nil(), OffsetDateTime::UNIX_EPOCH).is_err(), "{to}");
         }
+    }
+
+    #[test]
+    fn a_domain_in_letters_of_its_own_is_written_in_ascii_and_a_name_in_such_is_refused() {
+        let sent = |to: &str| {
+            let from = "no-reply@muster.example".parse().unwrap();
+            let mail = Mail { to: to.to_owned(), ..mail("Ana", "Hello") };
+            mail.message(&from, Uuid::nil(), OffsetDateTime::UNIX_EPOCH).map(|message| message.envelope().to()[0].to_string())
+        };
+        assert_eq!(sent("ana@bücher.example").unwrap(), "ana@xn--bcher-kva.example");
+        assert_eq!(sent("ana@muster.example").unwrap(), "ana@muster.example");
+        assert!(matches!(sent("anä@muster.example"), Err(Unmade::NotAscii)));
     }
 
     #[test]

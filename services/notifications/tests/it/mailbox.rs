@@ -1,3 +1,5 @@
+use std::sync::{Arc, Mutex};
+
 use contract::notifications::v1::DeliveryState as State;
 use runtime::OrganizationId;
 use testkit::assert_fault;
@@ -41,6 +43,30 @@ async fn with_a_server_there_is_no_mailbox() {
     let root = app.system_admin("root").await;
     assert_fault!(root.mails("").await, FailedPrecondition, "MAILBOX_DISABLED");
     assert_fault!(root.mail(NOTHING).await, FailedPrecondition, "MAILBOX_DISABLED");
+}
+
+#[tokio::test]
+async fn mails_that_lie_in_the_mailbox_go_when_a_server_is_configured() {
+    let sink = Sink::start(Mood::Takes).await;
+    let config = Arc::new(Mutex::new(quick()));
+    let read = config.clone();
+    let build = async move |deps: &host::Deps| {
+        let config = read.lock().unwrap().clone();
+        notifications::build(deps, &config).await
+    };
+    let mut app = testkit::App::of(notifications::NAME, notifications::SCHEMA, &notifications::MIGRATIONS, build).await;
+    let (ana, ben) = (app.admin("ana").await, app.member("ben").await);
+    app.authority().reach(ben.user_id, Ok(recipient(&ben)));
+    app.assign_items(&ana, &ben, &["ACME-1"]).await;
+    ana.once(State::Sent).await;
+    app.restart().await;
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    assert_eq!(app.count("SELECT count(*) FROM notifications.mail").await, 1, "a start alone takes nothing away");
+    *config.lock().unwrap() = sink.config();
+    app.restart().await;
+    while app.count("SELECT count(*) FROM notifications.mail").await > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test]

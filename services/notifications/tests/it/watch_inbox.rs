@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use contract::notifications::v1::{InboxChangeKind as Kind, WatchInboxResponse};
 use notifications::Config;
+use runtime::OrganizationId;
 use testkit::assert_fault;
 use tonic::{Status, Streaming};
 
@@ -17,6 +18,19 @@ async fn change(watch: &mut Watch) -> Result<(Kind, String, String), Status> {
             if let Some(change) = message.change {
                 let title = change.inbox_item.as_ref().map(|item| item.title.clone()).unwrap_or_default();
                 return Ok((change.kind(), title, message.resume_token));
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), next).await.expect("a change")
+}
+
+/// What the next change says was read as a whole.
+async fn all_read(watch: &mut Watch) -> String {
+    let next = async {
+        loop {
+            if let Some(change) = watch.message().await.unwrap().unwrap().change {
+                assert_eq!((change.kind(), change.inbox_item), (Kind::AllRead, None));
+                return change.organization_id;
             }
         }
     };
@@ -81,6 +95,23 @@ async fn another_s_inbox_and_another_organization_s_items_are_not_told_of() {
     assert_eq!(change(&mut here).await.unwrap().1, "here was assigned to you");
     assert_eq!(change(&mut here).await.unwrap().1, "New sign-in to your account");
     assert_eq!(change(&mut there).await.unwrap().1, "New sign-in to your account");
+}
+
+#[tokio::test]
+async fn all_is_read_in_every_organization_as_far_as_it_is_shown_there() {
+    let app = app().await;
+    let (ana, ben, eve) = (app.member("ana").await, app.member("ben").await, app.outsider("eve").await);
+    let elsewhere = ben.in_organization(eve.organization_id);
+    app.assign_items(&ana, &ben, &["A-1"]).await;
+    app.sign_in(&ben).await;
+    let (mut here, mut there) = (ben.watch("").await.unwrap(), elsewhere.watch("").await.unwrap());
+    bookmark(&mut here).await;
+    bookmark(&mut there).await;
+    assert_eq!((elsewhere.mark_all_read().await, ben.unread().await), (1, 1), "the sign-in is of no organization");
+    assert_eq!(all_read(&mut here).await, OrganizationId::SYSTEM.to_string());
+    assert_eq!(all_read(&mut there).await, eve.organization_id.to_string());
+    ben.mark_all_read().await;
+    assert_eq!(all_read(&mut here).await, app.organization().to_string());
 }
 
 #[tokio::test]
