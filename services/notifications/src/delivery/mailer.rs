@@ -41,8 +41,8 @@ pub(crate) enum Attempted {
 
 /// A mail that waits to be handed over.
 enum Prepared {
-    Box(Mail),
-    Server(Ready),
+    Box(Box<Mail>),
+    Server(Box<Ready>),
 }
 
 impl From<Outcome> for Attempted {
@@ -85,9 +85,9 @@ impl Mailer {
         match stop.or(self.prepare(delivery)).await {
             None => Attempted::Left,
             Some(Err(attempted)) => attempted,
-            Some(Ok(Prepared::Box(mail))) => Attempted::Made(Box::new(mail)),
+            Some(Ok(Prepared::Box(mail))) => Attempted::Made(mail),
             Some(Ok(Prepared::Server(ready))) => match &self.smtp {
-                Some(smtp) => smtp.hand_over(ready, stop).await.into(),
+                Some(smtp) => smtp.hand_over(*ready, stop).await.into(),
                 None => Attempted::Left,
             },
         }
@@ -110,8 +110,8 @@ impl Mailer {
             Outcome::Refused
         })?;
         match &self.smtp {
-            Some(smtp) => Ok(Prepared::Server(smtp.begin(&message).await?)),
-            None => Ok(Prepared::Box(mail)),
+            Some(smtp) => Ok(Prepared::Server(Box::new(smtp.begin(&message).await?))),
+            None => Ok(Prepared::Box(Box::new(mail))),
         }
     }
 

@@ -101,7 +101,7 @@ pub(crate) async fn claim(tx: &mut WorkTx, lease_token: Uuid, lease: Duration, a
            over AS (
                SELECT organization_id, delivery_id, true AS lapsed FROM notifications.delivery WHERE lease_expire_time <= clock_timestamp()
                ORDER BY lease_expire_time LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED),
-           chosen AS (SELECT * FROM (SELECT * FROM due UNION ALL SELECT * FROM over) AS every LIMIT $4),
+           chosen AS (SELECT * FROM (SELECT * FROM due UNION ALL SELECT * FROM over) AS every ORDER BY lapsed DESC LIMIT $4),
            taken AS (
                UPDATE notifications.delivery AS d
                SET state = 2, lease_token = $2, lease_expire_time = clock_timestamp() + make_interval(secs => $3), due_time = NULL, update_time = $1,
