@@ -72,7 +72,8 @@ impl Actor {
     }
 }
 
-async fn switch(identity: &Channel, outside: &str, organization_id: &str) -> anyhow::Result<String> {
+/// Puts the session of `outside` into an organization; answers its bearer header there.
+pub(super) async fn switch(identity: &Channel, outside: &str, organization_id: &str) -> anyhow::Result<String> {
     let request = SwitchContextRequest { organization_id: organization_id.to_owned(), ..Default::default() };
     let answer = SessionServiceClient::new(identity.clone()).switch_context(signed(request, outside)?).await?.into_inner();
     Ok(format!("Bearer {}", answer.access_token))

@@ -169,7 +169,7 @@ async fn recorded(conn: &mut PgConnection) -> anyhow::Result<()> {
 }
 
 /// Waits until `statement` answers true.
-async fn until(conn: &mut PgConnection, statement: &'static str) -> anyhow::Result<()> {
+pub(super) async fn until(conn: &mut PgConnection, statement: &'static str) -> anyhow::Result<()> {
     let began = Instant::now();
     while !sqlx::query_scalar::<_, bool>(statement).fetch_one(&mut *conn).await? {
         anyhow::ensure!(began.elapsed() < AT_MOST, "not within {AT_MOST:?}: {statement}");

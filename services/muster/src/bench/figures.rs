@@ -74,6 +74,9 @@ impl Run<'_> {
         if wants(Group::Events) {
             figures.extend(self.events().await.context("events")?);
         }
+        if wants(Group::Notifications) {
+            figures.extend(self.notifications().await.context("notifications")?);
+        }
         if wants(Group::SignIn) {
             figures.extend(self.sign_in().await.context("sign-in")?);
         }

@@ -12,6 +12,7 @@ mod floors;
 mod gateway;
 mod isolation;
 mod load;
+mod notifications;
 mod process;
 mod report;
 mod start;
@@ -41,6 +42,8 @@ enum Group {
     Isolation,
     /// Relay, consumer, and the way of one event.
     Events,
+    /// What people are told: a change to a watcher's inbox, and mails.
+    Notifications,
     /// Sign-in.
     SignIn,
     /// The embedded engine.
