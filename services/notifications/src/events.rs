@@ -50,7 +50,7 @@ impl Teller {
             None => return Ok(false),
             Some(Sighting::SignedIn(user_id)) => (user_id, true),
             Some(Sighting::Registered(user_id)) => (user_id, false),
-            Some(Sighting::PasswordReset(user_id)) => {
+            Some(Sighting::PasswordChanged(user_id)) => {
                 device::store::forget_all(tx, user_id).await?;
                 return Ok(false);
             }

@@ -106,7 +106,10 @@ pub(crate) fn sighting(event: &Logged) -> Result<Option<Sighting>, Outcome> {
         return Ok(Some(Sighting::Registered(id(&body.user_id)?)));
     }
     if let Some(body) = event.of::<identity::PasswordReset>()? {
-        return Ok(Some(Sighting::PasswordReset(id(&body.user_id)?)));
+        return Ok(Some(Sighting::PasswordChanged(id(&body.user_id)?)));
+    }
+    if let Some(body) = event.of::<identity::PasswordChanged>()? {
+        return Ok(Some(Sighting::PasswordChanged(id(&body.user_id)?)));
     }
     Ok(None)
 }
@@ -399,10 +402,12 @@ mod tests {
         let signed_in = identity::SessionCreated { session_id: "s".into(), after: Some(session) };
         let registered = identity::UserRegistered { user_id: person(2), after: None, mail_wanted: true };
         let reset = identity::PasswordReset { user_id: person(2), before: None, after: None };
+        let changed = identity::PasswordChanged { user_id: person(2), before: None, after: None };
         let whose = UserId::from(Uuid::from_u128(2));
         assert_eq!(sighting(&by(2, &signed_in)).unwrap(), Some(Sighting::SignedIn(whose)));
         assert_eq!(sighting(&by(2, &registered)).unwrap(), Some(Sighting::Registered(whose)));
-        assert_eq!(sighting(&by(2, &reset)).unwrap(), Some(Sighting::PasswordReset(whose)));
+        assert_eq!(sighting(&by(2, &reset)).unwrap(), Some(Sighting::PasswordChanged(whose)));
+        assert_eq!(sighting(&by(2, &changed)).unwrap(), Some(Sighting::PasswordChanged(whose)));
         let asked = identity::VerificationRequested { user_id: person(2) };
         assert_eq!(sighting(&by(2, &asked)).unwrap(), None);
     }

@@ -32,8 +32,8 @@ pub(crate) enum Sighting {
     Registered(UserId),
     /// A session was opened: somebody is told unless the device is known.
     SignedIn(UserId),
-    /// The password was changed by a link: whatever an intruder's device was, it is known no more.
-    PasswordReset(UserId),
+    /// The password is another one: whatever an intruder's device was, it is known no more.
+    PasswordChanged(UserId),
 }
 
 impl Device {

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use contract::identity::v1::{
-    EmailChangeRequested, EmailChanged, InvitationCreated, InvitationResent, PasswordReset, PasswordResetRequested, ResolveRecipientResponse, UserRegistered,
+    EmailChangeRequested, EmailChanged, InvitationCreated, InvitationResent, PasswordReset, PasswordResetRequested,
+    ResolveRecipientResponse, UserRegistered,
 };
 use contract::notifications::v1::{AttemptOutcome as Outcome, DeliveryFailed, DeliverySent, DeliveryState as State};
 use contract::time::timestamp;
@@ -85,7 +86,8 @@ async fn who_changes_the_address_gets_the_link_and_the_former_address_is_told() 
     let app = app_with(quick()).await;
     let (kim, root) = (app.user("kim"), app.system_admin("root").await);
     let (user_id, email_change_id) = (kim.user_id.to_string(), app.deps().ids.next().to_string());
-    let link = ResolveRecipientResponse { link_token: "mec1_abc".to_owned(), link_expire_time: Some(timestamp(app.now())), ..recipient(&kim) };
+    let link =
+        ResolveRecipientResponse { link_token: "mec1_abc".to_owned(), link_expire_time: Some(timestamp(app.now())), ..recipient(&kim) };
     app.authority().reach(kim.user_id, Ok(link));
     let asked = EmailChangeRequested { email_change_id: email_change_id.clone(), user_id: user_id.clone() };
     app.tell(&kim, OrganizationId::SYSTEM, asked).await;
@@ -103,7 +105,8 @@ async fn who_changes_the_address_gets_the_link_and_the_former_address_is_told() 
 async fn who_registers_or_is_invited_again_within_the_cool_down_gets_no_second_mail() {
     let app = app_with(quick()).await;
     let (ana, kim, root) = (app.admin("ana").await, app.user("kim"), app.system_admin("root").await);
-    app.authority().reach(kim.user_id, Ok(recipient(&kim)));
+    let told = ResolveRecipientResponse { link_expire_time: Some(timestamp(app.now())), ..recipient(&kim) };
+    app.authority().reach(kim.user_id, Ok(told));
     let registered = |mail_wanted| UserRegistered { user_id: kim.user_id.to_string(), after: None, mail_wanted };
     let invitation_id = app.deps().ids.next().to_string();
     app.tell(&ana, app.organization(), InvitationCreated { invitation_id, after: None, mail_wanted: false }).await;

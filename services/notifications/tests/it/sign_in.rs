@@ -77,7 +77,7 @@ async fn no_more_devices_are_known_than_may_be_and_the_longest_unused_goes_first
 }
 
 #[tokio::test]
-async fn when_a_password_is_reset_no_device_is_known_any_more() {
+async fn when_the_password_is_another_one_no_device_is_known_any_more() {
     let app = app().await;
     let ben = app.member("ben").await;
     app.sign_in_from(&ben, LAPTOP).await;
