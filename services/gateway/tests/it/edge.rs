@@ -58,6 +58,11 @@ impl Edge {
     }
 
     async fn within(upstream: SocketAddr, config: Config, limits: Limits) -> Edge {
+        Edge::at(0, upstream, config, limits).await
+    }
+
+    /// On `port`, before `upstream`.
+    pub(crate) async fn at(port: u16, upstream: SocketAddr, config: Config, limits: Limits) -> Edge {
         runtime::init_crypto();
         let folder = tempfile::tempdir().unwrap();
         rpc::authn::generate_keys(folder.path(), &[gateway::NAME, "identity"]).unwrap();
@@ -75,7 +80,7 @@ impl Edge {
             metrics: None,
             revocation_faults: FeedFaults::default(),
         };
-        let hosted = Hosted { port: 0, admin_port: 0, own: config, ..Hosted::default() };
+        let hosted = Hosted { port, admin_port: 0, own: config, ..Hosted::default() };
         let bound = Bound::bind(gateway::NAME, &hosted).await.unwrap();
         let limits = hosted.own.limits(&suite.limits);
         let running = host::start_edge(&suite, bound, limits, async |deps| gateway::build(deps, &hosted.own).await).await.unwrap();

@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod apart;
 mod bad_input;
 mod edge;
 mod front;
+mod killed;
+mod many;
 mod native;
 mod retries;
 mod unread;

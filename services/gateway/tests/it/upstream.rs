@@ -22,7 +22,7 @@ pub(crate) struct Seen {
     pub(crate) calls: Arc<Mutex<usize>>,
 }
 
-/// An upstream on a free port; `gone` hears when a stream was cancelled.
+/// An upstream on a free port; `gone` hears when a stream or a frozen call was cancelled.
 pub(crate) async fn start() -> (SocketAddr, Seen, mpsc::UnboundedReceiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -97,7 +97,10 @@ async fn answer(request: Request<axum::body::Body>, gone: mpsc::UnboundedSender<
         return ended(code.leak(), Some("AAAA"));
     }
     match then.as_deref() {
-        Some("freeze") => return std::future::pending().await,
+        Some("freeze") => {
+            let _told = Told(gone);
+            return std::future::pending().await;
+        }
         Some("break") => return broken(),
         _ => {}
     }
