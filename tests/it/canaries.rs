@@ -5,14 +5,18 @@ use std::collections::BTreeSet;
 
 use async_nats::jetstream;
 use contract::METHODS;
+use identity::factor::totp::{Secret, step_at};
 use muster::{migrate::SCHEMAS, seed};
 use muster_tests::{
-    Actor, Suite, dynamic, rules, telemetry, text,
+    Actor, Fault, Suite, dynamic, rules, telemetry, text,
     world::{World, done, refused},
 };
 use prost_reflect::{Kind, MessageDescriptor};
+use runtime::Clock;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
+
+use crate::every_rpc::with;
 
 /// The fields whose values may not travel, as `<message>.<field>`.
 fn sensitive(message: &MessageDescriptor, found: &mut BTreeSet<String>) {
@@ -106,6 +110,8 @@ async fn no_secret_and_nothing_personal_is_left_lying_about() {
     }
     faults.push(refused(nobody.call("identity.SessionService/RefreshSession", refresh).await));
 
+    factors(&world, &nobody, &mut canaries, &mut faults).await;
+
     let asking = json!({"email": canaries.keep("ResendVerificationRequest.email", email.clone())});
     done(nobody.call("identity.AccountService/ResendVerification", asking).await);
     canaries.keep("RequestPasswordResetRequest.email", email.clone());
@@ -191,6 +197,45 @@ async fn no_secret_and_nothing_personal_is_left_lying_about() {
         canaries.assert_absent(&format!("the schema {schema}"), stored.as_bytes());
     }
     world.suite.finish().await;
+}
+
+/// What somebody with a second factor enters and is told.
+async fn factors(world: &World, nobody: &Actor, canaries: &mut Canaries, faults: &mut Vec<Fault>) {
+    world.suite.register("una").await;
+    let una = world.suite.sign_in("una").await;
+    let request = json!({"email": "una@muster.example", "password": seed::PASSWORD});
+    let device = text(&done(nobody.call("identity.SessionService/CreateSession", request.clone()).await), "deviceToken");
+    let known = with(request, json!({"deviceToken": canaries.keep("CreateSessionRequest.device_token", device)}));
+    done(nobody.call("identity.SessionService/CreateSession", known).await);
+    let name = canaries.keep("EnrollTotpRequest.display_name", "Canaryphone of Una");
+    let enrolled = done(una.call("identity.FactorService/EnrollTotp", json!({"displayName": name})).await);
+    let uri = canaries.keep("EnrollTotpResponse.otpauth_uri", text(&enrolled, "otpauthUri"));
+    let secret = uri.split_once("secret=").unwrap().1.split('&').next().unwrap().to_owned();
+    let secret = Secret::from_base32(&canaries.keep("EnrollTotpResponse.otpauth_uri", secret)).unwrap();
+    let code = |request: &'static str, steps: i64| (request, secret.code(step_at(Clock::system().now()) + steps));
+    let (field, first) = code("ConfirmTotpRequest.totp_code", 0);
+    canaries.0.push((field, format!("\"{first}\"")));
+    let confirm = json!({"factorId": text(&enrolled, "factor.factorId"), "totpCode": first});
+    let answer = done(una.call("identity.FactorService/ConfirmTotp", confirm).await);
+    let recovery = |at: usize| text(&answer, &format!("recoveryCodes.{at}"));
+    (0..10).for_each(|at| drop(canaries.keep("ConfirmTotpResponse.recovery_codes", recovery(at))));
+    let una = una.with_token(&canaries.keep("ConfirmTotpResponse.access_token", text(&answer, "accessToken")));
+    let token = canaries.keep("ContinueSessionRequest.challenge_token", world.suite.challenge("una").await);
+    let answered = |code: &str, text: &str| json!({"challengeToken": token, code: text});
+    let continued = "identity.SessionService/ContinueSession";
+    canaries.0.push(("ContinueSessionRequest.totp_code", format!("\"{first}\"")));
+    faults.push(refused(nobody.call(continued, answered("totpCode", &first)).await));
+    let code = canaries.keep("ContinueSessionRequest.recovery_code", recovery(0));
+    done(nobody.call(continued, answered("recoveryCode", &code)).await);
+    faults.push(refused(nobody.call(continued, answered("recoveryCode", &code)).await));
+    let guess = canaries.keep("StepUpSessionRequest.password", "canary step ladder 4714");
+    canaries.0.push(("StepUpSessionRequest.totp_code", format!("\"{first}\"")));
+    let step_up = "identity.SessionService/StepUpSession";
+    faults.push(refused(una.call(step_up, json!({"password": guess, "totpCode": first})).await));
+    let code = canaries.keep("StepUpSessionRequest.recovery_code", recovery(1));
+    done(una.call(step_up, json!({"recoveryCode": code})).await);
+    let others = done(una.call("identity.FactorService/RegenerateRecoveryCodes", json!({})).await);
+    canaries.keep("RegenerateRecoveryCodesResponse.recovery_codes", text(&others, "recoveryCodes.0"));
 }
 
 /// Network address and agent in the envelope of a message, which are sealed wherever they are kept; and all the rest of it, as bytes.

@@ -36,6 +36,7 @@ async fn the_rest_of_the_story(world: &World) {
     done(session.call("identity.AccountService/SetUsername", json!({"username": "ana"})).await);
     done(session.call("identity.SessionService/RevokeSession", json!({})).await);
     what_a_person_is_mailed(suite).await;
+    what_a_person_does_with_a_second_factor(suite).await;
     what_becomes_of_invitations(world).await;
     done(suite.sign_in(seed::ADMIN).await.call("identity.KeyService/RotateSigningKey", json!({"emergency": true})).await);
     // Whom the configuration names as the first admin becomes one at a start.
@@ -95,6 +96,15 @@ async fn what_a_person_is_mailed(suite: &Suite) {
     let liz = done(suite.nobody().sign_in("elizabeth@muster.example", seed::PASSWORD).await);
     let change = json!({"currentPassword": seed::PASSWORD, "password": "another good password"});
     done(liz.call("identity.AccountService/ChangePassword", change).await);
+}
+
+/// Una enrols an app, signs in by a recovery code, has other codes made, and gives the app up.
+async fn what_a_person_does_with_a_second_factor(suite: &Suite) {
+    let una = suite.guarded("una").await;
+    let answer = json!({"challengeToken": suite.challenge("una").await, "recoveryCode": una.recovery_codes[0]});
+    done(suite.nobody().call("identity.SessionService/ContinueSession", answer).await);
+    done(una.actor.call("identity.FactorService/RegenerateRecoveryCodes", json!({})).await);
+    done(una.actor.call("identity.FactorService/DeleteFactor", json!({"factorId": una.factor_id})).await);
 }
 
 async fn what_becomes_of_invitations(world: &World) {

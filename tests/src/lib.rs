@@ -6,6 +6,7 @@
 mod actor;
 mod fault;
 mod files;
+mod guarded;
 mod suite;
 
 pub mod dynamic;
@@ -17,4 +18,5 @@ pub mod world;
 pub use actor::{Actor, Place, Places, short, text};
 pub use fault::Fault;
 pub use files::{files, root};
+pub use guarded::Guarded;
 pub use suite::Suite;

@@ -42,6 +42,8 @@ pub struct Config {
     pub invitation_days: u32,
     /// Invitations of one organization that wait for an answer at a time.
     pub invitations_per_organization: u32,
+    /// Whose code it is, as authenticator apps show it beside the address.
+    pub totp_issuer: String,
     /// How often a replica looks whether another one rotated the signing key, in seconds.
     pub key_poll_seconds: u32,
     /// How long a change of roles waits to be in force before it is answered PENDING, in milliseconds.
@@ -97,6 +99,7 @@ impl Default for Config {
             mail_cooldown_seconds: 60,
             invitation_days: 7,
             invitations_per_organization: 1_000,
+            totp_issuer: "Muster".to_owned(),
             key_poll_seconds: 10,
             propagation_wait_ms: 800,
             hashing: HashingConfig::default(),
@@ -153,6 +156,7 @@ impl ServiceConfig for Config {
             ),
             ("invitation_days", "how long an invitation is good, in days, 1..=90"),
             ("invitations_per_organization", "invitations of one organization that wait for an answer at a time, 1..=100000"),
+            ("totp_issuer", "whose code it is, as authenticator apps show it, 1..=64 characters without a colon"),
             ("key_poll_seconds", "how often a replica looks whether another one rotated the signing key, in seconds, 1..=60"),
             ("propagation_wait_ms", "how long a change of roles waits to be in force, in milliseconds, 0..=5000"),
             ("hashing.memory_kib", "memory of one password hash, in KiB, 8..=262144; OWASP asks for 19456"),
@@ -189,6 +193,8 @@ impl ServiceConfig for Config {
         faults.range("mail_cooldown_seconds", self.mail_cooldown_seconds, 0..=COOLDOWN_SECONDS_MAX);
         faults.range("invitation_days", self.invitation_days, 1..=90);
         faults.range("invitations_per_organization", self.invitations_per_organization, 1..=100_000);
+        let issuer = (1..=64).contains(&self.totp_issuer.chars().count()) && !self.totp_issuer.contains(':');
+        faults.require("totp_issuer", issuer, "must be 1..=64 characters without a colon");
         faults.range("key_poll_seconds", self.key_poll_seconds, 1..=60);
         faults.range("propagation_wait_ms", self.propagation_wait_ms, 0..=5_000);
         self.hashing.validate(faults);

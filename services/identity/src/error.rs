@@ -7,6 +7,8 @@ use contract::common::v1::Reason as Common;
 use contract::identity::v1::IdentityReason;
 use rpc::{Code, Fault, Reason};
 
+use crate::factor::picture::NoPicture;
+use crate::factor::totp::BadSecret;
 use crate::hashing::Refused;
 use crate::key::pair::BadKey;
 use crate::password::Weakness;
@@ -105,6 +107,24 @@ pub enum Error {
         /// When the next one may be made.
         retry_after: Duration,
     },
+    /// The caller has no such factor, or it waited too long.
+    #[error("no such factor")]
+    FactorNotFound,
+    /// The caller has as many factors as may be.
+    #[error("too many factors")]
+    TooManyFactors,
+    /// A code is wrong, used, or past its time.
+    #[error("the code is not good")]
+    FactorCodeRefused,
+    /// The challenge is forged, answered, past its time, or saw too many wrong codes.
+    #[error("the challenge is not good; sign in again")]
+    ChallengeInvalid,
+    /// The password or the code of a step-up: which one is not said.
+    #[error("the password or the code is wrong")]
+    StepUpRefused,
+    /// Who has a second factor steps up by it.
+    #[error("a code of the second factor is needed")]
+    FactorCodeRequired,
     /// The sign-in queue is longer than the call's time.
     #[error("too many sign-ins at once")]
     HashingOverloaded {
@@ -152,6 +172,18 @@ impl From<BadKey> for Error {
     }
 }
 
+impl From<BadSecret> for Error {
+    fn from(error: BadSecret) -> Self {
+        Error::Stored(error.into())
+    }
+}
+
+impl From<NoPicture> for Error {
+    fn from(error: NoPicture) -> Self {
+        Error::Stored(error.into())
+    }
+}
+
 impl From<Refused> for Error {
     fn from(error: Refused) -> Self {
         match error {
@@ -195,6 +227,12 @@ impl Fault for Error {
             Error::AttemptsThrottled { .. } => (Code::ResourceExhausted, IdentityReason::AttemptsThrottled),
             Error::HashingOverloaded { .. } => (Code::ResourceExhausted, IdentityReason::HashingOverloaded),
             Error::SigningKeyTooYoung { .. } => (Code::FailedPrecondition, IdentityReason::SigningKeyTooYoung),
+            Error::FactorNotFound => (Code::NotFound, IdentityReason::FactorNotFound),
+            Error::TooManyFactors => (Code::ResourceExhausted, IdentityReason::TooManyFactors),
+            Error::FactorCodeRefused => (Code::Unauthenticated, IdentityReason::FactorCodeRefused),
+            Error::ChallengeInvalid => (Code::Unauthenticated, IdentityReason::ChallengeInvalid),
+            Error::StepUpRefused => (Code::Unauthenticated, IdentityReason::StepUpRefused),
+            Error::FactorCodeRequired => (Code::FailedPrecondition, IdentityReason::FactorCodeRequired),
             Error::HashingFailed | Error::Stored(_) => return (Code::Internal, Common::Internal.into()),
             Error::Events(error) => return error.status(),
             Error::Rpc(error) => return error.status(),

@@ -8,6 +8,7 @@ use runtime::{OrganizationId, UserId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::factor::Factor;
 use crate::invitation::Invitation;
 use crate::invitation::convert::told;
 use crate::key::SigningKey;
@@ -72,7 +73,43 @@ pub(crate) fn user_system_role_changed(before: &User, after: &User) -> pb::UserS
 
 /// The blind index alone: what was typed in the field may be a password.
 pub(crate) fn sign_in_failed(index: &Index, user_id: Option<UserId>) -> pb::SignInFailed {
-    pb::SignInFailed { subject_key: index.as_str().to_owned(), user_id: user_id.map(String::from).unwrap_or_default() }
+    pb::SignInFailed {
+        subject_key: index.as_str().to_owned(),
+        user_id: user_id.map(String::from).unwrap_or_default(),
+        session_id: String::new(),
+    }
+}
+
+/// A wrong code or password for a session that waits or steps up.
+pub(crate) fn code_failed(email_index: &str, session: &Session) -> pb::SignInFailed {
+    let (user_id, session_id) = (session.user_id.to_string(), session.id.to_string());
+    pb::SignInFailed { subject_key: email_index.to_owned(), user_id, session_id }
+}
+
+pub(crate) fn session_challenged(session: &Session) -> pb::SessionChallenged {
+    pb::SessionChallenged { session_id: session.id.to_string(), after: Some(session.clone().into()) }
+}
+
+pub(crate) fn emit_session_stepped_up(tx: &mut Tx, before: &Session, after: &Session) {
+    let (before, after) = (told_in(tx.organization_id(), before), told_in(tx.organization_id(), after));
+    tx.emit(pb::SessionSteppedUp { session_id: after.session_id.clone(), before: Some(before), after: Some(after) });
+}
+
+pub(crate) fn factor_enrolled(factor: &Factor) -> pb::FactorEnrolled {
+    pb::FactorEnrolled { factor_id: factor.id.to_string(), after: Some(factor.clone().into()) }
+}
+
+pub(crate) fn factor_removed(factor: &Factor, revocation: Option<&Revocation>) -> pb::FactorRemoved {
+    let revocation = revocation.map(|revocation| revocation.clone().into());
+    pb::FactorRemoved { factor_id: factor.id.to_string(), before: Some(factor.clone().into()), revocation }
+}
+
+pub(crate) fn recovery_codes_regenerated(user_id: UserId) -> pb::RecoveryCodesRegenerated {
+    pb::RecoveryCodesRegenerated { user_id: user_id.to_string() }
+}
+
+pub(crate) fn recovery_code_used(user_id: UserId, left: i64) -> pb::RecoveryCodeUsed {
+    pb::RecoveryCodeUsed { user_id: user_id.to_string(), recovery_codes_left: i32::try_from(left).unwrap_or(i32::MAX) }
 }
 
 /// That the next attempt at `subject` has to wait until `next_time`.

@@ -1,13 +1,15 @@
 //! Who someone is: accounts, sessions and their tokens, organizations and workspaces, and who is a member of which with which base role.
 //!
 //! Read [`build`] first. Each noun has the same rooms: `mod` (pure), `ops` (use cases), `store` (SQL), `grpc` (transport), `convert`.
-//! Deliberately absent: what a role may do (authorization), mail (notifications asks here for the token and sends it), second factors and the lifecycle of accounts and organizations: each comes with its issue.
+//! Deliberately absent: what a role may do (authorization), mail (notifications asks here for the token and sends it), and the lifecycle of
+//! accounts and organizations, which comes with its issue.
 
 pub mod config;
 mod decode;
 pub mod email_change;
 pub mod error;
 mod events;
+pub mod factor;
 pub mod hashing;
 pub mod invitation;
 pub mod key;
@@ -29,6 +31,7 @@ pub mod workspace;
 use std::time::Duration;
 
 use contract::identity::v1::account_service_server::AccountServiceServer;
+use contract::identity::v1::factor_service_server::FactorServiceServer;
 use contract::identity::v1::invitation_service_server::InvitationServiceServer;
 use contract::identity::v1::key_service_server::KeyServiceServer;
 use contract::identity::v1::membership_service_server::MembershipServiceServer;
@@ -51,6 +54,7 @@ use retention::Retention;
 use sealed::Sealed;
 use session::Lifetimes;
 use throttle::Throttle;
+use token::challenge::ChallengeTokens;
 use token::link::LinkTokens;
 use token::refresh::RefreshTokens;
 use user::links::Links;
@@ -88,9 +92,12 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
         throttle,
         keys: keys.clone(),
         refresh_tokens,
+        challenge_tokens: ChallengeTokens::new(db.sealer()),
         lifetimes,
         sessions_max: config.sessions_per_user.into(),
     };
+    let factors =
+        factor::ops::Ops { db: db.clone(), sealed: sealed.clone(), sessions: sessions.clone(), issuer: config.totp_issuer.clone() };
     let propagation_wait = Duration::from_millis(config.propagation_wait_ms.into());
     let organizations = organization::ops::Ops { db: db.clone(), propagation_wait };
     let workspaces = workspace::ops::Ops { db: db.clone(), propagation_wait };
@@ -119,6 +126,7 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
         .add(RecipientServiceServer::new(recipient::grpc::Grpc { ops: recipient::ops::Ops { users, invitations: invitations.clone() } }))
         .add(InvitationServiceServer::new(invitation::grpc::Grpc { ops: invitations }))
         .add(SessionServiceServer::new(session::grpc::Grpc { ops: sessions }))
+        .add(FactorServiceServer::new(factor::grpc::Grpc { ops: factors }))
         .add(KeyServiceServer::new(key::grpc::Grpc { ops: keys }))
         .add(RevocationServiceServer::new(revocation::grpc::Grpc { ops: revocations }))
         .add(MembershipServiceServer::new(membership::grpc::Grpc { lists }))

@@ -1,6 +1,7 @@
-//! Deletes what no longer matters: revocations that no token outlives, sessions that ended long ago, registrations whose address nobody proved,
-//! invitations whose time was over long ago, changes of addresses, what was asked for in the name of an address, ladders of attempts that nobody
-//! climbed for long.
+//! Deletes what no longer matters: revocations that no token outlives, sessions that ended long ago, challenges that nobody answered, factors that
+//! nobody confirmed, registrations whose address nobody proved, invitations whose time was over long ago, changes of
+//! addresses, what was asked for in the name of an address,
+//! ladders of attempts that nobody climbed for long.
 //!
 //! Deliberately absent: events and answers to requests, which shared/events and shared/db forget for every service.
 
@@ -11,6 +12,7 @@ use runtime::Shutdown;
 
 use crate::email_change::store as email_changes;
 use crate::error::Error;
+use crate::factor::store as factors;
 use crate::invitation::store as invitations;
 use crate::revocation::store as revocations;
 use crate::session::store as sessions;
@@ -71,6 +73,8 @@ impl Retention {
                 let pruned = [
                     ("revocation", revocations::prune(tx, now, BATCH).await?),
                     ("session", sessions::prune(tx, now - SESSION_KEPT, BATCH).await?),
+                    ("challenge", sessions::prune_challenged(tx, now, BATCH).await?),
+                    ("factor", factors::prune(tx, now, BATCH).await?),
                     ("invitation", invitations::prune(tx, now - INVITATION_KEPT, BATCH).await?),
                     ("email_change", email_changes::prune(tx, now - EMAIL_CHANGE_KEPT, BATCH).await?),
                     ("mail_request", users::prune_mail_requests(tx, now - MAIL_REQUEST_KEPT, BATCH).await?),

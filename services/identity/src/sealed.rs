@@ -4,7 +4,7 @@
 
 use contract::common::v1::Reason;
 use db::{DoesNotOpen, Sealer};
-use runtime::OrganizationId;
+use runtime::{OrganizationId, UserId};
 use uuid::Uuid;
 
 /// A column that is sealed. The name is part of what binds the value to its place.
@@ -22,6 +22,10 @@ impl Column {
     pub const PASSWORD_HASH: Column = Column("identity.user_account.password_hash");
     /// `email_change.email`.
     pub const EMAIL_CHANGE_EMAIL: Column = Column("identity.email_change.email");
+    /// `factor.display_name`.
+    pub const FACTOR_NAME: Column = Column("identity.factor.display_name");
+    /// `factor.secret`.
+    pub const FACTOR_SECRET: Column = Column("identity.factor.secret");
     /// `invitation.email`.
     pub const INVITATION_EMAIL: Column = Column("identity.invitation.email");
     /// `session.client_address`.
@@ -68,6 +72,11 @@ impl Sealed {
     /// [`Unopened`].
     pub fn open(&self, column: Column, id: Uuid, sealed: &[u8]) -> Result<String, Unopened> {
         String::from_utf8(self.0.open(column.0, id.as_bytes(), sealed)?).map_err(|_| Unopened)
+    }
+
+    /// What is stored of a user's recovery code: a digest under a key of its own, bound to the user.
+    pub fn recovery_digest(&self, user_id: UserId, code: &str) -> [u8; 32] {
+        self.0.blind_index("identity.recovery_code.digest", &format!("{user_id} {code}"))
     }
 
     /// The blind index of an address, in hex: equal for addresses that differ in case or surrounding blanks alone.

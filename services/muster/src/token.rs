@@ -76,7 +76,8 @@ pub(crate) async fn sign_in(nobody: &Client, identifier: &str, password: &Secret
         device_token: String::new(),
     };
     let answer = SessionServiceClient::new(nobody.channel()).create_session(request).await.map_err(refused)?.into_inner();
-    Ok(Client::new(nobody.channel(), answer.tokens.unwrap_or_default().access_token))
+    let tokens = answer.tokens.context("the account has a second factor, which this command does not ask for")?;
+    Ok(Client::new(nobody.channel(), tokens.access_token))
 }
 
 fn from_standard_input() -> anyhow::Result<SecretString> {

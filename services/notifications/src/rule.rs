@@ -62,7 +62,7 @@ pub(crate) struct Letter {
 
 /// Whether events of the type can lead to a notice.
 pub(crate) fn wants(type_name: &str) -> bool {
-    const WANTED: [&str; 13] = [
+    const WANTED: [&str; 17] = [
         "muster.identity.v1.InvitationCreated",
         "muster.identity.v1.InvitationResent",
         "muster.identity.v1.UserRegistered",
@@ -73,6 +73,10 @@ pub(crate) fn wants(type_name: &str) -> bool {
         "muster.identity.v1.EmailChangeRequested",
         "muster.identity.v1.EmailChanged",
         "muster.identity.v1.SessionCreated",
+        "muster.identity.v1.FactorEnrolled",
+        "muster.identity.v1.FactorRemoved",
+        "muster.identity.v1.RecoveryCodesRegenerated",
+        "muster.identity.v1.RecoveryCodeUsed",
         "muster.tasks.v1.WorkItemCreated",
         "muster.tasks.v1.WorkItemUpdated",
         "muster.tasks.v1.WorkItemTransitioned",
@@ -145,6 +149,9 @@ pub(crate) fn notices(event: &Logged) -> Result<Vec<Notice>, Outcome> {
         let session = body.after.unwrap_or_default();
         return Ok(vec![signed_in(event, &session)?]);
     }
+    if let Some((user_id, change)) = factor_change(event)? {
+        return Ok(vec![factor_changed(event, &user_id, change)?]);
+    }
     if let Some(body) = event.of::<tasks::WorkItemCreated>()? {
         let item = body.after.unwrap_or_default();
         return assigned(event, &[], &item);
@@ -192,6 +199,34 @@ fn email_changed(event: &Logged, user_id: &str, change_id: &str) -> Result<Notic
         category: Category::Security,
         line: Some(Line { title, text }),
         letter: Some(Letter { template: Template::EmailChanged, data }),
+        workspace_id: None,
+        resource_type: "user",
+        resource_id: user_id.to_owned(),
+    })
+}
+
+/// Whose second factor an event changed, and how a mail says it.
+fn factor_change(event: &Logged) -> Result<Option<(String, &'static str)>, Outcome> {
+    if let Some(body) = event.of::<identity::FactorEnrolled>()? {
+        return Ok(Some((body.after.unwrap_or_default().user_id, "An authenticator app was added to your account")));
+    }
+    if let Some(body) = event.of::<identity::FactorRemoved>()? {
+        return Ok(Some((body.before.unwrap_or_default().user_id, "An authenticator app was removed from your account")));
+    }
+    if let Some(body) = event.of::<identity::RecoveryCodesRegenerated>()? {
+        return Ok(Some((body.user_id, "New recovery codes were made for your account")));
+    }
+    Ok(event.of::<identity::RecoveryCodeUsed>()?.map(|body| (body.user_id, "A recovery code of your account was used")))
+}
+
+fn factor_changed(event: &Logged, user_id: &str, change: &str) -> Result<Notice, Outcome> {
+    let text = "If this was not you, look at your second factors and change your password.".to_owned();
+    let data = [("time", time_of(event)), ("change", change.to_owned())].map(|(name, value)| (name.to_owned(), value));
+    Ok(Notice {
+        user_id: id(user_id)?,
+        category: Category::Security,
+        line: Some(Line { title: change.to_owned(), text }),
+        letter: Some(Letter { template: Template::FactorChanged, data: data.into() }),
         workspace_id: None,
         resource_type: "user",
         resource_id: user_id.to_owned(),
@@ -364,6 +399,10 @@ mod tests {
             identity::EmailChangeRequested::full_name(),
             identity::EmailChanged::full_name(),
             identity::SessionCreated::full_name(),
+            identity::FactorEnrolled::full_name(),
+            identity::FactorRemoved::full_name(),
+            identity::RecoveryCodesRegenerated::full_name(),
+            identity::RecoveryCodeUsed::full_name(),
             tasks::WorkItemCreated::full_name(),
             tasks::WorkItemUpdated::full_name(),
             tasks::WorkItemTransitioned::full_name(),
@@ -387,6 +426,28 @@ mod tests {
         assert_eq!(told(&by(2, &reset)), (Category::Account, false, Template::ResetPassword, Some(person(7))));
         let changed = identity::PasswordReset { user_id: person(2), before: None, after: None };
         assert_eq!(told(&by(2, &changed)), (Category::Security, true, Template::PasswordChanged, None));
+    }
+
+    #[test]
+    fn whoever_changed_a_second_factor_its_owner_is_told() {
+        let factor = || Some(identity::Factor { user_id: person(2), ..identity::Factor::default() });
+        let told = |event: &Logged| {
+            let notice = notices(event).unwrap().remove(0);
+            let letter = notice.letter.unwrap();
+            assert_eq!(
+                (notice.category, notice.user_id.uuid().as_u128(), letter.template),
+                (Category::Security, 2, Template::FactorChanged)
+            );
+            assert_eq!(letter.data["change"], notice.line.unwrap().title);
+            letter.data["change"].clone()
+        };
+        let changes = [
+            told(&by(2, &identity::FactorEnrolled { factor_id: person(7), after: factor() })),
+            told(&by(2, &identity::FactorRemoved { factor_id: person(7), before: factor(), revocation: None })),
+            told(&by(2, &identity::RecoveryCodesRegenerated { user_id: person(2) })),
+            told(&by(2, &identity::RecoveryCodeUsed { user_id: person(2), recovery_codes_left: 9 })),
+        ];
+        assert_eq!(std::collections::BTreeSet::from(changes).len(), 4, "each in words of its own");
     }
 
     #[test]

@@ -23,6 +23,14 @@ pub(crate) struct Policy {
     pub(crate) reasons: Vec<String>,
     pub(crate) grants: Vec<Grant>,
     pub(crate) callers: Vec<String>,
+    pub(crate) step_up: Option<StepUp>,
+}
+
+/// How the caller's session must have been authenticated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StepUp {
+    pub(crate) max_age_seconds: u32,
+    pub(crate) aal: u32,
 }
 
 /// The lowest base role that holds a permission, and its reach.
@@ -90,6 +98,7 @@ impl Options {
                 .map(|grant| Grant { role: enum_name(grant, "role"), reach: enum_name(grant, "reach") })
                 .collect(),
             callers: texts(&option, "callers"),
+            step_up: option.has_field_by_name("step_up").then(|| value(&option, "step_up").as_message().map(step_up)).flatten(),
         })
     }
 
@@ -129,6 +138,11 @@ impl Options {
     pub(crate) fn message_rules(&self, message: &MessageDescriptor) -> Option<DynamicMessage> {
         set(self.message_rules.as_ref(), &message.options())
     }
+}
+
+fn step_up(option: &DynamicMessage) -> StepUp {
+    let number = |name| value(option, name).as_u32().unwrap_or_default();
+    StepUp { max_age_seconds: number("max_age_seconds"), aal: number("aal") }
 }
 
 /// The message of an extension that is set on `options`.

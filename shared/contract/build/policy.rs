@@ -78,6 +78,17 @@ fn check(method: &Method, options: &Options, refusals: &mut Refusals) {
     if !policy.callers.is_sorted_by(|one, next| one < next) || policy.callers.iter().any(|caller| !is_word(caller)) {
         refuse("callers are names of services in snake_case, each once, in alphabetical order");
     }
+    if let Some(step_up) = policy.step_up {
+        if policy.authn != "REQUIRED" {
+            refuse("a step_up is about a user's session: authn is REQUIRED");
+        }
+        if descriptor.is_server_streaming() {
+            refuse("a step_up is seen when a call begins, and a stream outlives it");
+        }
+        if !(1..=2).contains(&step_up.aal) || !(60..=86_400).contains(&step_up.max_age_seconds) {
+            refuse("its step_up has an aal of 1 or 2 and a max_age_seconds of 60 to 86400");
+        }
+    }
     let tenant = matches!(policy.scope.as_str(), "ORGANIZATION" | "WORKSPACE");
     if tenant && policy.grants.is_empty() {
         refuse("a permission of an ORGANIZATION or a WORKSPACE is granted to a role");
@@ -205,6 +216,7 @@ pub(crate) fn render(methods: &[Method]) -> String {
         exposure: Exposure::{exposure},
         reasons: &{reasons:?},
         server_streaming: {streaming},
+        step_up: {step_up},
     }},
 "#,
             path = method.path(),
@@ -223,6 +235,9 @@ pub(crate) fn render(methods: &[Method]) -> String {
             exposure = names::variant(&policy.exposure),
             reasons = policy.reasons,
             streaming = descriptor.is_server_streaming(),
+            step_up = policy.step_up.map_or("None".to_owned(), |step_up| {
+                format!("Some(StepUp {{ max_age: Duration::from_secs({}), aal: {} }})", step_up.max_age_seconds, step_up.aal)
+            }),
         );
     }
     out.push_str("];\n");

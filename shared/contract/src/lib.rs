@@ -30,7 +30,7 @@ mod generated {
 pub use annotations::v1::{Authn, BaseRole, Exposure, Idempotency, Reach, Scope};
 pub use event::{EVENTS, Event, EventType, event_type};
 pub use generated::{grpc, muster::*};
-pub use method::{METHODS, MethodPolicy, method};
+pub use method::{METHODS, MethodPolicy, StepUp, method};
 pub use permission::Permission;
 pub use reason::WireReason;
 pub use request::{RequestMessage, Violation};

@@ -41,6 +41,17 @@ pub struct MethodPolicy {
     pub reasons: &'static [&'static str],
     /// Whether it answers with a stream.
     pub server_streaming: bool,
+    /// How the caller's session must have been authenticated; there only when `authn` is REQUIRED.
+    pub step_up: Option<StepUp>,
+}
+
+/// How surely and how lately a session must have been authenticated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepUp {
+    /// The greatest age of the last authentication.
+    pub max_age: Duration,
+    /// The least authenticator assurance level: 1 or 2.
+    pub aal: u8,
 }
 
 include!(concat!(env!("OUT_DIR"), "/methods.rs"));

@@ -34,6 +34,7 @@ pub(crate) static BACKGROUND: MethodPolicy = MethodPolicy {
     exposure: Exposure::Internal,
     reasons: &[],
     server_streaming: false,
+    step_up: None,
 };
 
 /// An authorizer that has no snapshot and gets none: whoever asks it is refused.

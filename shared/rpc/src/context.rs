@@ -30,6 +30,8 @@ pub struct CallContext {
     pub(crate) policy: &'static MethodPolicy,
     pub(crate) subject: Subject,
     pub(crate) token: Option<Arc<AccessToken>>,
+    /// How long before the call the token's session was authenticated, as far as the token says.
+    pub(crate) auth_age: Option<time::Duration>,
     pub(crate) peer: Option<Arc<str>>,
     pub(crate) authorization: Option<HeaderValue>,
     pub(crate) request_id: Box<str>,
@@ -55,6 +57,7 @@ impl CallContext {
             policy,
             subject: Subject::Anonymous,
             token: None,
+            auth_age: None,
             peer: None,
             authorization: None,
             request_id,

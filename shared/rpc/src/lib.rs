@@ -21,6 +21,7 @@ mod limit;
 mod open;
 mod request_id;
 mod scope;
+mod step_up;
 mod trace;
 
 pub use caller::{Caller, RequestKey, Subject};

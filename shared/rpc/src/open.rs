@@ -7,14 +7,15 @@ use contract::{Idempotency, RequestMessage};
 use tonic::{Request, Status};
 use uuid::Uuid;
 
-use crate::{CallContext, Caller, Error, RequestKey, scope};
+use crate::{CallContext, Caller, Error, RequestKey, scope, step_up};
 
 /// Opens a request: its text is normalised, its fields are checked, and the caller holds what the method's policy asks for at the scope it
-/// declares. The credentials were verified by the server stack already.
+/// declares; the caller's session was authenticated as surely and as lately as the method asks for. The credentials were verified by the server
+/// stack already.
 ///
 /// # Errors
 /// `FIELD_VIOLATION` with every violation, `PERMISSION_DENIED`, `ORGANIZATION_NOT_FOUND`, `WORKSPACE_NOT_FOUND`, `NOT_READY`,
-/// `AUTHORIZATION_STALE`.
+/// `AUTHORIZATION_STALE`, `STEP_UP_REQUIRED`.
 pub fn open<M: RequestMessage>(request: Request<M>) -> Result<(Caller, M), Status> {
     opened(request).map_err(Status::from)
 }
@@ -31,6 +32,7 @@ fn opened<M: RequestMessage>(request: Request<M>) -> Result<(Caller, M), Error> 
         return Err(Error::InvalidFields(violations));
     }
     let found = scope::check(&context, message.scope_id())?;
+    step_up::check(&context)?;
     let request = key(&context, &message)?;
     Ok((Caller::of_call(context, found.workspace, found.reach, request), message))
 }

@@ -1,5 +1,6 @@
 //! What a refused call says.
 
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -46,6 +47,11 @@ pub fn reason(status: &Status) -> String {
 /// Whose reason it is: `tasks.muster`; empty when it has none.
 pub fn domain(status: &Status) -> String {
     status.get_error_details().error_info().map(|info| info.domain.clone()).unwrap_or_default()
+}
+
+/// What its ErrorInfo says beside the reason, by name.
+pub fn metadata(status: &Status) -> HashMap<String, String> {
+    status.get_error_details().error_info().map(|info| info.metadata.clone()).unwrap_or_default()
 }
 
 /// When to try again, by its RetryInfo; `None` without one.

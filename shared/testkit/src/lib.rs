@@ -20,6 +20,7 @@
 
 mod actor;
 mod app;
+mod authenticator;
 pub mod authority;
 mod bus;
 mod cloud_event;
@@ -35,6 +36,7 @@ mod wire;
 
 pub use actor::{Actor, Peer};
 pub use app::App;
+pub use authenticator::Authenticator;
 pub use authority::{Authority, Claims};
 pub(crate) use bus::Bus;
 pub use contract::BaseRole;

@@ -16,6 +16,7 @@ const NOBODY: &str = "018f4f2e-0000-7000-8000-00000000dead";
 
 pub(super) async fn provoke(world: &World, seen: &mut Seen) {
     accounts(world, seen).await;
+    factors(world, seen).await;
     members(world, seen).await;
     invitations(world, seen).await;
     decisions(world, seen).await;
@@ -75,6 +76,27 @@ async fn accounts(world: &World, seen: &mut Seen) {
     seen.note("identity.muster/SIGNING_KEY_TOO_YOUNG", rotate(json!({})).await);
     let again = json!({"slug": "acme", "displayName": "Acme"});
     seen.note("identity.muster/SLUG_TAKEN", world.ana.call("identity.OrganizationService/CreateOrganization", again).await);
+}
+
+async fn factors(world: &World, seen: &mut Seen) {
+    let suite = &world.suite;
+    let una = suite.guarded("una").await;
+    let call = async |rpc: &str, request: Value| una.actor.call(&format!("identity.{rpc}"), request).await;
+    let nobody = suite.nobody();
+    let answer = async |token: &str, code: Value| {
+        nobody.call("identity.SessionService/ContinueSession", with(json!({"challengeToken": token}), code)).await
+    };
+    let wrong = json!({"recoveryCode": "wrong"});
+    seen.note("identity.muster/CHALLENGE_INVALID", answer("none", wrong.clone()).await);
+    seen.note("identity.muster/FACTOR_CODE_REFUSED", answer(&suite.challenge("una").await, wrong.clone()).await);
+    seen.note("identity.muster/FACTOR_CODE_REQUIRED", call("SessionService/StepUpSession", json!({})).await);
+    seen.note("identity.muster/STEP_UP_REFUSED", call("SessionService/StepUpSession", wrong).await);
+    seen.note("identity.muster/FACTOR_NOT_FOUND", call("FactorService/DeleteFactor", json!({"factorId": NOBODY})).await);
+    seen.note("muster/STEP_UP_REQUIRED", world.ana.call("identity.FactorService/DeleteFactor", json!({"factorId": NOBODY})).await);
+    let full = "INSERT INTO identity.factor (user_id, factor_id, display_name, secret, state, create_time, confirm_time) \
+                SELECT $1::uuid, gen_random_uuid(), '', '', 2, now(), now() FROM generate_series(1, 4)";
+    sqlx::query(full).bind(&una.actor.user_id).execute(&mut suite.database().await).await.unwrap();
+    seen.note("identity.muster/TOO_MANY_FACTORS", call("FactorService/EnrollTotp", json!({})).await);
 }
 
 async fn members(world: &World, seen: &mut Seen) {

@@ -1,17 +1,19 @@
 //! A request for each RPC that its caller may send, in an order in which all of them can be sent.
 
 use contract::MethodPolicy;
+use identity::factor::totp::step_at;
 use muster::seed;
 use muster_tests::{
     Actor, text,
     world::{World, done},
 };
+use runtime::Clock;
 use serde_json::{Value, json};
 
 use super::with;
 
 /// Who a request is from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) enum Who {
     /// Anybody, without credentials.
     Nobody,
@@ -23,19 +25,25 @@ pub(super) enum Who {
     Ana,
     /// Somebody with a password that nobody else has.
     Pat,
+    /// Somebody in a session of this moment.
+    Fresh(&'static str),
+    /// Somebody in a session that was made for it.
+    This(Box<Actor>),
 }
 
 /// Pat's password.
 const PATS: &str = "a password of pat's own";
 
 impl Who {
-    pub(super) async fn of(self, world: &World, policy: &MethodPolicy) -> Actor {
+    pub(super) async fn of(&self, world: &World, policy: &MethodPolicy) -> Actor {
         match self {
             Who::Nobody => world.suite.nobody(),
             Who::Service => world.suite.service(policy.callers[0]),
             Who::Admin => world.suite.sign_in(seed::ADMIN).await,
             Who::Ana => world.ana.clone(),
             Who::Pat => done(world.suite.nobody().sign_in("pat@muster.example", PATS).await),
+            Who::Fresh(name) => world.suite.sign_in(name).await,
+            Who::This(actor) => (**actor).clone(),
         }
     }
 }
@@ -66,6 +74,8 @@ pub(super) async fn entries(world: &World) -> Vec<Entry> {
     let own = false;
     let acme = true;
 
+    // First of all, while the code is good.
+    factors(world, &mut add).await;
     let (token, second) = unverified(world).await;
     let session = world.suite.sign_in("ana").await;
     let registration = json!({"email": "fay@muster.example", "password": seed::PASSWORD, "displayName": "Fay"});
@@ -185,6 +195,25 @@ pub(super) async fn entries(world: &World) -> Vec<Entry> {
     add(Who::Service, own, "common.EventAdminService/ReplayDeadLetter", json!({"deadLetterId": letter}));
     add(Who::Service, own, "common.EventAdminService/DropDeadLetter", json!({"deadLetterId": letter}));
     entries
+}
+
+/// People with a second factor: one who has it, and one who is about to.
+async fn factors(world: &World, add: &mut impl FnMut(Who, bool, &'static str, Value)) {
+    let own = false;
+    let guarded = world.suite.guarded("una").await;
+    let challenge = json!({"challengeToken": world.suite.challenge("una").await, "recoveryCode": guarded.recovery_codes[0]});
+    let (una, factor) = (Who::This(Box::new(guarded.actor)), json!({"factorId": guarded.factor_id}));
+    world.suite.register("ugo").await;
+    let ugo = world.suite.sign_in("ugo").await;
+    let (factor_id, secret) = world.suite.enrolled(&ugo).await;
+    let first = json!({"factorId": factor_id, "totpCode": secret.code(step_at(Clock::system().now()) + 1)});
+    add(Who::This(Box::new(ugo)), own, "identity.FactorService/ConfirmTotp", first);
+    add(Who::Fresh("ben"), own, "identity.FactorService/EnrollTotp", json!({"displayName": "my phone"}));
+    add(Who::Fresh("ben"), own, "identity.FactorService/ListFactors", json!({}));
+    add(Who::Fresh("ben"), own, "identity.SessionService/StepUpSession", json!({"password": seed::PASSWORD}));
+    add(Who::Nobody, own, "identity.SessionService/ContinueSession", challenge);
+    add(una.clone(), own, "identity.FactorService/RegenerateRecoveryCodes", json!({}));
+    add(una, own, "identity.FactorService/DeleteFactor", factor);
 }
 
 /// Who invites into acme and who answers; the one that ana herself answers is eve's, into globex.

@@ -38,6 +38,7 @@ pub(super) fn told_by(event: &Logged) -> Result<Option<pb::Revocation>, rpc::Err
     match event.envelope.r#type.as_str() {
         name if name == pb::SessionRevoked::full_name() => Ok(pb::SessionRevoked::decode(body).map_err(unreadable)?.revocation),
         name if name == pb::SessionRefreshReused::full_name() => Ok(pb::SessionRefreshReused::decode(body).map_err(unreadable)?.revocation),
+        name if name == pb::FactorRemoved::full_name() => Ok(pb::FactorRemoved::decode(body).map_err(unreadable)?.revocation),
         _ => Ok(None),
     }
 }

@@ -5,7 +5,7 @@ pub mod grpc;
 pub mod ops;
 pub mod store;
 
-use runtime::SessionId;
+use runtime::{SessionId, UserId};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -44,5 +44,10 @@ impl Revocation {
     pub fn of_session(id: SessionId, now: OffsetDateTime) -> Self {
         let expire_time = now + Duration::seconds(ACCESS_TOKEN_SECONDS_MAX.into()) + SKEW;
         Revocation { kind: RevocationKind::Session, subject_id: id.uuid(), not_before: now, expire_time }
+    }
+
+    /// Of the tokens that a user has at `now`. The sessions stay, and get new ones.
+    pub fn of_user(id: UserId, now: OffsetDateTime) -> Self {
+        Revocation { kind: RevocationKind::User, subject_id: id.uuid(), ..Revocation::of_session(SessionId::nil(), now) }
     }
 }

@@ -5,7 +5,7 @@ use contract::time::timestamp;
 use runtime::OrganizationId;
 use time::OffsetDateTime;
 
-use super::{Context, Identifier, Session, SessionState, Tokens};
+use super::{Context, Given, Identifier, Opened, Session, SessionState, Tokens};
 use crate::decode;
 
 impl TryFrom<Option<pb::create_session_request::Identifier>> for Identifier {
@@ -25,6 +25,7 @@ impl From<SessionState> for pb::SessionState {
         match state {
             SessionState::Active => pb::SessionState::Active,
             SessionState::Revoked => pb::SessionState::Revoked,
+            SessionState::Challenged => pb::SessionState::Challenged,
             SessionState::Expired => pb::SessionState::Expired,
         }
     }
@@ -39,7 +40,7 @@ pub(crate) fn session_at(session: Session, now: OffsetDateTime) -> pb::Session {
 /// In an event a session is what its row says: whether time has run out is for the reader to see.
 impl From<Session> for pb::Session {
     fn from(session: Session) -> Self {
-        let state = if session.revoked { SessionState::Revoked } else { SessionState::Active };
+        let state = session.stored_state;
         message(session, state)
     }
 }
@@ -60,6 +61,16 @@ fn message(session: Session, state: SessionState) -> pb::Session {
         amr: session.methods.names().into_iter().map(str::to_owned).collect(),
         auth_time: Some(timestamp(session.auth_time)),
     }
+}
+
+/// What a sign-in is answered with at `now`.
+pub(super) fn answered(opened: Opened, now: OffsetDateTime) -> pb::CreateSessionResponse {
+    let challenge_expire_time = Some(timestamp(opened.session.expire_time));
+    let (tokens, challenge) = match opened.given {
+        Given::Tokens(tokens) => (Some(tokens.into()), None),
+        Given::Challenge(challenge_token) => (None, Some(pb::Challenge { challenge_token, challenge_expire_time })),
+    };
+    pb::CreateSessionResponse { session: Some(session_at(opened.session, now)), tokens, challenge, device_token: opened.device_token }
 }
 
 impl From<Tokens> for pb::TokenPair {

@@ -5,8 +5,9 @@ use contract::identity::v1::session_service_server::SessionService;
 use contract::time::timestamp;
 use tonic::{Request, Response, Status};
 
-use super::convert::session_at;
+use super::convert::{answered, session_at};
 use super::ops::Ops;
+use super::step_up::Proof;
 use super::{Context, Identifier, Session};
 use crate::decode;
 
@@ -28,8 +29,23 @@ impl SessionService for Grpc {
         let (caller, req) = rpc::open(req)?;
         let identifier = Identifier::try_from(req.identifier)?;
         let opened = self.ops.create(&caller, &identifier, req.password.into(), &req.device_token).await?;
-        let (session, tokens, device_token) = (Some(self.now(opened.session)), Some(opened.tokens.into()), opened.device_token);
-        Ok(Response::new(pb::CreateSessionResponse { session, tokens, device_token }))
+        Ok(Response::new(answered(opened, self.ops.db.clock().now())))
+    }
+
+    async fn continue_session(&self, req: Request<pb::ContinueSessionRequest>) -> Result<Response<pb::ContinueSessionResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        let code = req.code.ok_or_else(|| rpc::Error::invalid_field("code", "required", "must be a code"))?;
+        let (session, tokens) = self.ops.answer(&caller, &req.challenge_token, &code.into()).await?;
+        Ok(Response::new(pb::ContinueSessionResponse { session: Some(self.now(session)), tokens: Some(tokens.into()) }))
+    }
+
+    async fn step_up_session(&self, req: Request<pb::StepUpSessionRequest>) -> Result<Response<pb::StepUpSessionResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        let password = Some(req.password).filter(|password| !password.is_empty()).map(Into::into);
+        let risen = self.ops.step_up(&caller, Proof { password, code: req.code.map(Into::into) }).await?;
+        let access_token_expire_time = Some(timestamp(risen.expire_time));
+        let session = Some(self.now(risen.session));
+        Ok(Response::new(pb::StepUpSessionResponse { session, access_token: risen.access_token, access_token_expire_time }))
     }
 
     async fn refresh_session(&self, req: Request<pb::RefreshSessionRequest>) -> Result<Response<pb::RefreshSessionResponse>, Status> {

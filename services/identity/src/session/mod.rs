@@ -1,12 +1,15 @@
-//! Sessions: ACTIVE until they are REVOKED or past their time. A terminal state never opens again.
+//! Sessions: ACTIVE until they are REVOKED or past their time; CHALLENGED before, while a second factor is asked for. A terminal state never
+//! opens again.
 //!
-//! Deliberately absent: challenges and second factors (they come with their issue), and how often a sign-in may fail (`throttle`).
+//! Deliberately absent: what a second factor is (`factor`), and how often a sign-in may fail (`throttle`).
 
 pub mod assurance;
+pub mod challenge;
 pub mod convert;
 pub mod grpc;
 pub mod ops;
 pub mod refresh;
+pub mod step_up;
 pub mod store;
 
 use runtime::{OrganizationId, SessionId, UserId, WorkspaceId};
@@ -16,15 +19,23 @@ use self::assurance::Methods;
 use crate::member::Role;
 use crate::token::refresh::Standing;
 
-/// Where a session stands. As in the contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How long a challenge waits for its answer.
+pub const CHALLENGE: Duration = Duration::minutes(10);
+/// Wrong codes that end a challenge, and refusals in a row that end a session which steps up.
+pub const FAILURES_MAX: i16 = 5;
+
+/// Where a session stands. As in the contract; no row says EXPIRED, the clock does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[repr(i16)]
 pub enum SessionState {
     /// Open.
-    Active,
-    /// Ended by its owner or by a replayed refresh token.
-    Revoked,
+    Active = 1,
+    /// Ended by its owner, by a replayed refresh token or by too many wrong codes.
+    Revoked = 2,
+    /// The password was right; waits for a second factor, without tokens.
+    Challenged = 3,
     /// Past its time.
-    Expired,
+    Expired = 4,
 }
 
 /// A sign-in on one device.
@@ -38,8 +49,8 @@ pub struct Session {
     pub organization_id: OrganizationId,
     /// The workspace it is narrowed to.
     pub workspace_id: Option<WorkspaceId>,
-    /// Whether it was revoked.
-    pub revoked: bool,
+    /// Where it stands by what was done to it; [`Session::state`] looks at the clock too.
+    pub stored_state: SessionState,
     /// What it was authenticated by.
     pub methods: Methods,
     /// When it last was.
@@ -114,12 +125,20 @@ pub struct Tokens {
     pub refresh_token_expire_time: OffsetDateTime,
 }
 
+/// What a sign-in is answered with beside the session.
+pub enum Given {
+    /// It is open, and used with these.
+    Tokens(Tokens),
+    /// It waits for a second factor, with this challenge token, as long as it lasts.
+    Challenge(String),
+}
+
 /// What a sign-in opened.
 pub struct Opened {
     /// The session.
     pub session: Session,
-    /// What it is used with.
-    pub tokens: Tokens,
+    /// What it is used with, or waits for.
+    pub given: Given,
     /// What tells the device from strangers at its next sign-in.
     pub device_token: String,
 }
@@ -133,7 +152,7 @@ impl Session {
             user_id,
             organization_id: OrganizationId::SYSTEM,
             workspace_id: None,
-            revoked: false,
+            stored_state: SessionState::Active,
             methods: Methods::PASSWORD,
             auth_time: now,
             generation: 1,
@@ -148,13 +167,26 @@ impl Session {
 
     /// Where it stands at `now`. A session whose refresh token has lapsed can't be taken up again: it is over.
     pub fn state(&self, now: OffsetDateTime) -> SessionState {
-        if self.revoked {
-            SessionState::Revoked
-        } else if now >= self.refresh_expire_time || now >= self.expire_time {
+        if self.stored_state != SessionState::Revoked && (now >= self.refresh_expire_time || now >= self.expire_time) {
             SessionState::Expired
         } else {
-            SessionState::Active
+            self.stored_state
         }
+    }
+
+    /// The same, waiting for a second factor in place of being open.
+    #[must_use]
+    pub fn challenged(&self) -> Self {
+        let expire_time = self.create_time + CHALLENGE;
+        Session { stored_state: SessionState::Challenged, refresh_expire_time: expire_time, expire_time, ..self.clone() }
+    }
+
+    /// The same, open from `now` on by a second factor.
+    #[must_use]
+    pub fn answered(&self, second: Methods, lifetimes: &Lifetimes, now: OffsetDateTime) -> Self {
+        let open = Session::opened(self.id, self.user_id, lifetimes, now);
+        let (client_address, user_agent) = (self.client_address.clone(), self.user_agent.clone());
+        Session { methods: self.methods.and(second), client_address, user_agent, create_time: self.create_time, ..open }
     }
 
     /// What the rotation of refresh tokens needs to know of it.
@@ -222,10 +254,23 @@ mod tests {
     #[test]
     fn revoked_is_told_before_expired_and_neither_refreshes() {
         let late = OffsetDateTime::UNIX_EPOCH + Duration::days(31);
-        let revoked = Session { revoked: true, ..session() };
+        let revoked = Session { stored_state: SessionState::Revoked, ..session() };
         assert_eq!(revoked.state(late), SessionState::Revoked);
         assert!(!revoked.standing(OffsetDateTime::UNIX_EPOCH).is_open);
         assert!(!session().standing(late).is_open);
+    }
+
+    #[test]
+    fn a_challenge_waits_ten_minutes_and_its_answer_opens_the_session_for_its_time() {
+        let start = OffsetDateTime::UNIX_EPOCH;
+        let challenged = session().challenged();
+        let late = start + Duration::minutes(10);
+        assert_eq!(challenged.state(late - Duration::SECOND), SessionState::Challenged);
+        assert_eq!(challenged.state(late), SessionState::Expired);
+        assert!(!challenged.standing(start).is_open, "nothing is refreshed");
+        let open = challenged.answered(Methods::TOTP, &LIFETIMES, late - Duration::SECOND);
+        assert_eq!((open.state(late), open.methods.aal(), open.auth_time), (SessionState::Active, 2, late - Duration::SECOND));
+        assert_eq!((open.expire_time - open.auth_time, open.create_time), (LIFETIMES.session, start));
     }
 
     #[test]

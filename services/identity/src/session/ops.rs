@@ -4,7 +4,7 @@ use db::{Db, Kind, Order, Page, Tx};
 use rpc::Caller;
 use runtime::{SecretString, SessionId, UserId};
 
-use super::{Context, Held, Identifier, Lifetimes, Opened, Session, SessionState, Tokens, store};
+use super::{Context, Given, Held, Identifier, Lifetimes, Opened, Session, SessionState, Tokens, store};
 use crate::error::Error;
 use crate::events;
 use crate::hashing::Hashing;
@@ -13,6 +13,7 @@ use crate::revocation::{Revocation, store as revocations};
 use crate::sealed::{Index, Sealed};
 use crate::throttle::{Pass, Throttle};
 use crate::token::access::AccessToken;
+use crate::token::challenge::{ChallengeToken, ChallengeTokens};
 use crate::token::refresh::{RefreshToken, RefreshTokens};
 use crate::user::ops::RESERVE;
 use crate::user::store::Credential;
@@ -37,6 +38,8 @@ pub struct Ops {
     pub keys: Keys,
     /// Refresh tokens.
     pub refresh_tokens: RefreshTokens,
+    /// Challenge tokens.
+    pub challenge_tokens: ChallengeTokens,
     /// How long things last.
     pub lifetimes: Lifetimes,
     /// Open sessions of one user, at least 1.
@@ -46,12 +49,14 @@ pub struct Ops {
 impl Ops {
     /// Opens a session by address or username, and password. One that is unknown or that nobody proved and a wrong password get the same
     /// answer after the same work: a hash from the same queue, and one commit. A hash that was made at another cost than the one set now is replaced.
+    /// Who has a second factor gets a challenge in place of tokens.
     ///
     /// # Errors
     /// `SIGN_IN_REFUSED`, `HASHING_OVERLOADED`; `SIGN_IN_THROTTLED` before a hash is spent, as many attempts before it failed.
     /// # Emits
-    /// `SessionCreated`, with `SessionRevoked` for the session that was unused longest when the user has as many as may be; or `SignInFailed`
-    /// in a transaction that commits though the call is refused, with `SignInThrottled` when the next one has to wait.
+    /// `SessionCreated`, with `SessionRevoked` for the session that was unused longest when the user has as many as may be; `SessionChallenged`
+    /// for a challenge; or `SignInFailed` in a transaction that commits though the call is refused, with `SignInThrottled` when the next one has
+    /// to wait.
     pub async fn create(
         &self,
         caller: &Caller,
@@ -81,8 +86,8 @@ impl Ops {
         match known {
             Some(known) if fits => {
                 let rehashed = self.rehashed(caller, &known, password).await;
-                let (session, tokens) = self.open(&caller.proven_as(known.user_id), &known, rehashed, &pass).await?;
-                Ok(Opened { session, tokens, device_token: self.throttle.device_token(known.user_id, device) })
+                let (session, given) = self.open(&caller.proven_as(known.user_id), &known, rehashed, &pass).await?;
+                Ok(Opened { session, given, device_token: self.throttle.device_token(known.user_id, device) })
             }
             known => self.refuse(caller, &index, known.map(|known| known.user_id), pass).await,
         }
@@ -96,7 +101,7 @@ impl Ops {
         self.hashing.hash(password, caller.deadline().remaining().saturating_sub(RESERVE)).await.ok()
     }
 
-    async fn open(&self, caller: &Caller, known: &Credential, rehashed: Option<String>, pass: &Pass) -> Result<(Session, Tokens), Error> {
+    async fn open(&self, caller: &Caller, known: &Credential, rehashed: Option<String>, pass: &Pass) -> Result<(Session, Given), Error> {
         let (session, held) = self
             .db
             .write_unrecorded(caller, async |tx: &mut Tx| {
@@ -106,20 +111,29 @@ impl Ops {
                 let mut session = Session::opened(self.db.ids().next_id(), known.user_id, &self.lifetimes, tx.now());
                 session.client_address = caller.client_address().map(str::to_owned);
                 session.user_agent = caller.user_agent().map(str::to_owned);
-                let system_role =
-                    store::insert(tx, &self.sealed, &session, known.version, &pass.keys).await?.ok_or(Error::SignInRefused)?;
+                let challenged = session.challenged();
+                let inserted = store::insert(tx, &self.sealed, &session, &challenged, known.version, &pass.keys).await?;
+                let inserted = inserted.ok_or(Error::SignInRefused)?;
+                if inserted.is_challenged {
+                    tx.emit(events::session_challenged(&challenged));
+                    return Ok((challenged, Held::default()));
+                }
                 self.make_room(tx, known.user_id).await?;
-                let held = Held { system_admin: system_role == SystemRole::Admin, ..Held::default() };
+                let held = Held { system_admin: inserted.system_role == SystemRole::Admin, ..Held::default() };
                 tx.emit(events::session_created(&session));
                 Ok::<_, Error>((session, held))
             })
             .await?;
+        if session.stored_state == SessionState::Challenged {
+            let token = ChallengeToken { user_id: session.user_id, session_id: session.id, expire_time: session.expire_time };
+            return Ok((session, Given::Challenge(self.challenge_tokens.encode(token))));
+        }
         let tokens = self.tokens(&session, &held)?;
-        Ok((session, tokens))
+        Ok((session, Given::Tokens(tokens)))
     }
 
     /// Ends what the user, whose account is held, has beyond the bound.
-    async fn make_room(&self, tx: &mut Tx, user_id: UserId) -> Result<(), Error> {
+    pub(super) async fn make_room(&self, tx: &mut Tx, user_id: UserId) -> Result<(), Error> {
         for before in store::beyond(tx, &self.sealed, user_id, self.sessions_max).await? {
             if let Some((after, revocation)) = self.end(tx, &before).await? {
                 events::emit_session_revoked(tx, &before, &after, &revocation);
@@ -204,7 +218,7 @@ impl Ops {
         }
         let revocation = Revocation::of_session(before.id, tx.now());
         revocations::insert(tx, std::slice::from_ref(&revocation)).await?;
-        Ok(Some((Session { revoked: true, ..before.clone() }, revocation)))
+        Ok(Some((Session { stored_state: SessionState::Revoked, ..before.clone() }, revocation)))
     }
 
     /// The pair of tokens that a session is used with now.
@@ -215,7 +229,7 @@ impl Ops {
         Ok(Tokens { access_token, access_token_expire_time, refresh_token, refresh_token_expire_time: session.refresh_expire_time })
     }
 
-    fn access_token(&self, session: &Session, held: &Held) -> Result<(String, time::OffsetDateTime), Error> {
+    pub(super) fn access_token(&self, session: &Session, held: &Held) -> Result<(String, time::OffsetDateTime), Error> {
         let issue_time = self.db.clock().now();
         // Whole seconds, as the claim has it.
         let expire_time = (issue_time + self.lifetimes.access_token).min(session.expire_time);

@@ -5,7 +5,7 @@ use runtime::{OrganizationId, SessionId, UserId, WorkspaceId};
 use sqlx::types::Json;
 use time::{Duration, OffsetDateTime};
 
-use super::{Context, Held, Methods, Session};
+use super::{Context, Held, Methods, Session, SessionState};
 use crate::config::ACCESS_TOKEN_SECONDS_MAX;
 use crate::error::Error;
 use crate::member::Role;
@@ -20,7 +20,7 @@ struct Row {
     user_id: UserId,
     organization_id: OrganizationId,
     workspace_id: Option<WorkspaceId>,
-    state: i16,
+    state: SessionState,
     amr: Methods,
     auth_time: OffsetDateTime,
     generation: i64,
@@ -32,9 +32,6 @@ struct Row {
     expire_time: OffsetDateTime,
 }
 
-const ACTIVE: i16 = 1;
-const REVOKED: i16 = 2;
-
 impl Row {
     fn open(self, sealed: &Sealed) -> Result<Session, Unopened> {
         let id = self.session_id.uuid();
@@ -44,7 +41,7 @@ impl Row {
             user_id: self.user_id,
             organization_id: self.organization_id,
             workspace_id: self.workspace_id,
-            revoked: self.state == REVOKED,
+            stored_state: self.state,
             methods: self.amr,
             auth_time: self.auth_time,
             generation: self.generation,
@@ -58,9 +55,17 @@ impl Row {
     }
 }
 
+/// What an insert found out.
+pub(super) struct Inserted {
+    /// What the person may do across organizations.
+    pub(super) system_role: SystemRole,
+    /// Whether the person has a second factor: the session is CHALLENGED.
+    pub(super) is_challenged: bool,
+}
+
 /// Inserts a session and holds its user's account to the end of the transaction: sign-ins of one user take turns, so that the bound of their
-/// sessions holds. Gives what the person may do across organizations; `None` when the account is not as `version` was, the one that the
-/// password was checked against: another one may have been chosen since.
+/// sessions holds. It is inserted as `challenged` when the person has a second factor. `None` when the account is not as `version` was, the one
+/// that the password was checked against: another one may have been chosen since.
 ///
 /// The account is held first and in the same statement; it does not hold up rows that refer to it (FOR NO KEY UPDATE).
 /// In the same step the attempt that succeeded is settled with the ladders `attempt` it was charged to.
@@ -68,23 +73,29 @@ pub(super) async fn insert(
     tx: &mut Tx,
     sealed: &Sealed,
     session: &Session,
+    challenged: &Session,
     version: i64,
     attempt: &[Key],
-) -> Result<Option<SystemRole>, Error> {
+) -> Result<Option<Inserted>, Error> {
     let id = session.id.uuid();
     let seal = |column, value: &Option<String>| value.as_ref().map(|value| sealed.seal(column, id, value));
-    let role = sqlx::query_scalar!(
-        r#"WITH held AS MATERIALIZED (SELECT user_id, system_role FROM identity.user_account WHERE user_id = $2 AND version = $15 FOR NO KEY UPDATE),
-                settled AS MATERIALIZED (SELECT identity.throttle_settle($16, true, $11) FROM held)
+    let inserted = sqlx::query_as!(
+        Inserted,
+        r#"WITH held AS MATERIALIZED (
+             SELECT u.user_id, u.system_role, EXISTS (SELECT FROM identity.factor f WHERE f.user_id = $2 AND f.state = 2) AS asks
+             FROM identity.user_account u WHERE u.user_id = $2 AND u.version = $15 FOR NO KEY UPDATE),
+                settled AS MATERIALIZED (SELECT identity.throttle_settle($18, true, $11) FROM held)
            INSERT INTO identity.session (session_id, user_id, organization_id, workspace_id, state, generation, client_address, user_agent,
                                          amr, auth_time, create_time, last_use_time, refresh_expire_time, expire_time)
-           SELECT $1, held.user_id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 FROM held CROSS JOIN settled
-           RETURNING (SELECT held.system_role FROM held) AS "system_role!: SystemRole""#,
+           SELECT $1, held.user_id, $3, $4, CASE WHEN held.asks THEN $16 ELSE $5::smallint END, $6, $7, $8, $9, $10, $11, $12,
+                  CASE WHEN held.asks THEN $17 ELSE $13::timestamptz END, CASE WHEN held.asks THEN $17 ELSE $14::timestamptz END
+           FROM held CROSS JOIN settled
+           RETURNING (SELECT held.system_role FROM held) AS "system_role!: SystemRole", (SELECT held.asks FROM held) AS "is_challenged!""#,
         id,
         session.user_id as _,
         session.organization_id as _,
         session.workspace_id as _,
-        ACTIVE,
+        session.stored_state as i16,
         session.generation,
         seal(Column::CLIENT_ADDRESS, &session.client_address),
         seal(Column::USER_AGENT, &session.user_agent),
@@ -95,9 +106,43 @@ pub(super) async fn insert(
         session.refresh_expire_time,
         session.expire_time,
         version,
+        challenged.stored_state as i16,
+        challenged.expire_time,
         Json(attempt) as _,
     );
-    Ok(role.fetch_optional(tx.conn()).await?)
+    Ok(inserted.fetch_optional(tx.conn()).await?)
+}
+
+/// Stores that a session, which is held, was authenticated: it is open, and nothing wrong was brought since.
+pub(super) async fn authenticate(tx: &mut Tx, session: &Session) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE identity.session SET state = 1, amr = $2, auth_time = $3, failures = 0, last_use_time = $4, refresh_expire_time = $5, expire_time = $6
+         WHERE session_id = $1",
+        session.id as _,
+        session.methods as _,
+        session.auth_time,
+        session.last_use_time,
+        session.refresh_expire_time,
+        session.expire_time,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Counts a wrong code or password of the session, which is held; says how many there were in a row.
+pub(super) async fn fail(tx: &mut Tx, id: SessionId) -> Result<i16, Error> {
+    let failures =
+        sqlx::query_scalar!("UPDATE identity.session SET failures = failures + 1 WHERE session_id = $1 RETURNING failures", id as _);
+    Ok(failures.fetch_one(tx.conn()).await?)
+}
+
+/// Takes the second factor out of what the user's open sessions were authenticated by.
+pub(crate) async fn lower(tx: &mut Tx, user_id: UserId) -> Result<(), Error> {
+    sqlx::query!("UPDATE identity.session SET amr = amr & 1 WHERE user_id = $1 AND state = 1 AND amr > 1", user_id as _)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
 }
 
 /// Trades the refresh token in, if it is the good one of a session that is open: at most one caller gets the row. In the same step a session
@@ -123,7 +168,7 @@ pub(super) async fn trade(
                workspace_id = CASE WHEN held.stays THEN s.workspace_id END
            FROM held WHERE s.session_id = held.session_id
            RETURNING s.session_id AS "session_id: SessionId", s.user_id AS "user_id: UserId", s.organization_id AS "organization_id: OrganizationId",
-                     s.workspace_id AS "workspace_id: WorkspaceId", s.state, s.amr AS "amr: Methods", s.auth_time, s.generation, s.client_address, s.user_agent, s.create_time,
+                     s.workspace_id AS "workspace_id: WorkspaceId", s.state AS "state: SessionState", s.amr AS "amr: Methods", s.auth_time, s.generation, s.client_address, s.user_agent, s.create_time,
                      s.last_use_time, s.refresh_expire_time, s.expire_time,
                      held.organization_id AS "former_organization_id: OrganizationId", held.workspace_id AS "former_workspace_id: WorkspaceId""#,
         token.session_id as _,
@@ -157,7 +202,7 @@ pub(super) async fn find(tx: &mut Tx, sealed: &Sealed, id: SessionId) -> Result<
     let row = sqlx::query_as!(
         Row,
         r#"SELECT session_id AS "session_id: SessionId", user_id AS "user_id: UserId", organization_id AS "organization_id: OrganizationId",
-                  workspace_id AS "workspace_id: WorkspaceId", state, amr AS "amr: Methods", auth_time, generation, client_address, user_agent, create_time,
+                  workspace_id AS "workspace_id: WorkspaceId", state AS "state: SessionState", amr AS "amr: Methods", auth_time, generation, client_address, user_agent, create_time,
                   last_use_time, refresh_expire_time, expire_time
            FROM identity.session WHERE session_id = $1"#,
         id as _,
@@ -190,28 +235,37 @@ pub(super) async fn set_context(tx: &mut Tx, id: SessionId, context: Context) ->
 /// Ends the session; false when it was revoked already.
 pub(super) async fn revoke(tx: &mut Tx, id: SessionId) -> Result<bool, Error> {
     let done =
-        sqlx::query!("UPDATE identity.session SET state = 2 WHERE session_id = $1 AND state = 1", id as _).execute(tx.conn()).await?;
+        sqlx::query!("UPDATE identity.session SET state = 2 WHERE session_id = $1 AND state IN (1, 3)", id as _).execute(tx.conn()).await?;
     Ok(done.rows_affected() == 1)
 }
 
-/// Ends every session of the user but `kept` and gives them as they are now. One whose refresh token lapsed a moment ago too: an access token
-/// that it was given before that, by a switch say, is good for as long as any may be.
-pub(crate) async fn revoke_all(tx: &mut Tx, sealed: &Sealed, user_id: UserId, kept: Option<SessionId>) -> Result<Vec<Session>, Error> {
+/// Ends every session of the user but `kept` that is open or waits for a second factor, and gives each as it was and as it is now. One whose
+/// refresh token lapsed a moment ago too: an access token that it was given before that, by a switch say, is good for as long as any may be.
+pub(crate) async fn revoke_all(
+    tx: &mut Tx,
+    sealed: &Sealed,
+    user_id: UserId,
+    kept: Option<SessionId>,
+) -> Result<Vec<(Session, Session)>, Error> {
     let now = tx.now();
     let lapsed_before = now - Duration::seconds(ACCESS_TOKEN_SECONDS_MAX.into());
     let rows = sqlx::query_as!(
         Row,
-        r#"UPDATE identity.session SET state = 2
-           WHERE user_id = $1 AND state = 1 AND refresh_expire_time > $3 AND expire_time > $2 AND session_id IS DISTINCT FROM $4
-           RETURNING session_id AS "session_id: SessionId", user_id AS "user_id: UserId", organization_id AS "organization_id: OrganizationId",
-                     workspace_id AS "workspace_id: WorkspaceId", state, amr AS "amr: Methods", auth_time, generation, client_address, user_agent, create_time,
-                     last_use_time, refresh_expire_time, expire_time"#,
+        r#"SELECT session_id AS "session_id: SessionId", user_id AS "user_id: UserId", organization_id AS "organization_id: OrganizationId",
+                  workspace_id AS "workspace_id: WorkspaceId", state AS "state: SessionState", amr AS "amr: Methods", auth_time, generation,
+                  client_address, user_agent, create_time, last_use_time, refresh_expire_time, expire_time
+           FROM identity.session
+           WHERE user_id = $1 AND state IN (1, 3) AND refresh_expire_time > $3 AND expire_time > $2 AND session_id IS DISTINCT FROM $4
+           ORDER BY session_id FOR UPDATE"#,
         user_id as _,
         now,
         lapsed_before,
         kept as _,
     );
-    Ok(rows.fetch_all(tx.conn()).await?.into_iter().map(|row| row.open(sealed)).collect::<Result<_, _>>()?)
+    let open = rows.fetch_all(tx.conn()).await?.into_iter().map(|row| row.open(sealed)).collect::<Result<Vec<Session>, _>>()?;
+    let ids: Vec<uuid::Uuid> = open.iter().map(|session| session.id.uuid()).collect();
+    sqlx::query!("UPDATE identity.session SET state = 2 WHERE session_id = ANY($1)", &ids).execute(tx.conn()).await?;
+    Ok(open.into_iter().map(|before| (before.clone(), Session { stored_state: SessionState::Revoked, ..before })).collect())
 }
 
 /// What the user of this transaction holds in `context`.
@@ -234,7 +288,7 @@ pub(super) async fn list_open(tx: &mut Tx, sealed: &Sealed, page: &PageRequest) 
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT session_id AS "session_id: SessionId", user_id AS "user_id: UserId", organization_id AS "organization_id: OrganizationId",
-                  workspace_id AS "workspace_id: WorkspaceId", state, amr AS "amr: Methods", auth_time, generation, client_address, user_agent, create_time,
+                  workspace_id AS "workspace_id: WorkspaceId", state AS "state: SessionState", amr AS "amr: Methods", auth_time, generation, client_address, user_agent, create_time,
                   last_use_time, refresh_expire_time, expire_time
            FROM identity.session
            WHERE user_id = $1 AND state = 1 AND refresh_expire_time > $2 AND expire_time > $2
@@ -258,7 +312,7 @@ pub(super) async fn beyond(tx: &mut Tx, sealed: &Sealed, user_id: UserId, kept: 
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT session_id AS "session_id: SessionId", user_id AS "user_id: UserId", organization_id AS "organization_id: OrganizationId",
-                  workspace_id AS "workspace_id: WorkspaceId", state, amr AS "amr: Methods", auth_time, generation, client_address, user_agent, create_time,
+                  workspace_id AS "workspace_id: WorkspaceId", state AS "state: SessionState", amr AS "amr: Methods", auth_time, generation, client_address, user_agent, create_time,
                   last_use_time, refresh_expire_time, expire_time
            FROM identity.session
            WHERE user_id = $1 AND state = 1 AND refresh_expire_time > $2 AND expire_time > $2
@@ -268,6 +322,17 @@ pub(super) async fn beyond(tx: &mut Tx, sealed: &Sealed, user_id: UserId, kept: 
         kept,
     );
     Ok(rows.fetch_all(tx.conn()).await?.into_iter().map(|row| row.open(sealed)).collect::<Result<_, _>>()?)
+}
+
+/// Deletes at most `at_most` challenges that nobody answered until `now`; says how many.
+pub(crate) async fn prune_challenged(tx: &mut WorkTx, now: OffsetDateTime, at_most: i64) -> Result<u64, Error> {
+    let done = sqlx::query!(
+        "DELETE FROM identity.session WHERE session_id IN
+             (SELECT session_id FROM identity.session WHERE state = 3 AND expire_time < $1 ORDER BY expire_time LIMIT $2)",
+        now,
+        at_most,
+    );
+    Ok(done.execute(tx.conn()).await?.rows_affected())
 }
 
 /// Deletes at most `at_most` sessions that ended before `time`; says how many.

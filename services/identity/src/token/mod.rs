@@ -1,10 +1,11 @@
-//! Tokens that identity makes: access tokens (JWT), refresh tokens and the tokens of links in mails.
+//! Tokens that identity makes: access tokens (JWT), refresh tokens, challenge tokens and the tokens of links in mails.
 //!
 //! The opaque kinds share this frame: a prefix that a leak scanner knows, `base64url(version | payload | HMAC-128)`, and a CRC-32 of what
 //! stands before it. The CRC tells a mistyped or cut token from a forged one without a key; the HMAC alone decides.
 //! Nothing of a token is stored: it is computed from a key, ids and a counter, so that a dump of the database makes none.
 
 pub mod access;
+pub mod challenge;
 pub mod device;
 pub mod link;
 pub mod refresh;

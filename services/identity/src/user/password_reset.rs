@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::events;
 use crate::password;
 use crate::revocation::{Revocation, store as revocations};
-use crate::session::{Session, store as sessions};
+use crate::session::store as sessions;
 
 impl Ops {
     /// Puts another password in place with the token of the link, once, and ends every session: whoever had the old one is out. What was
@@ -59,10 +59,10 @@ impl Ops {
     pub(super) async fn end_what_stood_on_it(&self, tx: &mut Tx, user_id: UserId, kept: Option<SessionId>) -> Result<(), Error> {
         email_changes::void(tx, user_id).await?;
         let ended = sessions::revoke_all(tx, &self.sealed, user_id, kept).await?;
-        let told: Vec<Revocation> = ended.iter().map(|session| Revocation::of_session(session.id, tx.now())).collect();
+        let told: Vec<Revocation> = ended.iter().map(|(_, session)| Revocation::of_session(session.id, tx.now())).collect();
         revocations::insert(tx, &told).await?;
-        for (after, revocation) in ended.iter().zip(&told) {
-            events::emit_session_revoked(tx, &Session { revoked: false, ..after.clone() }, after, revocation);
+        for ((before, after), revocation) in ended.iter().zip(&told) {
+            events::emit_session_revoked(tx, before, after, revocation);
         }
         Ok(())
     }

@@ -73,6 +73,17 @@ pub(crate) struct Own {
     pub(crate) credential: Credential,
 }
 
+/// An account that is held: what a change of sessions or factors begins with, so that the changes of one person take turns.
+pub(crate) struct Account {
+    /// What the person may do across organizations.
+    pub(crate) system_role: SystemRole,
+    pub(crate) email: String,
+    /// The address's blind index, in hex.
+    pub(crate) email_index: String,
+    /// Another one means that another password may be in place.
+    pub(crate) version: i64,
+}
+
 /// What the proof of an address is checked against.
 pub(super) struct Pending {
     /// The verification token that is good.
@@ -277,6 +288,18 @@ pub(crate) async fn hold(tx: &mut Tx, id: UserId) -> Result<(), Error> {
     Ok(())
 }
 
+/// Holds the account of the user of this transaction to its end, if it is there and ACTIVE. Rows that refer to it are not held up.
+pub(crate) async fn hold_account(tx: &mut Tx, sealed: &Sealed, id: UserId) -> Result<Option<Account>, Error> {
+    let row = sqlx::query!(
+        r#"SELECT system_role AS "system_role: SystemRole", email, email_index, version FROM identity.user_account
+           WHERE user_id = $1 AND state = 2 FOR NO KEY UPDATE"#,
+        id as _,
+    );
+    let Some(row) = row.fetch_optional(tx.conn()).await? else { return Ok(None) };
+    let email = sealed.open(Column::EMAIL, id.uuid(), &row.email)?;
+    Ok(Some(Account { system_role: row.system_role, email, email_index: row.email_index, version: row.version }))
+}
+
 /// Holds the account as [`hold`] does, if it is as `known` was read.
 ///
 /// # Errors
@@ -291,7 +314,7 @@ pub(crate) async fn hold_as(tx: &mut Tx, known: &Credential) -> Result<(), Error
 }
 
 /// Of the user of this transaction: what a password that they give once more is checked against.
-pub(super) async fn own(tx: &mut Tx, sealed: &Sealed) -> Result<Option<Own>, Error> {
+pub(crate) async fn own(tx: &mut Tx, sealed: &Sealed) -> Result<Option<Own>, Error> {
     let row = sqlx::query!(
         r#"SELECT user_id AS "user_id!: UserId", email AS "email!", password_hash AS "password_hash!", version AS "version!"
            FROM identity.own_credential()"#

@@ -4,6 +4,8 @@
 mod accept_invitation;
 mod change_email;
 mod change_password;
+mod continue_session;
+mod enroll_factor;
 mod invite;
 mod list_memberships;
 mod list_revocations;
@@ -18,6 +20,7 @@ mod resolve_recipient;
 mod rotate_signing_key;
 mod sign_in;
 mod start;
+mod step_up;
 mod switch_context;
 mod tenants;
 mod throttle;

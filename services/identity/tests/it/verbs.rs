@@ -4,6 +4,7 @@
 
 mod acts;
 mod door;
+mod factors;
 mod invites;
 
 use std::ops::Deref;
@@ -19,6 +20,7 @@ use testkit::{Actor, App, Setup};
 
 pub(crate) use acts::Acts;
 pub(crate) use door::{Door, Watches};
+pub(crate) use factors::{Factors, Waits};
 pub(crate) use invites::{Invited, Invites};
 
 /// Everybody's password, unless a test says otherwise.

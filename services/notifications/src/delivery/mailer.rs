@@ -122,7 +122,9 @@ impl Mailer {
             Template::Invitation => Link::AcceptInvitation,
             Template::ChangeEmail => Link::ChangeEmail,
             Template::EmailChanged => Link::EmailChanged,
-            Template::PasswordChanged | Template::SignIn | Template::Assigned | Template::StatusChanged => Link::Unspecified,
+            Template::PasswordChanged | Template::FactorChanged | Template::SignIn | Template::Assigned | Template::StatusChanged => {
+                Link::Unspecified
+            }
         };
         let recipient = delivery.recipient_id.to_string();
         let subject = if delivery.template == Template::Invitation { Subject::InvitationId(recipient) } else { Subject::UserId(recipient) };
@@ -142,6 +144,7 @@ impl Mailer {
             Template::ChangeEmail => format!("{base}/change-email#token={}", recipient.link_token),
             Template::PasswordChanged => format!("{base}/forgot-password"),
             Template::EmailChanged => format!("{base}/support"),
+            Template::FactorChanged => format!("{base}/factors"),
             Template::SignIn => format!("{base}/sessions"),
             Template::Assigned | Template::StatusChanged => {
                 format!("{base}/work-items/{}", values.get("work_item_id").map_or("", String::as_str))

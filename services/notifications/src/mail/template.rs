@@ -29,6 +29,8 @@ pub(crate) enum Template {
     ChangeEmail,
     /// The address is another one.
     EmailChanged,
+    /// What a sign-in asks for besides the password is another.
+    FactorChanged,
     /// Somebody signed in.
     SignIn,
     /// Something is to be done.
@@ -39,13 +41,14 @@ pub(crate) enum Template {
 
 impl Template {
     /// All of them.
-    pub(crate) const ALL: [Template; 9] = [
+    pub(crate) const ALL: [Template; 10] = [
         Template::VerifyEmail,
         Template::ResetPassword,
         Template::Invitation,
         Template::PasswordChanged,
         Template::ChangeEmail,
         Template::EmailChanged,
+        Template::FactorChanged,
         Template::SignIn,
         Template::Assigned,
         Template::StatusChanged,
@@ -60,6 +63,7 @@ impl Template {
             Template::PasswordChanged => "password_changed",
             Template::ChangeEmail => "change_email",
             Template::EmailChanged => "email_changed",
+            Template::FactorChanged => "factor_changed",
             Template::SignIn => "sign_in",
             Template::Assigned => "assigned",
             Template::StatusChanged => "status_changed",
@@ -84,6 +88,7 @@ impl Template {
             Template::PasswordChanged => files!("password_changed"),
             Template::ChangeEmail => files!("change_email"),
             Template::EmailChanged => files!("email_changed"),
+            Template::FactorChanged => files!("factor_changed"),
             Template::SignIn => files!("sign_in"),
             Template::Assigned => files!("assigned"),
             Template::StatusChanged => files!("status_changed"),
@@ -160,7 +165,7 @@ mod tests {
     ];
 
     fn all_filled_with(value: &str) -> BTreeMap<String, String> {
-        let names = ["display_name", "link", "expire_time", "time", "key", "title", "from", "to", "organization_display_name"];
+        let names = ["display_name", "link", "expire_time", "time", "change", "key", "title", "from", "to", "organization_display_name"];
         names.map(|name| (name.to_owned(), value.to_owned())).into()
     }
 

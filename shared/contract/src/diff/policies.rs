@@ -59,6 +59,16 @@ fn compare(released: &Policy, today: &Policy) -> Vec<String> {
     if today.deadline_default_ms < released.deadline_default_ms || today.deadline_max_ms < released.deadline_max_ms {
         found.push("its deadline became shorter".to_owned());
     }
+    if let Some(released) = released.step_up {
+        match today.step_up {
+            None => found.push("its step_up is gone".to_owned()),
+            Some(today) if today.aal < released.aal => found.push(format!("its step_up takes aal {} and not {}", today.aal, released.aal)),
+            Some(today) if today.max_age_seconds > released.max_age_seconds => {
+                found.push(format!("its step_up takes {} s and not {}", today.max_age_seconds, released.max_age_seconds));
+            }
+            Some(_) => {}
+        }
+    }
     let gone = released.reasons.iter().filter(|reason| !today.reasons.contains(reason));
     found.extend(gone.map(|reason| format!("it no longer states the reason {reason}")));
     found

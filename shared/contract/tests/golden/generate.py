@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[4]
 UUID = "0192f0c1-2d3e-7abc-8def-0123456789ab"
 # A text that each pattern of the contract takes; a pattern without one stops the script.
 MATCHES = {"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$": "acme", "^[A-Z][A-Z0-9]{1,9}$": "ABC",
-           "^[A-Za-z][A-Za-z0-9._-]{2,31}$": "ana.b"}
+           "^[A-Za-z][A-Za-z0-9._-]{2,31}$": "ana.b", "^[0-9]{6}$": "123456"}
 ODD_PATTERN = ["", "a", "A", "-a", "a-", "a b", "ABC-1", "aBC", "acme\n", "a" * 63, "A1" * 5, "\u00e9a"]
 ODD_UUID = ["", UUID.upper(), UUID.replace("-", ""), UUID[:-1], UUID + "0", "g" + UUID[1:], "{" + UUID + "}", " " + UUID]
 ODD_EMAIL = ["", "a", "a@", "@b.example", "a@b", "a@b.example", "A.b+c@b-c.example", "a b@c.example", "a@b..example", "a@-b.example",

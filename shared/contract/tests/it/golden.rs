@@ -58,15 +58,15 @@ fn requests() -> BTreeMap<&'static str, Validate> {
         audit: GetEventRequest ListEventsRequest;
         authorization: BatchCheckRequest CheckRequest GetSnapshotRequest ListPermissionsRequest ListRolesRequest WatchRequest;
         common: DropDeadLetterRequest GetEventStatusRequest ListDeadLettersRequest ListLoggedEventsRequest ReplayDeadLetterRequest;
-        identity: AcceptInvitationAsNewUserRequest AcceptInvitationRequest ChangePasswordRequest ConfirmEmailChangeRequest CreateInvitationRequest CreateOrganizationMemberRequest
+        identity: AcceptInvitationAsNewUserRequest AcceptInvitationRequest ChangePasswordRequest ConfirmEmailChangeRequest ConfirmTotpRequest ContinueSessionRequest CreateInvitationRequest CreateOrganizationMemberRequest
             CreateOrganizationRequest CreateSessionRequest CreateWorkspaceMemberRequest CreateWorkspaceRequest DeclineInvitationRequest
-            DeleteOrganizationMemberRequest DeleteWorkspaceMemberRequest GetInvitationRequest GetJsonWebKeySetRequest
-            GetOrganizationRequest GetUserRequest GetWorkspaceRequest IssueVerificationTokenRequest ListInvitationsRequest
+            DeleteFactorRequest DeleteOrganizationMemberRequest DeleteWorkspaceMemberRequest EnrollTotpRequest GetInvitationRequest GetJsonWebKeySetRequest
+            GetOrganizationRequest GetUserRequest GetWorkspaceRequest IssueVerificationTokenRequest ListFactorsRequest ListInvitationsRequest
             ListMembershipsRequest ListOrganizationMembersRequest ListOrganizationsRequest ListRevocationsRequest ListSessionsRequest
             ListSigningKeysRequest ListUsersRequest ListWorkspaceMembersRequest ListWorkspacesRequest PreviewInvitationRequest
-            RefreshSessionRequest RegisterUserRequest RequestEmailChangeRequest RequestPasswordResetRequest ResendInvitationRequest ResendVerificationRequest
+            RefreshSessionRequest RegenerateRecoveryCodesRequest RegisterUserRequest RequestEmailChangeRequest RequestPasswordResetRequest ResendInvitationRequest ResendVerificationRequest
             ResetPasswordRequest ResolveRecipientRequest RevokeInvitationRequest RevokeSessionRequest RotateSigningKeyRequest SetUsernameRequest
-            SwitchContextRequest UnlockSignInRequest UpdateOrganizationMemberRequest UpdateWorkspaceMemberRequest VerifyEmailRequest WatchRevocationsRequest;
+            StepUpSessionRequest SwitchContextRequest UnlockSignInRequest UpdateOrganizationMemberRequest UpdateWorkspaceMemberRequest VerifyEmailRequest WatchRevocationsRequest;
         notifications: ArchiveInboxItemRequest GetDeliveryRequest GetMailRequest GetPreferencesRequest GetUnreadCountRequest ListDeliveriesRequest ListInboxItemsRequest
             ListMailsRequest MarkAllReadRequest MarkReadRequest RedriveDeliveryRequest UpdatePreferencesRequest
             WatchInboxRequest;

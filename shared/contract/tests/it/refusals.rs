@@ -56,6 +56,26 @@ fn a_policy_that_leaves_something_out() {
 }
 
 #[test]
+fn a_step_up_that_nobody_can_meet_or_that_asks_for_nothing() {
+    let edge = "deadline: {default_ms: 5000, max_ms: 30000}";
+    let with = |step_up: &str| format!("{edge} step_up: {{{step_up}}}");
+    assert!(read(&GARDEN.replacen(edge, &with("max_age_seconds: 60, aal: 2"), 1)).is_ok());
+    for wrong in
+        ["max_age_seconds: 600", "aal: 1", "max_age_seconds: 59, aal: 1", "max_age_seconds: 86401, aal: 1", "max_age_seconds: 60, aal: 3"]
+    {
+        refused(edge, &with(wrong), PLANT, "its step_up has an aal of 1 or 2");
+    }
+    let internal = "deadline: {default_ms: 1000, max_ms: 2000}";
+    refused(internal, &format!("{internal} step_up: {{max_age_seconds: 60, aal: 1}}"), WATER, "authn is REQUIRED");
+    let stream = GARDEN.replacen("returns (PlantResponse)", "returns (stream PlantResponse)", 1).replacen(
+        edge,
+        &with("max_age_seconds: 60, aal: 1"),
+        1,
+    );
+    assert!(read(&stream).unwrap_err().to_string().contains("a stream outlives it"));
+}
+
+#[test]
 fn text_bytes_and_lists_without_a_maximum() {
     let name = "string name = 3 [(buf.validate.field).string.max_len = 20];";
     refused(name, "string name = 3;", "string name = 3", "states its maximum");

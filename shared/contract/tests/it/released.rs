@@ -7,6 +7,7 @@ use crate::protos::Sources;
 
 const RELEASED: &str = "released/v1";
 const ACCOUNTS: &str = "muster/identity/v1/account_service.proto";
+const FACTORS: &str = "muster/identity/v1/factor_service.proto";
 const WORK_ITEMS: &str = "muster/tasks/v1/work_item_service.proto";
 const PRODUCTS: &str = "muster/tasks/v1/product_service.proto";
 const MEMBERS: &str = "muster/identity/v1/organization_member_service.proto";
@@ -69,6 +70,18 @@ fn authn_lowered_and_exposure_widened() {
     found(REVOCATIONS, "AUTHN_SERVICE_ONLY", "AUTHN_REQUIRED", &format!("{method}: its authn SERVICE_ONLY became REQUIRED"));
     found(REVOCATIONS, "EXPOSURE_INTERNAL", "EXPOSURE_EDGE", &format!("{method}: its exposure INTERNAL became EDGE"));
     taken(PRODUCTS, "EXPOSURE_EDGE", "EXPOSURE_INTERNAL");
+}
+
+#[test]
+fn a_step_up_that_is_gone_or_asks_for_less_and_not_one_that_asks_for_more() {
+    let method = "muster.identity.v1.FactorService.EnrollTotp";
+    let asked = "step_up: {\n        max_age_seconds: 600\n        aal: 1\n      }";
+    found(FACTORS, asked, "", &format!("{method}: its step_up is gone"));
+    found(FACTORS, "max_age_seconds: 600", "max_age_seconds: 601", &format!("{method}: its step_up takes 601 s and not 600"));
+    let deleting = "muster.identity.v1.FactorService.DeleteFactor";
+    found(FACTORS, "aal: 2", "aal: 1", &format!("{deleting}: its step_up takes aal 1 and not 2"));
+    taken(FACTORS, asked, "step_up: {max_age_seconds: 60, aal: 2}");
+    taken(PRODUCTS, "exposure: EXPOSURE_EDGE", "exposure: EXPOSURE_EDGE step_up: {max_age_seconds: 60, aal: 2}");
 }
 
 #[test]

@@ -100,6 +100,11 @@ impl Verifier {
         if self.0.revocations.is_current() && self.0.keys.is_current() { Ok(()) } else { Err(Error::RevocationsStale) }
     }
 
+    /// How long ago the token's session was authenticated, by this service's clock; `None` when the token does not say.
+    pub(crate) fn auth_age(&self, token: &AccessToken) -> Option<time::Duration> {
+        token.auth_time.map(|auth_time| self.0.clock.now() - auth_time)
+    }
+
     async fn verified(&self, text: &str) -> Result<Option<AccessToken>, Error> {
         let Some(head) = jwt::head(text, TYPE) else { return Ok(None) };
         let key = self.0.keys.find(&head.key_id).await?.filter(|key| key.algorithm == head.algorithm);

@@ -41,6 +41,14 @@ pub enum Error {
     /// `PERMISSION_DENIED`.
     #[error("permission denied")]
     Denied,
+    /// `STEP_UP_REQUIRED`; says how the session must have been authenticated. Source: RFC 9470.
+    #[error("the session must be authenticated anew")]
+    StepUpRequired {
+        /// The least authenticator assurance level.
+        aal: u8,
+        /// The greatest age of the last authentication.
+        max_age: Duration,
+    },
     /// `ORGANIZATION_NOT_FOUND`.
     #[error("no such organization")]
     OrganizationNotFound,
@@ -119,6 +127,7 @@ impl Fault for Error {
             Self::TokenExpired => (Code::Unauthenticated, Common::TokenExpired),
             Self::TokenRevoked => (Code::Unauthenticated, Common::TokenRevoked),
             Self::PeerTokenInvalid => (Code::Unauthenticated, Common::PeerTokenInvalid),
+            Self::StepUpRequired { .. } => (Code::Unauthenticated, Common::StepUpRequired),
             Self::Denied => (Code::PermissionDenied, Common::PermissionDenied),
             Self::OrganizationNotFound => (Code::NotFound, Common::OrganizationNotFound),
             Self::WorkspaceNotFound => (Code::NotFound, Common::WorkspaceNotFound),
@@ -152,6 +161,7 @@ impl Fault for Error {
     fn metadata(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::MessageTooLarge { limit_bytes } => vec![("limit_bytes", limit_bytes.to_string())],
+            Self::StepUpRequired { aal, max_age } => vec![("aal", aal.to_string()), ("max_age_seconds", max_age.as_secs().to_string())],
             Self::Unavailable { name, .. } => vec![("dependency", (*name).to_owned())],
             _ => Vec::new(),
         }

@@ -114,5 +114,6 @@ const fn standard(path: &'static str, service: &'static str, name: &'static str,
         exposure: Exposure::Internal,
         reasons: &[],
         server_streaming,
+        step_up: None,
     }
 }

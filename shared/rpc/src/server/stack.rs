@@ -172,6 +172,7 @@ impl Stack {
                 let header = only(headers, AUTHORIZATION.as_str()).map_err(|()| Error::TokenInvalid)?.ok_or(Error::CredentialsMissing)?;
                 let token = verifier.subject(header).await?;
                 context.subject = Subject::User(token.user_id);
+                context.auth_age = verifier.auth_age(&token);
                 context.token = Some(token);
                 context.authorization = Some(header.clone());
             }
