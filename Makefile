@@ -3,7 +3,7 @@
 export CARGO_TERM_COLOR ?= auto
 
 up: tools          ## build and run the whole suite on this machine; Ctrl-C stops it
-	@cargo build --quiet --package muster
+	@cargo build --package muster
 	@exec target/debug/muster up
 
 test: tools        ## every test

@@ -1,15 +1,34 @@
 //! Services in this process: bound, started together, stopped together.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use anyhow::Context;
+use devstack::Stack;
 use host::{Bound, Running, Suite};
 use runtime::{Clock, Ids, feed::FeedFaults, telemetry};
 
-use crate::config::Config;
+use crate::{config::Config, seed};
 
 /// The services this binary holds, in the order they start in; those of them that keep something are [`SCHEMAS`](crate::migrate::SCHEMAS).
 pub const SERVICES: [&str; 6] = [gateway::NAME, identity::NAME, authorization::NAME, tasks::NAME, audit::NAME, notifications::NAME];
+
+/// The settings of processes of `muster serve` that make one suite over `stack`, as their environment. `ports`: port and admin port of each service.
+pub fn environment(stack: &Stack, ports: &BTreeMap<&'static str, (u16, u16)>) -> Vec<(String, String)> {
+    let mut settings = vec![
+        ("DATABASE__URL".to_owned(), stack.postgres_url("postgres", "muster")),
+        ("NATS__URL".to_owned(), stack.nats_url()),
+        ("SUITE__KEY_DIRECTORY".to_owned(), stack.dir().join("keys").display().to_string()),
+        ("IDENTITY__FIRST_ADMIN__EMAIL".to_owned(), seed::ADMIN.to_owned()),
+        ("IDENTITY__FIRST_ADMIN__PASSWORD".to_owned(), seed::PASSWORD.to_owned()),
+    ];
+    for (service, (port, admin_port)) in ports {
+        let section = service.to_uppercase();
+        settings.push((format!("{section}__PORT"), port.to_string()));
+        settings.push((format!("{section}__ADMIN_PORT"), admin_port.to_string()));
+        settings.push((format!("SUITE__PEERS__{section}"), format!("http://127.0.0.1:{port}")));
+    }
+    settings.into_iter().map(|(key, value)| (format!("MUSTER__{key}"), value)).collect()
+}
 
 /// What a test may set that a person can't.
 #[derive(Debug, Clone)]
@@ -56,7 +75,9 @@ impl Serving {
         }
         let mut bound = Vec::new();
         for name in SERVICES.into_iter().filter(|name| services.is_empty() || services.iter().any(|service| service == name)) {
-            bound.push(bind(config, name).await.with_context(|| format!("{name} can't listen"))?);
+            let section = format!("MUSTER__{}", name.to_uppercase());
+            let other_ports = || format!("{name} can't listen ({section}__PORT and {section}__ADMIN_PORT choose other ports)");
+            bound.push(bind(config, name).await.with_context(other_ports)?);
         }
         let mut suite = Suite {
             database: config.database.clone(),

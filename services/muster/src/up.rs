@@ -73,7 +73,11 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     let (began, mut progress) = (Instant::now(), output.progress());
     let given = Given::from_environment();
-    let stack = progress.during("starting servers", start_stack(&folder, &given)).await?;
+    let stack = match progress.during("starting servers", start_stack(&folder, &given)).await {
+        // A terminal's Ctrl-C ends what makes the servers' data too.
+        Err(_) if shutdown.is_requested() => return Ok(()),
+        stack => stack?,
+    };
     config.nats.url = given.nats.clone().unwrap_or_else(|| stack.nats_url());
     let url = given.database.clone().unwrap_or_else(|| stack.postgres_url("postgres", "muster"));
     config.database.url = Secret::from(url.as_str());

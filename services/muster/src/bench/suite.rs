@@ -18,7 +18,11 @@ use runtime::config::Secret;
 use tonic::transport::{Channel, Endpoint};
 
 use super::process::Process;
-use crate::{config::Config, keys, migrate, seed, serve::SERVICES};
+use crate::{
+    config::Config,
+    keys, migrate, seed,
+    serve::{self, SERVICES},
+};
 
 /// How long a process may take to become ready before the bench gives up.
 const READY_AT_MOST: Duration = Duration::from_secs(60);
@@ -41,7 +45,7 @@ impl Suite {
         migrate::bootstrap(&database.url, &database).await?;
         migrate::up(&database, &[]).await?;
         let ports = free_ports()?;
-        let environment = environment(&stack, &ports);
+        let environment = serve::environment(&stack, &ports);
         Ok(Suite { stack, ports, environment })
     }
 
@@ -148,23 +152,4 @@ pub(super) fn free_port() -> anyhow::Result<u16> {
 
 fn free_ports() -> anyhow::Result<BTreeMap<&'static str, (u16, u16)>> {
     SERVICES.into_iter().map(|service| Ok((service, (free_port()?, free_port()?)))).collect()
-}
-
-/// The settings of every process, as an operator would set them.
-fn environment(stack: &Stack, ports: &BTreeMap<&'static str, (u16, u16)>) -> Vec<(String, String)> {
-    let keys: PathBuf = stack.dir().join("keys");
-    let mut settings = vec![
-        ("DATABASE__URL".to_owned(), stack.postgres_url("postgres", "muster")),
-        ("NATS__URL".to_owned(), stack.nats_url()),
-        ("SUITE__KEY_DIRECTORY".to_owned(), keys.display().to_string()),
-        ("IDENTITY__FIRST_ADMIN__EMAIL".to_owned(), seed::ADMIN.to_owned()),
-        ("IDENTITY__FIRST_ADMIN__PASSWORD".to_owned(), seed::PASSWORD.to_owned()),
-    ];
-    for (service, (port, admin_port)) in ports {
-        let section = service.to_uppercase();
-        settings.push((format!("{section}__PORT"), port.to_string()));
-        settings.push((format!("{section}__ADMIN_PORT"), admin_port.to_string()));
-        settings.push((format!("SUITE__PEERS__{section}"), format!("http://127.0.0.1:{port}")));
-    }
-    settings.into_iter().map(|(key, value)| (format!("MUSTER__{key}"), value)).collect()
 }

@@ -86,10 +86,7 @@ fn a_person_signs_in_imports_a_plan_and_sows_a_seed_from_a_shell() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let suite = Suite::new().await;
-        let mut process = suite.start(&SERVICES, &[]);
-        for service in SERVICES {
-            suite.ready(&mut process, service).await;
-        }
+        let process = suite.serve(&SERVICES, &[]).await;
         suite.seed().await;
         let url = suite.address(gateway::NAME);
         let at = [("MUSTER_URL", url.as_str()), ("MUSTER_PASSWORD", seed::PASSWORD)];

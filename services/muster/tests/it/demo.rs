@@ -4,7 +4,7 @@ use std::process::{Command, Output, Stdio};
 
 use muster::serve::SERVICES;
 
-use crate::suite::{Process, Suite};
+use crate::suite::Suite;
 use crate::up::alone;
 
 fn demo(suite: &Suite, more: &[&str]) -> Output {
@@ -24,22 +24,13 @@ fn goes_well(suite: &Suite) {
     assert!(told.contains("26 steps, all as they should be"), "{told}");
 }
 
-/// Starts `services` together in one process, and waits until each is ready.
-async fn start(suite: &Suite, services: &[&'static str]) -> Process {
-    let mut process = suite.start(services, &[]);
-    for service in services {
-        suite.ready(&mut process, service).await;
-    }
-    process
-}
-
 #[test]
 fn the_story_is_told_by_one_process_and_by_six_and_a_service_that_is_away_is_named_by_its_step() {
     let _alone = alone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let suite = Suite::new().await;
-        let together = start(&suite, &SERVICES).await;
+        let together = suite.serve(&SERVICES, &[]).await;
         suite.seed().await;
         goes_well(&suite);
         drop(together);

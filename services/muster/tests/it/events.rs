@@ -65,10 +65,7 @@ fn an_operator_sees_the_logs_and_deals_with_dead_letters() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let suite = Suite::new().await;
-        let mut process = suite.start(&SERVICES, &[]);
-        for service in SERVICES {
-            suite.ready(&mut process, service).await;
-        }
+        let process = suite.serve(&SERVICES, &[]).await;
         suite.seed().await;
 
         let status = said(&suite.muster(&["events", "status"]));

@@ -13,7 +13,10 @@ use std::{
 
 use db::DbConfig;
 use devstack::{Options, Stack};
-use muster::{keys, migrate, seed, serve::SERVICES};
+use muster::{
+    keys, migrate, seed,
+    serve::{self, SERVICES},
+};
 use rand::Rng;
 use runtime::config::Secret;
 use sqlx::{Connection, PgConnection};
@@ -49,7 +52,7 @@ impl Suite {
         migrate::bootstrap(&database.url, &database).await.unwrap();
         migrate::up(&database, &[]).await.unwrap();
         let ports = free_ports();
-        let environment = environment(&stack, &ports);
+        let environment = serve::environment(&stack, &ports);
         Suite { stack, ports, environment }
     }
 
@@ -64,6 +67,15 @@ impl Suite {
         command.env("PATH", std::env::var_os("PATH").unwrap());
         command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
         Process { child: command.spawn().unwrap(), name: services.join(", "), log }
+    }
+
+    /// As `start`; each of `services` takes calls when it returns.
+    pub(crate) async fn serve(&self, services: &[&'static str], extra: &[(&str, String)]) -> Process {
+        let mut process = self.start(services, extra);
+        for service in services {
+            self.ready(&mut process, service).await;
+        }
+        process
     }
 
     /// Runs `muster` with `arguments` and the suite's settings, as an operator does, to its end.
@@ -144,23 +156,6 @@ fn free_ports() -> BTreeMap<&'static str, (u16, u16)> {
         port
     };
     SERVICES.into_iter().map(|service| (service, (port(), port()))).collect()
-}
-
-fn environment(stack: &Stack, ports: &BTreeMap<&'static str, (u16, u16)>) -> Vec<(String, String)> {
-    let mut settings = vec![
-        ("DATABASE__URL".to_owned(), stack.postgres_url("postgres", "muster")),
-        ("NATS__URL".to_owned(), stack.nats_url()),
-        ("SUITE__KEY_DIRECTORY".to_owned(), stack.dir().join("keys").display().to_string()),
-        ("IDENTITY__FIRST_ADMIN__EMAIL".to_owned(), seed::ADMIN.to_owned()),
-        ("IDENTITY__FIRST_ADMIN__PASSWORD".to_owned(), seed::PASSWORD.to_owned()),
-    ];
-    for (service, (port, admin_port)) in ports {
-        let section = service.to_uppercase();
-        settings.push((format!("{section}__PORT"), port.to_string()));
-        settings.push((format!("{section}__ADMIN_PORT"), admin_port.to_string()));
-        settings.push((format!("SUITE__PEERS__{section}"), format!("http://127.0.0.1:{port}")));
-    }
-    settings.into_iter().map(|(key, value)| (format!("MUSTER__{key}"), value)).collect()
 }
 
 /// A running `muster serve`; killed when dropped.

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     fs::{self, File},
     io::{BufRead, BufReader},
+    os::unix::process::CommandExt,
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -19,7 +20,7 @@ use contract::identity::v1::{
 use devstack::{Options, Stack};
 use muster::serve::SERVICES;
 use runtime::config::Secret;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use sqlx::{Connection, PgConnection};
 use tonic::{Request, transport::Channel};
 
@@ -160,6 +161,22 @@ fn it_says_where_everything_is_and_ctrl_c_leaves_nothing() {
     }
     assert!(up.end(Signal::INT), "Ctrl-C is no failure");
     assert_gone(&children);
+}
+
+#[test]
+fn ctrl_c_while_the_data_is_made_is_no_failure_either() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let process = command(folder.path()).process_group(0).spawn().unwrap();
+    let began = Instant::now();
+    while !folder.path().join("postgres.making").exists() {
+        assert!(began.elapsed() < Duration::from_secs(20), "initdb begins");
+        sleep(Duration::from_millis(5));
+    }
+    // As a terminal does: to all of the group.
+    kill_process_group(Pid::from_child(&process), Signal::INT).unwrap();
+    let output = process.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stdout, output.stderr), (Some(0), Vec::new(), Vec::new()));
 }
 
 #[test]
