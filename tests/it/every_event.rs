@@ -105,6 +105,8 @@ async fn what_a_person_does_with_a_second_factor(suite: &Suite) {
     done(suite.nobody().call("identity.SessionService/ContinueSession", answer).await);
     done(una.actor.call("identity.FactorService/RegenerateRecoveryCodes", json!({})).await);
     done(una.actor.call("identity.FactorService/DeleteFactor", json!({"factorId": una.factor_id})).await);
+    let lost = json!({"userId": suite.guarded("ulf").await.actor.user_id});
+    done(suite.sign_in(seed::ADMIN).await.call("identity.FactorService/ResetUserFactors", lost).await);
 }
 
 async fn what_becomes_of_invitations(world: &World) {
@@ -142,8 +144,7 @@ async fn what_an_admin_does_with_a_mail(world: &World) {
         "workItem": {"workItemId": world.work_item_id, "assigneeIds": [world.ben.user_id]}});
     done(world.ana.call("tasks.WorkItemService/UpdateWorkItem", change).await);
     world.suite.settle().await;
-    let in_hand =
-        "UPDATE notifications.delivery SET state = 2, lease_token = gen_random_uuid(), lease_expire_time = now(), due_time = NULL WHERE organization_id = $1::uuid";
+    let in_hand = "UPDATE notifications.delivery SET state = 2, lease_token = gen_random_uuid(), lease_expire_time = now(), due_time = NULL WHERE organization_id = $1::uuid";
     sqlx::query(in_hand).bind(&world.organization_id).execute(&mut world.suite.database().await).await.unwrap();
     world.suite.settle().await;
     let unknown = done(world.ana.call("notifications.DeliveryService/ListDeliveries", json!({"filter": "state = UNKNOWN"})).await);

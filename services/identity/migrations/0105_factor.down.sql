@@ -1,4 +1,7 @@
 -- Takes second factors away with all recovery codes, sessions that wait for one, and what is known of how sessions were authenticated.
+DROP FUNCTION :schema.reset_factors(uuid);
+DROP POLICY reset ON :schema.session;
+DROP POLICY definer ON :schema.session;
 DROP TABLE :schema.recovery_code;
 DROP TABLE :schema.factor;
 -- The floor binds the owner too.

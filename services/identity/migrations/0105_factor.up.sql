@@ -37,3 +37,22 @@ CREATE TABLE :schema.recovery_code (
     PRIMARY KEY (user_id, digest)
 );
 SELECT :schema.mark_user('recovery_code', 'a recovery code is its user''s alone', verbs => 'SELECT, INSERT, DELETE');
+
+-- The one way to somebody else's factors: a system admin takes all of them away, the recovery codes too; sessions fall to aal 1, and those that
+-- wait for a code are over. Gives how many were in force. It checks by itself who asks, and reads nothing out.
+CREATE FUNCTION :schema.reset_factors(wanted uuid) RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = ''
+    AS $$
+        WITH allowed AS MATERIALIZED (SELECT wanted AS user_id WHERE :schema.is_system_admin()),
+             gone AS (DELETE FROM :schema.factor f USING allowed a WHERE f.user_id = a.user_id RETURNING f.state),
+             codes AS (DELETE FROM :schema.recovery_code c USING allowed a WHERE c.user_id = a.user_id),
+             fallen AS (UPDATE :schema.session s SET amr = s.amr & 1, state = CASE s.state WHEN 3 THEN 2 ELSE s.state END
+                        FROM allowed a WHERE s.user_id = a.user_id AND s.state IN (1, 3))
+        SELECT count(*) FROM gone WHERE state = 2
+    $$;
+GRANT EXECUTE ON FUNCTION :schema.reset_factors(uuid) TO :schema_app;
+SELECT :schema.allow_definer('factor');
+SELECT :schema.allow_definer('recovery_code');
+SELECT :schema.allow_definer('session');
+CREATE POLICY reset ON :schema.factor AS PERMISSIVE FOR DELETE TO :schema_owner USING (true);
+CREATE POLICY reset ON :schema.recovery_code AS PERMISSIVE FOR DELETE TO :schema_owner USING (true);
+CREATE POLICY reset ON :schema.session AS PERMISSIVE FOR UPDATE TO :schema_owner USING (true) WITH CHECK (true);

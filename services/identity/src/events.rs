@@ -104,6 +104,11 @@ pub(crate) fn factor_removed(factor: &Factor, revocation: Option<&Revocation>) -
     pb::FactorRemoved { factor_id: factor.id.to_string(), before: Some(factor.clone().into()), revocation }
 }
 
+pub(crate) fn user_factors_reset(user_id: UserId, factors: i64, revocation: &Revocation) -> pb::UserFactorsReset {
+    let factors = i32::try_from(factors).unwrap_or(i32::MAX);
+    pb::UserFactorsReset { user_id: user_id.to_string(), factors, revocation: Some(revocation.clone().into()) }
+}
+
 pub(crate) fn recovery_codes_regenerated(user_id: UserId) -> pb::RecoveryCodesRegenerated {
     pb::RecoveryCodesRegenerated { user_id: user_id.to_string() }
 }

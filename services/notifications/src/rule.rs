@@ -62,7 +62,7 @@ pub(crate) struct Letter {
 
 /// Whether events of the type can lead to a notice.
 pub(crate) fn wants(type_name: &str) -> bool {
-    const WANTED: [&str; 17] = [
+    const WANTED: [&str; 18] = [
         "muster.identity.v1.InvitationCreated",
         "muster.identity.v1.InvitationResent",
         "muster.identity.v1.UserRegistered",
@@ -75,6 +75,7 @@ pub(crate) fn wants(type_name: &str) -> bool {
         "muster.identity.v1.SessionCreated",
         "muster.identity.v1.FactorEnrolled",
         "muster.identity.v1.FactorRemoved",
+        "muster.identity.v1.UserFactorsReset",
         "muster.identity.v1.RecoveryCodesRegenerated",
         "muster.identity.v1.RecoveryCodeUsed",
         "muster.tasks.v1.WorkItemCreated",
@@ -212,6 +213,9 @@ fn factor_change(event: &Logged) -> Result<Option<(String, &'static str)>, Outco
     }
     if let Some(body) = event.of::<identity::FactorRemoved>()? {
         return Ok(Some((body.before.unwrap_or_default().user_id, "An authenticator app was removed from your account")));
+    }
+    if let Some(body) = event.of::<identity::UserFactorsReset>()? {
+        return Ok(Some((body.user_id, "An administrator took away the second factors of your account")));
     }
     if let Some(body) = event.of::<identity::RecoveryCodesRegenerated>()? {
         return Ok(Some((body.user_id, "New recovery codes were made for your account")));
@@ -401,6 +405,7 @@ mod tests {
             identity::SessionCreated::full_name(),
             identity::FactorEnrolled::full_name(),
             identity::FactorRemoved::full_name(),
+            identity::UserFactorsReset::full_name(),
             identity::RecoveryCodesRegenerated::full_name(),
             identity::RecoveryCodeUsed::full_name(),
             tasks::WorkItemCreated::full_name(),
@@ -444,10 +449,11 @@ mod tests {
         let changes = [
             told(&by(2, &identity::FactorEnrolled { factor_id: person(7), after: factor() })),
             told(&by(2, &identity::FactorRemoved { factor_id: person(7), before: factor(), revocation: None })),
+            told(&by(1, &identity::UserFactorsReset { user_id: person(2), factors: 1, revocation: None })),
             told(&by(2, &identity::RecoveryCodesRegenerated { user_id: person(2) })),
             told(&by(2, &identity::RecoveryCodeUsed { user_id: person(2), recovery_codes_left: 9 })),
         ];
-        assert_eq!(std::collections::BTreeSet::from(changes).len(), 4, "each in words of its own");
+        assert_eq!(std::collections::BTreeSet::from(changes).len(), 5, "each in words of its own");
     }
 
     #[test]

@@ -214,6 +214,8 @@ async fn factors(world: &World, add: &mut impl FnMut(Who, bool, &'static str, Va
     add(Who::Nobody, own, "identity.SessionService/ContinueSession", challenge);
     add(una.clone(), own, "identity.FactorService/RegenerateRecoveryCodes", json!({}));
     add(una, own, "identity.FactorService/DeleteFactor", factor);
+    let joe = world.suite.register("jim").await;
+    add(Who::Admin, own, "identity.FactorService/ResetUserFactors", json!({"userId": joe}));
 }
 
 /// Who invites into acme and who answers; the one that ana herself answers is eve's, into globex.

@@ -53,6 +53,15 @@ impl FactorService for Grpc {
         }))
     }
 
+    async fn reset_user_factors(
+        &self,
+        req: Request<pb::ResetUserFactorsRequest>,
+    ) -> Result<Response<pb::ResetUserFactorsResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        self.ops.reset(&caller, decode::id("user_id", &req.user_id)?).await?;
+        Ok(Response::new(pb::ResetUserFactorsResponse {}))
+    }
+
     async fn regenerate_recovery_codes(
         &self,
         req: Request<pb::RegenerateRecoveryCodesRequest>,

@@ -138,6 +138,28 @@ impl Ops {
         self.sessions.authenticated(session, &held)
     }
 
+    /// Takes away all second factors of somebody who lost them. For system admins: `open` has refused everybody else, and the table's function
+    /// looks once more.
+    ///
+    /// # Errors
+    /// `USER_NOT_FOUND`.
+    /// # Emits
+    /// `UserFactorsReset` when one was in force, same transaction; every verifier of the suite hears of it.
+    pub async fn reset(&self, caller: &Caller, user_id: UserId) -> Result<(), Error> {
+        self.db
+            .write_unrecorded(&personal(caller), async |tx: &mut Tx| {
+                users::find(tx, &self.sealed, user_id).await?.ok_or(Error::UserNotFound)?;
+                let factors = store::reset(tx, user_id).await?;
+                if factors > 0 {
+                    let revocation = Revocation::of_user(user_id, tx.now());
+                    revocations::insert(tx, std::slice::from_ref(&revocation)).await?;
+                    tx.emit(events::user_factors_reset(user_id, factors, &revocation));
+                }
+                Ok(())
+            })
+            .await
+    }
+
     /// Gives other recovery codes in place of the former.
     ///
     /// # Errors

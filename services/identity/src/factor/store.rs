@@ -154,6 +154,13 @@ pub(super) async fn delete(tx: &mut Tx, sealed: &Sealed, user_id: UserId, id: Fa
     Ok(row.fetch_optional(tx.conn()).await?.map(|row| row.open(sealed)).transpose()?)
 }
 
+/// Takes away all factors and codes of somebody, and what sessions have of them, if a system admin asks; says how many were in force. A sign-in
+/// or a change of factors that is under way holds one of these rows, and is waited for.
+pub(super) async fn reset(tx: &mut Tx, user_id: UserId) -> Result<i64, Error> {
+    let factors = sqlx::query_scalar!(r#"SELECT identity.reset_factors($1) AS "factors!""#, user_id as _);
+    Ok(factors.fetch_one(tx.conn()).await?)
+}
+
 /// Deletes the recovery codes of the user and puts these in their place; none for none.
 pub(super) async fn replace_codes(tx: &mut Tx, user_id: UserId, digests: &[Vec<u8>]) -> Result<(), Error> {
     sqlx::query!("DELETE FROM identity.recovery_code WHERE user_id = $1", user_id as _).execute(tx.conn()).await?;

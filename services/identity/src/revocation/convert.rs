@@ -39,6 +39,7 @@ pub(super) fn told_by(event: &Logged) -> Result<Option<pb::Revocation>, rpc::Err
         name if name == pb::SessionRevoked::full_name() => Ok(pb::SessionRevoked::decode(body).map_err(unreadable)?.revocation),
         name if name == pb::SessionRefreshReused::full_name() => Ok(pb::SessionRefreshReused::decode(body).map_err(unreadable)?.revocation),
         name if name == pb::FactorRemoved::full_name() => Ok(pb::FactorRemoved::decode(body).map_err(unreadable)?.revocation),
+        name if name == pb::UserFactorsReset::full_name() => Ok(pb::UserFactorsReset::decode(body).map_err(unreadable)?.revocation),
         _ => Ok(None),
     }
 }

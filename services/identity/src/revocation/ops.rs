@@ -51,7 +51,11 @@ impl Ops {
         &self,
         from_position: i64,
     ) -> Result<impl Stream<Item = Result<pb::WatchRevocationsResponse, Error>> + Send + 'static, Error> {
-        let filter = Filter::all().of_type::<pb::SessionRevoked>().of_type::<pb::SessionRefreshReused>().of_type::<pb::FactorRemoved>();
+        let filter = Filter::all()
+            .of_type::<pb::SessionRevoked>()
+            .of_type::<pb::SessionRefreshReused>()
+            .of_type::<pb::FactorRemoved>()
+            .of_type::<pb::UserFactorsReset>();
         let tail = self.log.tail(Some(from_position), filter).await?;
         Ok(tail.into_stream().map(|item| {
             let item = item?;

@@ -5,7 +5,7 @@ use contract::identity::v1::revocation_service_client::RevocationServiceClient;
 use contract::identity::v1::*;
 use testkit::{App, Authenticator, assert_fault, fault};
 
-use crate::verbs::{Acts, Door, Factors, Waits, Watches, address, claims, identity, until};
+use crate::verbs::{Acts, Door, Factors, Waits, Watches, address, claims, identity, identity_with, until, with_root};
 
 async fn count(app: &App, sql: &'static str) -> i64 {
     sqlx::query_scalar(sql).fetch_one(&mut app.sql().await).await.unwrap()
@@ -187,4 +187,43 @@ async fn a_verifier_hears_of_a_person_whose_last_factor_is_gone() {
         }
     };
     assert_eq!((heard.kind(), heard.subject_id), (RevocationKind::User, ana.user_id.to_string()));
+}
+
+#[tokio::test]
+async fn a_system_admin_resets_the_factors_of_who_lost_them_and_the_trail_says_who() {
+    let app = identity_with(with_root()).await;
+    let (root, ana, ben) = (app.root().await, app.guarded("ana").await, app.guarded("ben").await);
+    let waiting = app.challenge("ana").await;
+    app.clock().advance(Duration::from_secs(1));
+    root.reset_user_factors(&ana.user_id.to_string()).await.unwrap();
+    until("the token is refused", async || ana.get_user("").await.is_err()).await;
+    assert_fault!(ana.get_user("").await, Unauthenticated, "TOKEN_REVOKED");
+    assert_fault!(app.answer_by_recovery(&waiting, &ana.recovery_codes[0]).await, Unauthenticated, "CHALLENGE_INVALID");
+    let refreshed = app.refresh_session(&ana.person.tokens.refresh_token).await.unwrap();
+    assert_eq!(claims(&refreshed.access_token)["aal"], 1);
+    assert!(app.sign_in(&address("ana")).await.list_factors().await.unwrap().factors.is_empty());
+    assert_eq!(ben.list_factors().await.unwrap().factors.len(), 1, "nobody else's");
+    root.reset_user_factors(&ana.user_id.to_string()).await.unwrap();
+    let [told] = app.events::<UserFactorsReset>().await.try_into().unwrap();
+    assert_eq!((told.user_id, told.factors, told.revocation.unwrap().kind()), (ana.user_id.to_string(), 1, RevocationKind::User));
+    let envelope = app.envelopes().await.into_iter().find(|envelope| envelope.r#type.ends_with("UserFactorsReset")).unwrap();
+    assert_eq!(envelope.actor.unwrap().actor_id, root.user_id.to_string());
+    assert_eq!(envelope.audit_action, "identity.user_factors.reset");
+    assert_fault!(root.reset_user_factors(&uuid::Uuid::from_u128(1).to_string()).await, NotFound, "USER_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn nobody_but_a_system_admin_resets_factors_be_it_an_owner_of_the_organization() {
+    let app = identity_with(with_root()).await;
+    let ana = app.guarded("ana").await;
+    let owner = app.founded(&app.person("olga").await, "acme").await;
+    owner.add_member(ana.user_id, testkit::BaseRole::Member).await.unwrap();
+    for somebody in [&owner, &ana] {
+        assert_fault!(somebody.reset_user_factors(&ana.user_id.to_string()).await, PermissionDenied, "PERMISSION_DENIED");
+    }
+    let sql = "SELECT identity.reset_factors($1)";
+    let mut app_role = app.sql().await;
+    sqlx::query("SET ROLE identity_app").execute(&mut app_role).await.unwrap();
+    let reset: i64 = sqlx::query_scalar(sql).bind(ana.user_id.uuid()).fetch_one(&mut app_role).await.unwrap();
+    assert_eq!((reset, ana.list_factors().await.unwrap().factors.len()), (0, 1), "the function looks for itself");
 }

@@ -65,7 +65,7 @@ fn requests() -> BTreeMap<&'static str, Validate> {
             ListMembershipsRequest ListOrganizationMembersRequest ListOrganizationsRequest ListRevocationsRequest ListSessionsRequest
             ListSigningKeysRequest ListUsersRequest ListWorkspaceMembersRequest ListWorkspacesRequest PreviewInvitationRequest
             RefreshSessionRequest RegenerateRecoveryCodesRequest RegisterUserRequest RequestEmailChangeRequest RequestPasswordResetRequest ResendInvitationRequest ResendVerificationRequest
-            ResetPasswordRequest ResolveRecipientRequest RevokeInvitationRequest RevokeSessionRequest RotateSigningKeyRequest SetUsernameRequest
+            ResetPasswordRequest ResetUserFactorsRequest ResolveRecipientRequest RevokeInvitationRequest RevokeSessionRequest RotateSigningKeyRequest SetUsernameRequest
             StepUpSessionRequest SwitchContextRequest UnlockSignInRequest UpdateOrganizationMemberRequest UpdateWorkspaceMemberRequest VerifyEmailRequest WatchRevocationsRequest;
         notifications: ArchiveInboxItemRequest GetDeliveryRequest GetMailRequest GetPreferencesRequest GetUnreadCountRequest ListDeliveriesRequest ListInboxItemsRequest
             ListMailsRequest MarkAllReadRequest MarkReadRequest RedriveDeliveryRequest UpdatePreferencesRequest

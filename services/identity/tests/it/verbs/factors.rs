@@ -37,6 +37,7 @@ pub(crate) trait Factors {
     async fn list_factors(&self) -> Result<ListFactorsResponse, Status>;
     async fn delete_factor(&self, factor: &Factor) -> Result<DeleteFactorResponse, Status>;
     async fn regenerate_recovery_codes(&self) -> Result<Vec<String>, Status>;
+    async fn reset_user_factors(&self, user: &str) -> Result<(), Status>;
     async fn step_up_by(&self, request: StepUpSessionRequest) -> Result<StepUpSessionResponse, Status>;
     async fn step_up_by_password(&self, password: &str) -> Result<StepUpSessionResponse, Status>;
     async fn step_up_by_code(&self, code: &str) -> Result<StepUpSessionResponse, Status>;
@@ -65,6 +66,11 @@ impl Factors for Actor {
     async fn regenerate_recovery_codes(&self) -> Result<Vec<String>, Status> {
         let answer = FactorServiceClient::new(self.channel()).regenerate_recovery_codes(RegenerateRecoveryCodesRequest {}).await?;
         Ok(answer.into_inner().recovery_codes)
+    }
+
+    async fn reset_user_factors(&self, user: &str) -> Result<(), Status> {
+        let request = ResetUserFactorsRequest { user_id: user.to_owned() };
+        FactorServiceClient::new(self.channel()).reset_user_factors(request).await.map(drop)
     }
 
     async fn step_up_by(&self, request: StepUpSessionRequest) -> Result<StepUpSessionResponse, Status> {
