@@ -45,6 +45,9 @@ async fn the_rest_of_the_story(world: &World) {
         .await;
     replica.stop().await;
 
+    let limit = json!({"sessionMaxSeconds": 86_400});
+    let asked = json!({"organizationId": world.organization_id, "organizationSettings": limit, "updateMask": "sessionMaxSeconds"});
+    done(ana.call("identity.OrganizationService/UpdateOrganizationSettings", asked).await);
     let vic = |scope: &str, id: &str| json!({scope: id, "userId": world.vic.user_id, "role": "BASE_ROLE_MEMBER"});
     let (organization, workspace) = (vic("organizationId", &world.organization_id), vic("workspaceId", &world.workspace_id));
     let with_role = |member: &serde_json::Value, role: &str| {

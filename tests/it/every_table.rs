@@ -12,7 +12,7 @@ const WITHOUT_TENANT_INDEX: [(&str, &str); 2] =
 const VERBS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 
 /// Functions that run with the owner's rights: look-ups before there is a principal.
-const DEFINERS: [&str; 12] = [
+const DEFINERS: [&str; 13] = [
     "identity.active_user",
     "identity.email_change_recipient",
     "identity.inviting_organization",
@@ -23,6 +23,7 @@ const DEFINERS: [&str; 12] = [
     "identity.pending_verification",
     "identity.recipient",
     "identity.reset_factors",
+    "identity.session_policy",
     "identity.sign_in_credential",
     "identity.username_taken",
 ];

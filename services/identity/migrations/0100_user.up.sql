@@ -54,5 +54,5 @@ CREATE TABLE :schema.session (
 ) WITH (fillfactor = 80);
 CREATE INDEX session_user_id_idx ON :schema.session (user_id, create_time DESC, session_id DESC);
 CREATE INDEX session_expire_time_idx ON :schema.session (expire_time);
-SELECT :schema.mark_user('session', 'a session is its user''s alone');
+SELECT :schema.mark_user('session', 'a session is its user''s alone; system admins end those of others', writable => '(SELECT :schema.in_system_scope())');
 SELECT :schema.grant_worker('session', 'SELECT, DELETE');

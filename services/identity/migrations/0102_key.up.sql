@@ -5,8 +5,9 @@ CREATE TABLE :schema.signing_key (
     state        smallint    NOT NULL CHECK (state IN (1, 2, 3, 4)),              -- PUBLISHED, ACTIVE, RETIRED, REVOKED
     private_key  bytea       CHECK ((private_key IS NULL) = (state IN (3, 4))),   -- PKCS #8, sealed; gone once it no longer signs
     public_key   text        NOT NULL,                                            -- RFC 7517, JSON
-    create_time  timestamptz NOT NULL,
-    retire_time  timestamptz
+    create_time   timestamptz NOT NULL,
+    activate_time timestamptz CHECK ((activate_time IS NULL) = (state = 1)),         -- when it began to sign
+    retire_time   timestamptz
 );
 -- At most one of each signs, and at most one is next.
 CREATE UNIQUE INDEX signing_key_active_key ON :schema.signing_key (algorithm) WHERE state = 2;

@@ -44,6 +44,10 @@ pub struct Config {
     pub invitations_per_organization: u32,
     /// Whose code it is, as authenticator apps show it beside the address.
     pub totp_issuer: String,
+    /// Where browsers and relying parties reach the suite over HTTP: the gateway's address as the world has it.
+    pub public_url: String,
+    /// How long a key signs before the service rotates it, in days; 0 rotates by command alone.
+    pub signing_key_rotation_days: u32,
     /// How often a replica looks whether another one rotated the signing key, in seconds.
     pub key_poll_seconds: u32,
     /// How long a change of roles waits to be in force before it is answered PENDING, in milliseconds.
@@ -100,6 +104,8 @@ impl Default for Config {
             invitation_days: 7,
             invitations_per_organization: 1_000,
             totp_issuer: "Muster".to_owned(),
+            public_url: "http://127.0.0.1:8080".to_owned(),
+            signing_key_rotation_days: 30,
             key_poll_seconds: 10,
             propagation_wait_ms: 800,
             hashing: HashingConfig::default(),
@@ -157,6 +163,8 @@ impl ServiceConfig for Config {
             ("invitation_days", "how long an invitation is good, in days, 1..=90"),
             ("invitations_per_organization", "invitations of one organization that wait for an answer at a time, 1..=100000"),
             ("totp_issuer", "whose code it is, as authenticator apps show it, 1..=64 characters without a colon"),
+            ("public_url", "where the gateway is reached from outside, http:// or https://; OpenID metadata names the key set below it"),
+            ("signing_key_rotation_days", "how long a key signs before the service rotates it, in days, 0..=365; 0 is by command alone"),
             ("key_poll_seconds", "how often a replica looks whether another one rotated the signing key, in seconds, 1..=60"),
             ("propagation_wait_ms", "how long a change of roles waits to be in force, in milliseconds, 0..=5000"),
             ("hashing.memory_kib", "memory of one password hash, in KiB, 8..=262144; OWASP asks for 19456"),
@@ -195,6 +203,12 @@ impl ServiceConfig for Config {
         faults.range("invitations_per_organization", self.invitations_per_organization, 1..=100_000);
         let issuer = (1..=64).contains(&self.totp_issuer.chars().count()) && !self.totp_issuer.contains(':');
         faults.require("totp_issuer", issuer, "must be 1..=64 characters without a colon");
+        faults.require(
+            "public_url",
+            self.public_url.starts_with("http://") || self.public_url.starts_with("https://"),
+            "must begin with http:// or https://",
+        );
+        faults.range("signing_key_rotation_days", self.signing_key_rotation_days, 0..=365);
         faults.range("key_poll_seconds", self.key_poll_seconds, 1..=60);
         faults.range("propagation_wait_ms", self.propagation_wait_ms, 0..=5_000);
         self.hashing.validate(faults);

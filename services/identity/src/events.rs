@@ -17,6 +17,7 @@ use crate::organization::Organization;
 use crate::revocation::Revocation;
 use crate::sealed::Index;
 use crate::session::Session;
+use crate::settings::Settings;
 use crate::throttle::Step;
 use crate::user::User;
 use crate::workspace::Workspace;
@@ -115,6 +116,11 @@ pub(crate) fn recovery_codes_regenerated(user_id: UserId) -> pb::RecoveryCodesRe
 
 pub(crate) fn recovery_code_used(user_id: UserId, left: i64) -> pb::RecoveryCodeUsed {
     pb::RecoveryCodeUsed { user_id: user_id.to_string(), recovery_codes_left: i32::try_from(left).unwrap_or(i32::MAX) }
+}
+
+pub(crate) fn organization_settings_updated(before: &Settings, after: &Settings) -> pb::OrganizationSettingsUpdated {
+    let organization_id = after.organization_id.to_string();
+    pb::OrganizationSettingsUpdated { organization_id, before: Some(before.clone().into()), after: Some(after.clone().into()) }
 }
 
 /// That the next attempt at `subject` has to wait until `next_time`.

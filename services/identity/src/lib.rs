@@ -22,6 +22,7 @@ pub mod retention;
 pub mod revocation;
 pub mod sealed;
 pub mod session;
+pub mod settings;
 mod startup;
 pub mod throttle;
 pub mod token;
@@ -40,6 +41,7 @@ use contract::identity::v1::organization_service_server::OrganizationServiceServ
 use contract::identity::v1::recipient_service_server::RecipientServiceServer;
 use contract::identity::v1::revocation_service_server::RevocationServiceServer;
 use contract::identity::v1::session_service_server::SessionServiceServer;
+use contract::identity::v1::token_service_server::TokenServiceServer;
 use contract::identity::v1::user_service_server::UserServiceServer;
 use contract::identity::v1::workspace_member_service_server::WorkspaceMemberServiceServer;
 use contract::identity::v1::workspace_service_server::WorkspaceServiceServer;
@@ -100,6 +102,7 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
         factor::ops::Ops { db: db.clone(), sealed: sealed.clone(), sessions: sessions.clone(), issuer: config.totp_issuer.clone() };
     let propagation_wait = Duration::from_millis(config.propagation_wait_ms.into());
     let organizations = organization::ops::Ops { db: db.clone(), propagation_wait };
+    let settings = settings::ops::Ops { db: db.clone() };
     let workspaces = workspace::ops::Ops { db: db.clone(), propagation_wait };
     let members = member::ops::Ops { db: db.clone(), sealed: sealed.clone(), propagation_wait };
     let invitations = invitation::ops::Ops {
@@ -114,9 +117,13 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
     };
     let revocations = revocation::ops::Ops { db: db.clone(), log: deps.log.clone() };
 
+    let openid_configuration = key::openid_configuration(&config.public_url, config.signing_algorithm);
+    let tokens = token::ops::Ops { verifier: deps.verifier.clone(), sessions: sessions.clone() };
+
     let lists = membership::Lists::new(db.clone());
     let poll = Duration::from_secs(config.key_poll_seconds.into());
-    deps.tasks.spawn("signing key", keys.clone().keep(poll, deps.tasks.shutdown().clone()));
+    let rotated_after = Span::days(config.signing_key_rotation_days.into());
+    deps.tasks.spawn("signing key", keys.clone().keep(poll, rotated_after, deps.tasks.shutdown().clone()));
     let retention = Retention { db, pending_kept: Span::days(config.pending_account_days.into()) };
     deps.tasks.spawn("retention", retention.run(deps.tasks.shutdown().clone()));
 
@@ -127,10 +134,11 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
         .add(InvitationServiceServer::new(invitation::grpc::Grpc { ops: invitations }))
         .add(SessionServiceServer::new(session::grpc::Grpc { ops: sessions }))
         .add(FactorServiceServer::new(factor::grpc::Grpc { ops: factors }))
-        .add(KeyServiceServer::new(key::grpc::Grpc { ops: keys }))
+        .add(TokenServiceServer::new(token::grpc::Grpc { ops: tokens }))
+        .add(KeyServiceServer::new(key::grpc::Grpc { ops: keys, openid_configuration }))
         .add(RevocationServiceServer::new(revocation::grpc::Grpc { ops: revocations }))
         .add(MembershipServiceServer::new(membership::grpc::Grpc { lists }))
-        .add(OrganizationServiceServer::new(organization::grpc::Grpc { ops: organizations }))
+        .add(OrganizationServiceServer::new(organization::grpc::Grpc { ops: organizations, settings }))
         .add(WorkspaceServiceServer::new(workspace::grpc::Grpc { ops: workspaces }))
         .add(OrganizationMemberServiceServer::new(member::organization_grpc::Grpc { ops: members.clone() }))
         .add(WorkspaceMemberServiceServer::new(member::workspace_grpc::Grpc { ops: members })))

@@ -62,7 +62,7 @@ pub(crate) struct Letter {
 
 /// Whether events of the type can lead to a notice.
 pub(crate) fn wants(type_name: &str) -> bool {
-    const WANTED: [&str; 18] = [
+    const WANTED: [&str; 19] = [
         "muster.identity.v1.InvitationCreated",
         "muster.identity.v1.InvitationResent",
         "muster.identity.v1.UserRegistered",
@@ -78,6 +78,7 @@ pub(crate) fn wants(type_name: &str) -> bool {
         "muster.identity.v1.UserFactorsReset",
         "muster.identity.v1.RecoveryCodesRegenerated",
         "muster.identity.v1.RecoveryCodeUsed",
+        "muster.identity.v1.SessionRefreshReused",
         "muster.tasks.v1.WorkItemCreated",
         "muster.tasks.v1.WorkItemUpdated",
         "muster.tasks.v1.WorkItemTransitioned",
@@ -152,6 +153,10 @@ pub(crate) fn notices(event: &Logged) -> Result<Vec<Notice>, Outcome> {
     }
     if let Some((user_id, change)) = factor_change(event)? {
         return Ok(vec![factor_changed(event, &user_id, change)?]);
+    }
+    if let Some(body) = event.of::<identity::SessionRefreshReused>()? {
+        let session = body.after.unwrap_or_default();
+        return Ok(vec![session_ended(event, &session)?]);
     }
     if let Some(body) = event.of::<tasks::WorkItemCreated>()? {
         let item = body.after.unwrap_or_default();
@@ -250,6 +255,22 @@ fn signed_in(event: &Logged, session: &identity::Session) -> Result<Notice, Outc
         category: Category::Security,
         line: Some(Line { title, text }),
         letter: Some(Letter { template: Template::SignIn, data: BTreeMap::from([("time".to_owned(), time_of(event))]) }),
+        workspace_id: None,
+        resource_type: "session",
+        resource_id: session.session_id.clone(),
+    })
+}
+
+/// Two held one refresh token, so the session was ended: one of them may be a thief.
+fn session_ended(event: &Logged, session: &identity::Session) -> Result<Notice, Outcome> {
+    let title = "One of your sessions was ended".to_owned();
+    let text = "Its token was used twice, as if somebody had a copy of it. Sign in again; if you can't explain it, change your password."
+        .to_owned();
+    Ok(Notice {
+        user_id: id(&session.user_id)?,
+        category: Category::Security,
+        line: Some(Line { title, text }),
+        letter: Some(Letter { template: Template::SessionEnded, data: BTreeMap::from([("time".to_owned(), time_of(event))]) }),
         workspace_id: None,
         resource_type: "session",
         resource_id: session.session_id.clone(),
@@ -391,6 +412,16 @@ mod tests {
     }
 
     #[test]
+    fn whose_refresh_token_came_back_is_told_though_they_seem_to_have_done_it_themselves() {
+        let session = identity::Session { session_id: person(5), user_id: person(2), ..identity::Session::default() };
+        let reused =
+            identity::SessionRefreshReused { session_id: person(5), after: Some(session), ..identity::SessionRefreshReused::default() };
+        let [notice] = notices(&by(2, &reused)).unwrap().try_into().unwrap();
+        assert_eq!((notice.user_id.uuid().as_u128(), notice.category), (2, Category::Security));
+        assert_eq!((notice.letter.unwrap().template, notice.resource_id), (Template::SessionEnded, person(5)));
+    }
+
+    #[test]
     fn every_event_that_a_rule_reads_is_wanted() {
         let names = [
             identity::InvitationCreated::full_name(),
@@ -408,6 +439,7 @@ mod tests {
             identity::UserFactorsReset::full_name(),
             identity::RecoveryCodesRegenerated::full_name(),
             identity::RecoveryCodeUsed::full_name(),
+            identity::SessionRefreshReused::full_name(),
             tasks::WorkItemCreated::full_name(),
             tasks::WorkItemUpdated::full_name(),
             tasks::WorkItemTransitioned::full_name(),

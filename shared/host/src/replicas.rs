@@ -20,6 +20,8 @@ pub(crate) struct Replicas<'a> {
     name: &'static str,
     peers: &'a Peers,
     keys: &'a PeerKeys,
+    key_set: KeySet,
+    revocations: Revocations,
     clock: Clock,
     faults: FeedFaults,
 }
@@ -27,22 +29,27 @@ pub(crate) struct Replicas<'a> {
 impl<'a> Replicas<'a> {
     pub(crate) fn new(suite: &Suite, bound: &Bound, peers: &'a Peers, keys: &'a PeerKeys) -> Self {
         let (clock, faults) = (suite.clock.clone(), suite.revocation_faults.clone());
-        Replicas { name: bound.name(), peers, keys, clock, faults }
+        let (key_set, revocations) = (KeySet::new(), Revocations::new(clock.clone()));
+        Replicas { name: bound.name(), peers, keys, key_set, revocations, clock, faults }
+    }
+
+    /// A verifier by the replicated keys and revocations; ready once replication was started and has heard of both.
+    pub(crate) fn verifier(&self) -> Verifier {
+        Verifier::new(self.key_set.clone(), self.revocations.clone(), self.keys.clone(), self.clock.clone())
     }
 
     /// Starts replication as background tasks; permissions into `authorizer`, if it wants them.
-    pub(crate) fn start(&self, tasks: &Tasks, authorizer: Option<&Authorizer>) -> anyhow::Result<Verifier> {
-        let (keys, revocations) = (KeySet::new(), Revocations::new(self.clock.clone()));
+    pub(crate) fn start(&self, tasks: &Tasks, authorizer: Option<&Authorizer>) -> anyhow::Result<()> {
         let identity = self.peers.channel(IDENTITY)?;
         let shutdown = tasks.shutdown();
-        tasks.spawn("signing keys", replicate_keys(keys.clone(), identity.clone(), shutdown.clone()));
+        tasks.spawn("signing keys", replicate_keys(self.key_set.clone(), identity.clone(), shutdown.clone()));
         let feed = Feed::new(self.name, "revocations", Options::default()).with_faults(self.faults.clone());
-        tasks.spawn("revocations", replicate_revocations(feed, revocations.clone(), identity, shutdown.clone()));
+        tasks.spawn("revocations", replicate_revocations(feed, self.revocations.clone(), identity, shutdown.clone()));
         if let Some(authorizer) = authorizer {
             let feed = Feed::new(self.name, "authorization", Options::default());
             let client = ReplicationServiceClient::new(self.peers.channel(AUTHORIZATION)?);
             tasks.spawn("permissions", authz::replicate(feed, authorizer.clone(), client, shutdown.clone()));
         }
-        Ok(Verifier::new(keys, revocations, self.keys.clone(), self.clock.clone()))
+        Ok(())
     }
 }

@@ -94,18 +94,20 @@ where
     let log = Log::open(db.clone(), bus.clone(), name, suite.clock.clone(), suite.ids.clone(), suite.events.clone());
     let authorizer = Authorizer::new();
     let peers = Peers::new(&bound, &suite.suite, &peer_keys);
+    let replicas = Replicas::new(suite, &bound, &peers, &peer_keys);
+    let verifier = replicas.verifier();
     let deps = Deps {
         db: db.clone(),
         log: log.clone(),
         peers: peers.clone(),
+        verifier: verifier.clone(),
         authorizer: authorizer.clone(),
         tasks: tasks.clone(),
         clock: suite.clock.clone(),
         ids: suite.ids.clone(),
     };
     let service = build(&deps).await?;
-    let replicas = Replicas::new(suite, &bound, &peers, &peer_keys);
-    let verifier = replicas.start(&tasks, (!service.feeds_authorizer).then_some(&authorizer))?;
+    replicas.start(&tasks, (!service.feeds_authorizer).then_some(&authorizer))?;
     tasks.spawn("event log", log.clone().run(tasks.shutdown().child()));
     let health = HealthHandle::new();
     tasks.spawn("dependencies", dependencies::watch(health.clone(), db.clone(), bus, tasks.shutdown().clone()));

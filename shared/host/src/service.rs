@@ -6,6 +6,7 @@ use crate::Peers;
 use authz::Authorizer;
 use db::Db;
 use events::Log;
+use rpc::authn::Verifier;
 use rpc::health::HealthHandle;
 use runtime::{Clock, Ids, Tasks};
 use tonic::{
@@ -27,6 +28,8 @@ pub struct Deps {
     pub log: Log,
     /// The way to the other services.
     pub peers: Peers,
+    /// What verifies access tokens, as it does for every call: for who is asked about a token.
+    pub verifier: Verifier,
     /// The embedded decision engine, kept current by the host unless the service says [`Service::feeds_authorizer`].
     pub authorizer: Authorizer,
     /// Background tasks; their shutdown flag is the service's.

@@ -111,6 +111,10 @@ pub(super) async fn entries(world: &World) -> Vec<Entry> {
     add(Who::Ana, acme, "identity.SessionService/RevokeSession", json!({"sessionId": session.session_id}));
     add(Who::Ana, acme, "identity.UserService/GetUser", json!({"userId": world.ben.user_id}));
     add(Who::Admin, own, "identity.UserService/ListUsers", json!({}));
+    add(Who::Admin, own, "identity.SessionService/RevokeUserSessions", json!({"userId": second}));
+    add(Who::Service, own, "identity.TokenService/IntrospectToken", json!({"token": "none"}));
+    add(Who::Nobody, own, "identity.TokenService/RevokeToken", json!({"token": "none"}));
+    add(Who::Nobody, own, "identity.KeyService/GetOpenIdConfiguration", json!({}));
     add(Who::Admin, own, "identity.UserService/UnlockSignIn", json!({"userId": world.ben.user_id}));
 
     let organization = json!({"organizationId": world.organization_id});
@@ -120,6 +124,9 @@ pub(super) async fn entries(world: &World) -> Vec<Entry> {
     add(Who::Ana, own, "identity.OrganizationService/CreateOrganization", json!({"slug": "initech-{place}", "displayName": "Initech"}));
     add(Who::Ana, acme, "identity.OrganizationService/GetOrganization", organization.clone());
     add(Who::Ana, own, "identity.OrganizationService/ListOrganizations", json!({}));
+    add(Who::Ana, acme, "identity.OrganizationService/GetOrganizationSettings", organization.clone());
+    let asked = json!({"organizationSettings": {"sessionIdleSeconds": 86_400}, "updateMask": "sessionIdleSeconds"});
+    add(Who::Ana, acme, "identity.OrganizationService/UpdateOrganizationSettings", with(organization.clone(), asked));
     add(Who::Ana, acme, "identity.OrganizationMemberService/CreateOrganizationMember", with(member.clone(), role.clone()));
     add(Who::Ana, acme, "identity.OrganizationMemberService/UpdateOrganizationMember", with(member.clone(), less.clone()));
     add(Who::Ana, acme, "identity.OrganizationMemberService/ListOrganizationMembers", organization);
@@ -194,6 +201,8 @@ pub(super) async fn entries(world: &World) -> Vec<Entry> {
     add(Who::Service, own, "common.EventAdminService/ListDeadLetters", json!({}));
     add(Who::Service, own, "common.EventAdminService/ReplayDeadLetter", json!({"deadLetterId": letter}));
     add(Who::Service, own, "common.EventAdminService/DropDeadLetter", json!({"deadLetterId": letter}));
+    // The last: it ends the sessions of whoever calls.
+    entries.push(Entry { rpc: "identity.SessionService/RevokeOtherSessions", who: Who::Ana, request: json!({}), names_acme: own });
     entries
 }
 

@@ -24,6 +24,7 @@ impl From<SigningKey> for pb::SigningKey {
             state: pb::SigningKeyState::from(key.state).into(),
             create_time: Some(timestamp(key.create_time)),
             retire_time: key.retire_time.map(timestamp),
+            activate_time: key.activate_time.map(timestamp),
         }
     }
 }

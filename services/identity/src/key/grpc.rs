@@ -11,6 +11,8 @@ use super::ops::Ops;
 pub struct Grpc {
     /// The use cases.
     pub ops: Ops,
+    /// What relying parties are told.
+    pub openid_configuration: String,
 }
 
 #[tonic::async_trait]
@@ -22,6 +24,15 @@ impl KeyService for Grpc {
         let (caller, _) = rpc::open(req)?;
         let json_web_key_set = self.ops.json_web_key_set(&caller).await?;
         Ok(Response::new(pb::GetJsonWebKeySetResponse { json_web_key_set, max_age_seconds: KEY_SET_MAX_AGE_SECONDS }))
+    }
+
+    async fn get_open_id_configuration(
+        &self,
+        req: Request<pb::GetOpenIdConfigurationRequest>,
+    ) -> Result<Response<pb::GetOpenIdConfigurationResponse>, Status> {
+        let (_, _) = rpc::open(req)?;
+        let openid_configuration = self.openid_configuration.clone();
+        Ok(Response::new(pb::GetOpenIdConfigurationResponse { openid_configuration, max_age_seconds: KEY_SET_MAX_AGE_SECONDS }))
     }
 
     async fn list_signing_keys(&self, req: Request<pb::ListSigningKeysRequest>) -> Result<Response<pb::ListSigningKeysResponse>, Status> {

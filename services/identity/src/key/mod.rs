@@ -2,7 +2,8 @@
 //!
 //! A key is in the set before it signs, for longer than a verifier may keep the set, so that none meets it for the first time in a token; and stays in the set after, until the last
 //! token it signed is past its time. For each algorithm at most one key is PUBLISHED and one ACTIVE, which the table's unique indexes keep.
-//! Deliberately absent: emergency revocation by RPC (the state exists; the RPC comes with key management).
+//! A key is rotated by command, or by the service itself when it has signed for as long as is set: by one replica, which holds the lock that every
+//! rotation takes and looks again under it.
 
 pub mod convert;
 pub mod grpc;
@@ -14,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
 pub use pair::KeyPair;
+
+use crate::token::access::ISSUER;
 
 /// How long a verifier may keep the set.
 pub const KEY_SET_MAX_AGE_SECONDS: i32 = 60;
@@ -59,6 +62,8 @@ pub struct SigningKey {
     pub public_key: String,
     /// When it was made.
     pub create_time: OffsetDateTime,
+    /// When it began to sign.
+    pub activate_time: Option<OffsetDateTime>,
     /// When it stopped signing.
     pub retire_time: Option<OffsetDateTime>,
 }
@@ -80,6 +85,11 @@ impl SigningKey {
         left.is_positive().then_some(left)
     }
 
+    /// Whether it has signed for `rotated_after` at `now`; never when that is zero.
+    pub fn is_due(&self, now: OffsetDateTime, rotated_after: Duration) -> bool {
+        rotated_after.is_positive() && self.activate_time.is_some_and(|since| now >= since + rotated_after)
+    }
+
     /// Whether tokens it signed may still be good at `now`, when a token lives `token_ttl`.
     pub fn verifies(&self, now: OffsetDateTime, token_ttl: Duration) -> bool {
         match self.state {
@@ -97,6 +107,23 @@ pub fn json_web_key_set(keys: &[SigningKey], now: OffsetDateTime, token_ttl: Dur
     format!("{{\"keys\":[{}]}}", keys.join(","))
 }
 
+/// The metadata of the issuer (OpenID Connect Discovery 1.0, 3; RFC 8414, 2), with what is reached over HTTP at `public_url`. There are no endpoints
+/// of OAuth: sessions are opened by RPC.
+pub fn openid_configuration(public_url: &str, algorithm: Algorithm) -> String {
+    let base = public_url.trim_end_matches('/');
+    serde_json::json!({
+        "issuer": ISSUER,
+        "jwks_uri": format!("{base}/.well-known/jwks.json"),
+        "response_types_supported": [],
+        "grant_types_supported": [],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": [algorithm.name()],
+        "acr_values_supported": ["aal1", "aal2"],
+        "claims_supported": ["iss", "aud", "sub", "sid", "org", "ws", "roles", "jti", "iat", "exp", "auth_time", "aal", "acr", "amr"],
+    })
+    .to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,7 +132,8 @@ mod tests {
 
     fn key(state: KeyState, retire_time: Option<OffsetDateTime>) -> SigningKey {
         let (key_id, algorithm, public_key) = ("k".into(), "EdDSA".into(), "{\"kid\":\"k\"}".into());
-        SigningKey { key_id, algorithm, state, public_key, create_time: OffsetDateTime::UNIX_EPOCH, retire_time }
+        let create_time = OffsetDateTime::UNIX_EPOCH;
+        SigningKey { key_id, algorithm, state, public_key, create_time, activate_time: None, retire_time }
     }
 
     #[test]
@@ -126,6 +154,24 @@ mod tests {
         assert_eq!(published.unknown_for(made + PUBLISHED_MIN - Duration::SECOND), Some(Duration::SECOND));
         assert_eq!(published.unknown_for(made + PUBLISHED_MIN), None);
         assert!(PUBLISHED_MIN > Duration::seconds(KEY_SET_MAX_AGE_SECONDS.into()));
+    }
+
+    #[test]
+    fn a_key_is_due_when_it_has_signed_for_as_long_as_is_set_and_never_when_nothing_is() {
+        let since = OffsetDateTime::UNIX_EPOCH;
+        let active = SigningKey { activate_time: Some(since), ..key(KeyState::Active, None) };
+        assert!(!active.is_due(since + Duration::DAY - Duration::SECOND, Duration::DAY));
+        assert!(active.is_due(since + Duration::DAY, Duration::DAY));
+        assert!(!active.is_due(since + Duration::DAY * 1_000, Duration::ZERO));
+        assert!(!key(KeyState::Published, None).is_due(since + Duration::DAY, Duration::DAY));
+    }
+
+    #[test]
+    fn the_metadata_names_the_issuer_of_tokens_and_the_key_set_below_the_public_url() {
+        let told: serde_json::Value = serde_json::from_str(&openid_configuration("https://muster.example/", Algorithm::Rs256)).unwrap();
+        assert_eq!(told["issuer"], "muster");
+        assert_eq!(told["jwks_uri"], "https://muster.example/.well-known/jwks.json");
+        assert_eq!(told["id_token_signing_alg_values_supported"], serde_json::json!(["RS256"]));
     }
 
     #[test]

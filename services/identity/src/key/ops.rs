@@ -76,25 +76,18 @@ impl Ops {
         let active = db
             .write(caller, async |tx: &mut Tx| {
                 store::lock(tx).await?;
-                let retired = store::retire_active(tx, *algorithm).await?;
-                let active = store::activate_published(tx, *algorithm).await?.ok_or(BadKey)?;
-                if let Some(left) = active.unknown_for(tx.now()).filter(|_| !emergency) {
-                    return Err(Error::SigningKeyTooYoung { retry_after: left.unsigned_abs() });
-                }
-                store::insert(tx, db.sealer(), &next, KeyState::Published).await?;
-                tx.emit(events::signing_key_rotated(retired.as_ref(), &active));
-                Ok::<_, Error>(active)
+                advance(tx, *algorithm, &next, emergency).await
             })
             .await?;
         self.follow().await?;
         Ok(active)
     }
 
-    /// Takes up what another replica rotated, until shutdown. A key that is RETIRED verifies on for a minute beyond its last token, so
-    /// signing with it until the next look does no harm.
-    pub async fn keep(self, every: Duration, shutdown: Shutdown) {
+    /// Takes up what another replica rotated, and rotates a key that has signed for `rotated_after`, until shutdown; zero rotates none. A key
+    /// that is RETIRED verifies on for a minute beyond its last token, so signing with it until the next look does no harm.
+    pub async fn keep(self, every: Duration, rotated_after: time::Duration, shutdown: Shutdown) {
         while shutdown.or(tokio::time::sleep(every)).await.is_some() {
-            if let Err(error) = self.follow().await {
+            if let Err(error) = self.look(rotated_after).await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "the signing key could not be looked up; the one at hand signs on"
@@ -103,17 +96,57 @@ impl Ops {
         }
     }
 
-    /// Signs with the ACTIVE key from now on.
-    async fn follow(&self) -> Result<(), Error> {
+    /// Signs with the ACTIVE key from now on, and gives it.
+    async fn follow(&self) -> Result<Option<SigningKey>, Error> {
         let Inner { db, algorithm, signer, .. } = &*self.0;
-        let active = db.read(&own(), async |tx: &mut Tx| store::active_id(tx, *algorithm).await).await?;
-        if active.is_some_and(|id| id != signer.load().key_id())
+        let active = db.read(&own(), async |tx: &mut Tx| store::active(tx, *algorithm).await).await?;
+        if active.as_ref().is_some_and(|key| key.key_id != signer.load().key_id())
             && let Some(pair) = load(db, *algorithm).await?
         {
             signer.store(Arc::new(Signer::new(pair)));
         }
-        Ok(())
+        Ok(active)
     }
+
+    async fn look(&self, rotated_after: time::Duration) -> Result<(), Error> {
+        let Inner { db, algorithm, .. } = &*self.0;
+        let active = self.follow().await?;
+        if !active.is_some_and(|key| key.is_due(db.clock().now(), rotated_after)) {
+            return Ok(());
+        }
+        let next = generate(*algorithm).await?;
+        let rotated = db
+            .write_unrecorded(&own(), async |tx: &mut Tx| {
+                store::lock(tx).await?;
+                // Another replica may have been faster.
+                if !store::active(tx, *algorithm).await?.is_some_and(|key| key.is_due(tx.now(), rotated_after)) {
+                    return Ok(None);
+                }
+                advance(tx, *algorithm, &next, false).await.map(Some)
+            })
+            .await;
+        match rotated {
+            Ok(None) | Err(Error::SigningKeyTooYoung { .. }) => Ok(()),
+            Ok(Some(key)) => {
+                tracing::info!(key_id = key.key_id, "the signing key was rotated as it is set to be");
+                self.follow().await.map(|_| ())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Makes the PUBLISHED key ACTIVE, the ACTIVE one RETIRED, and publishes `next`. The lock of rotations is held.
+async fn advance(tx: &mut Tx, algorithm: Algorithm, next: &KeyPair, emergency: bool) -> Result<SigningKey, Error> {
+    let retired = store::retire_active(tx, algorithm).await?;
+    let active = store::activate_published(tx, algorithm).await?.ok_or(BadKey)?;
+    if let Some(left) = active.unknown_for(tx.now()).filter(|_| !emergency) {
+        return Err(Error::SigningKeyTooYoung { retry_after: left.unsigned_abs() });
+    }
+    let sealer = tx.db().sealer().clone();
+    store::insert(tx, &sealer, next, KeyState::Published).await?;
+    tx.emit(events::signing_key_rotated(retired.as_ref(), &active));
+    Ok(active)
 }
 
 /// The service itself.

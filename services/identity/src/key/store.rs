@@ -22,27 +22,35 @@ pub(super) async fn insert(tx: &mut Tx, sealer: &Sealer, pair: &KeyPair, state: 
         state,
         public_key: pair.public_key(),
         create_time: tx.now(),
+        activate_time: (state == KeyState::Active).then(|| tx.now()),
         retire_time: None,
     };
     let private_key = sealer.seal(LABEL, key.key_id.as_bytes(), &pair.to_pkcs8()?);
     sqlx::query!(
-        "INSERT INTO identity.signing_key (key_id, algorithm, state, private_key, public_key, create_time) VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO identity.signing_key (key_id, algorithm, state, private_key, public_key, create_time, activate_time)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
         key.key_id,
         key.algorithm,
         key.state as _,
         private_key,
         key.public_key,
         key.create_time,
+        key.activate_time,
     )
     .execute(tx.conn())
     .await?;
     Ok(key)
 }
 
-/// The id of the key that signs.
-pub(super) async fn active_id(tx: &mut Tx, algorithm: Algorithm) -> Result<Option<String>, Error> {
-    let id = sqlx::query_scalar!("SELECT key_id FROM identity.signing_key WHERE algorithm = $1 AND state = 2", algorithm.name());
-    Ok(id.fetch_optional(tx.conn()).await?)
+/// The key that signs.
+pub(super) async fn active(tx: &mut Tx, algorithm: Algorithm) -> Result<Option<SigningKey>, Error> {
+    let active = sqlx::query_as!(
+        SigningKey,
+        r#"SELECT key_id, algorithm, state AS "state: KeyState", public_key, create_time, activate_time, retire_time
+           FROM identity.signing_key WHERE algorithm = $1 AND state = 2"#,
+        algorithm.name(),
+    );
+    Ok(active.fetch_optional(tx.conn()).await?)
 }
 
 /// The pair that signs.
@@ -60,7 +68,7 @@ pub(super) async fn retire_active(tx: &mut Tx, algorithm: Algorithm) -> Result<O
     let retired = sqlx::query_as!(
         SigningKey,
         r#"UPDATE identity.signing_key SET state = 3, private_key = NULL, retire_time = $2 WHERE algorithm = $1 AND state = 2
-           RETURNING key_id, algorithm, state AS "state: KeyState", public_key, create_time, retire_time"#,
+           RETURNING key_id, algorithm, state AS "state: KeyState", public_key, create_time, activate_time, retire_time"#,
         algorithm.name(),
         now,
     );
@@ -69,11 +77,13 @@ pub(super) async fn retire_active(tx: &mut Tx, algorithm: Algorithm) -> Result<O
 
 /// Makes the PUBLISHED key ACTIVE.
 pub(super) async fn activate_published(tx: &mut Tx, algorithm: Algorithm) -> Result<Option<SigningKey>, Error> {
+    let now = tx.now();
     let active = sqlx::query_as!(
         SigningKey,
-        r#"UPDATE identity.signing_key SET state = 2 WHERE algorithm = $1 AND state = 1
-           RETURNING key_id, algorithm, state AS "state: KeyState", public_key, create_time, retire_time"#,
+        r#"UPDATE identity.signing_key SET state = 2, activate_time = $2 WHERE algorithm = $1 AND state = 1
+           RETURNING key_id, algorithm, state AS "state: KeyState", public_key, create_time, activate_time, retire_time"#,
         algorithm.name(),
+        now,
     );
     Ok(active.fetch_optional(tx.conn()).await?)
 }
@@ -82,7 +92,7 @@ pub(super) async fn activate_published(tx: &mut Tx, algorithm: Algorithm) -> Res
 pub(super) async fn list(tx: &mut Tx) -> Result<Vec<SigningKey>, Error> {
     let keys = sqlx::query_as!(
         SigningKey,
-        r#"SELECT key_id, algorithm, state AS "state: KeyState", public_key, create_time, retire_time
+        r#"SELECT key_id, algorithm, state AS "state: KeyState", public_key, create_time, activate_time, retire_time
            FROM identity.signing_key ORDER BY create_time DESC, key_id LIMIT 1000"#,
     );
     Ok(keys.fetch_all(tx.conn()).await?)

@@ -5,11 +5,14 @@ use contract::identity::v1::organization_service_server::OrganizationService;
 use tonic::{Request, Response, Status};
 
 use super::ops::Ops;
+use crate::settings::{self, Change};
 
 /// The transport of organizations.
 pub struct Grpc {
     /// The use cases.
     pub ops: Ops,
+    /// Those of its settings.
+    pub settings: settings::ops::Ops,
 }
 
 #[tonic::async_trait]
@@ -27,6 +30,24 @@ impl OrganizationService for Grpc {
         let (caller, _) = rpc::open(req)?;
         let organization = self.ops.get(&caller).await?;
         Ok(Response::new(pb::GetOrganizationResponse { organization: Some(organization.into()) }))
+    }
+
+    async fn get_organization_settings(
+        &self,
+        req: Request<pb::GetOrganizationSettingsRequest>,
+    ) -> Result<Response<pb::GetOrganizationSettingsResponse>, Status> {
+        let (caller, _) = rpc::open(req)?;
+        let settings = self.settings.get(&caller).await?;
+        Ok(Response::new(pb::GetOrganizationSettingsResponse { organization_settings: Some(settings.into()) }))
+    }
+
+    async fn update_organization_settings(
+        &self,
+        req: Request<pb::UpdateOrganizationSettingsRequest>,
+    ) -> Result<Response<pb::UpdateOrganizationSettingsResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        let settings = self.settings.update(&caller, Change::try_from(&req)?, &req.etag).await?;
+        Ok(Response::new(pb::UpdateOrganizationSettingsResponse { organization_settings: Some(settings.into()) }))
     }
 
     async fn list_organizations(

@@ -72,4 +72,27 @@ impl SessionService for Grpc {
         let session = self.ops.revoke(&caller, decode::optional_id("session_id", &req.session_id)?).await?;
         Ok(Response::new(pb::RevokeSessionResponse { session: Some(self.now(session)) }))
     }
+
+    async fn revoke_other_sessions(
+        &self,
+        req: Request<pb::RevokeOtherSessionsRequest>,
+    ) -> Result<Response<pb::RevokeOtherSessionsResponse>, Status> {
+        let (caller, _) = rpc::open(req)?;
+        let revoked_count = count(self.ops.revoke_others(&caller).await?);
+        Ok(Response::new(pb::RevokeOtherSessionsResponse { revoked_count }))
+    }
+
+    async fn revoke_user_sessions(
+        &self,
+        req: Request<pb::RevokeUserSessionsRequest>,
+    ) -> Result<Response<pb::RevokeUserSessionsResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        let revoked_count = count(self.ops.revoke_of_user(&caller, decode::id("user_id", &req.user_id)?).await?);
+        Ok(Response::new(pb::RevokeUserSessionsResponse { revoked_count }))
+    }
+}
+
+/// Nobody has more sessions than may be open, which are a thousand.
+fn count(of: usize) -> i32 {
+    i32::try_from(of).unwrap_or(i32::MAX)
 }

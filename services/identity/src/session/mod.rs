@@ -6,6 +6,7 @@
 pub mod assurance;
 pub mod challenge;
 pub mod convert;
+pub mod end;
 pub mod grpc;
 pub mod ops;
 pub mod refresh;

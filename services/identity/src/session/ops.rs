@@ -18,7 +18,7 @@ use crate::token::refresh::{RefreshToken, RefreshTokens};
 use crate::user::ops::RESERVE;
 use crate::user::store::Credential;
 use crate::user::{SystemRole, store as users};
-use crate::{organization, workspace};
+use crate::{organization, settings, workspace};
 
 /// Newest first.
 const ORDER: Order = Order::desc("create_time", Kind::Time, "session_id");
@@ -156,7 +156,8 @@ impl Ops {
     /// from a snapshot. Moving to where the session is already changes nothing and gives a fresh token.
     ///
     /// # Errors
-    /// `ORGANIZATION_NOT_FOUND`, `WORKSPACE_NOT_FOUND`; `SESSION_NOT_FOUND` when the session is over.
+    /// `ORGANIZATION_NOT_FOUND`, `WORKSPACE_NOT_FOUND`; `SESSION_NOT_FOUND` when the session is over, or too old for what the organization
+    /// asks: its user signs in again.
     /// # Emits
     /// `SessionSwitched`, same transaction.
     pub async fn switch(&self, caller: &Caller, context: Context) -> Result<(Session, String, time::OffsetDateTime), Error> {
@@ -170,9 +171,15 @@ impl Ops {
                 if before.state(tx.now()) != SessionState::Active {
                     return Err(Error::SessionNotFound);
                 }
-                let after = before.in_context(context);
+                let asked = settings::store::find(tx, context.organization_id).await?;
+                let after = asked.put_on(&before.in_context(context), tx.now());
+                if after.state(tx.now()) != SessionState::Active {
+                    return Err(Error::SessionNotFound);
+                }
                 if after != before {
-                    store::set_context(tx, id, context).await?;
+                    store::set_context(tx, &after).await?;
+                }
+                if after.context() != before.context() {
                     events::emit_session_switched(tx, &before, &after);
                 }
                 Ok((after, held))

@@ -1,4 +1,5 @@
-//! The use case of trading a refresh token: one conditional UPDATE, and a second look only when it found nothing.
+//! The use case of trading a refresh token: one conditional UPDATE, which also says what the person holds, and a second look only when it found
+//! nothing.
 
 use db::Tx;
 use rpc::Caller;
@@ -36,11 +37,10 @@ impl Ops {
     }
 
     async fn trade(&self, tx: &mut Tx, token: &RefreshToken) -> Result<Outcome, Error> {
-        if let Some((session, former)) = store::trade(tx, &self.sealed, token, self.lifetimes.refresh_token).await? {
+        if let Some((session, former, held)) = store::trade(tx, &self.sealed, token, self.lifetimes.refresh_token).await? {
             if former != session.context() {
                 events::emit_session_switched(tx, &session.in_context(former), &session);
             }
-            let held = store::held(tx, session.context()).await?;
             return Ok(Outcome::Good(Box::new(session), held));
         }
         // Held from here on: who switches or ends the session at this moment comes before or after all of it.
@@ -65,7 +65,7 @@ async fn repeated(tx: &mut Tx, session: Session) -> Result<Outcome, Error> {
         return Ok(Outcome::Good(Box::new(session), held));
     }
     let outside = session.in_context(Context::NOWHERE);
-    store::set_context(tx, session.id, Context::NOWHERE).await?;
+    store::set_context(tx, &outside).await?;
     events::emit_session_switched(tx, &session, &outside);
     Ok(Outcome::Good(Box::new(outside), held))
 }

@@ -146,31 +146,45 @@ pub(crate) async fn lower(tx: &mut Tx, user_id: UserId) -> Result<(), Error> {
 }
 
 /// Trades the refresh token in, if it is the good one of a session that is open: at most one caller gets the row. In the same step a session
-/// leaves the organization that its user is no longer a member of. Gives the session as it is now, and where it acted before.
+/// leaves the organization that its user is no longer a member of, and is put under what the organization asks of sessions. Gives the session as it is now, where it acted before, and what its user
+/// holds where it acts now.
+///
+/// The row is locked before anything is asked about it: what a switch that was under way made of it decides where the session is.
 pub(super) async fn trade(
     tx: &mut Tx,
     sealed: &Sealed,
     token: &RefreshToken,
     refresh_ttl: Duration,
-) -> Result<Option<(Session, Context)>, Error> {
+) -> Result<Option<(Session, Context, Held)>, Error> {
     let now = tx.now();
     let row = sqlx::query!(
-        r#"WITH held AS MATERIALIZED (
-             SELECT h.session_id, h.organization_id, h.workspace_id,
-                    h.organization_id = $5 OR identity.is_system_admin() OR EXISTS
-                      (SELECT FROM identity.my_memberships() m WHERE m.organization_id = h.organization_id AND m.workspace_id IS NULL) AS stays
-             FROM identity.session h
+        r#"WITH locked AS MATERIALIZED (
+             SELECT h.session_id, h.organization_id, h.workspace_id, h.create_time, h.last_use_time FROM identity.session h
              WHERE h.session_id = $1 AND h.generation = $2 AND h.state = 1 AND h.refresh_expire_time > $3 AND h.expire_time > $3
-             FOR NO KEY UPDATE)
+             FOR NO KEY UPDATE),
+           held AS MATERIALIZED (
+             SELECT h.session_id, h.organization_id, h.workspace_id, u.system_admin, o.role AS organization_role, w.role AS workspace_role,
+                    p.idle, h.create_time + p.longest AS last_time,
+                    h.organization_id = $5 OR u.system_admin OR o.role IS NOT NULL AS stays
+             FROM locked h
+             LEFT JOIN LATERAL identity.session_policy(h.organization_id) p ON true
+             CROSS JOIN LATERAL (SELECT identity.is_system_admin() AS system_admin) u
+             LEFT JOIN LATERAL (SELECT m.role FROM identity.my_memberships() m
+                                WHERE m.organization_id = h.organization_id AND m.workspace_id IS NULL) o ON true
+             LEFT JOIN LATERAL (SELECT m.role FROM identity.my_memberships() m
+                                WHERE m.organization_id = h.organization_id AND m.workspace_id = h.workspace_id) w ON true
+             WHERE (p.idle IS NULL OR h.last_use_time + p.idle > $3) AND (p.longest IS NULL OR h.create_time + p.longest > $3))
            UPDATE identity.session s
-           SET generation = s.generation + 1, last_use_time = $3, refresh_expire_time = least($4, s.expire_time),
+           SET generation = s.generation + 1, last_use_time = $3, expire_time = least(s.expire_time, held.last_time),
+               refresh_expire_time = least($4, s.expire_time, held.last_time, $3 + held.idle),
                organization_id = CASE WHEN held.stays THEN s.organization_id ELSE $5 END,
                workspace_id = CASE WHEN held.stays THEN s.workspace_id END
            FROM held WHERE s.session_id = held.session_id
            RETURNING s.session_id AS "session_id: SessionId", s.user_id AS "user_id: UserId", s.organization_id AS "organization_id: OrganizationId",
                      s.workspace_id AS "workspace_id: WorkspaceId", s.state AS "state: SessionState", s.amr AS "amr: Methods", s.auth_time, s.generation, s.client_address, s.user_agent, s.create_time,
                      s.last_use_time, s.refresh_expire_time, s.expire_time,
-                     held.organization_id AS "former_organization_id: OrganizationId", held.workspace_id AS "former_workspace_id: WorkspaceId""#,
+                     held.organization_id AS "former_organization_id: OrganizationId", held.workspace_id AS "former_workspace_id: WorkspaceId",
+                     held.system_admin AS "system_admin!", held.organization_role AS "organization_role: Role", held.workspace_role AS "workspace_role: Role""#,
         token.session_id as _,
         token.generation,
         now,
@@ -179,6 +193,8 @@ pub(super) async fn trade(
     );
     let Some(row) = row.fetch_optional(tx.conn()).await? else { return Ok(None) };
     let former = Context { organization_id: row.former_organization_id, workspace_id: row.former_workspace_id };
+    // Who does not stay holds nothing there.
+    let held = Held { system_admin: row.system_admin, organization_role: row.organization_role, workspace_role: row.workspace_role };
     let row = Row {
         session_id: row.session_id,
         user_id: row.user_id,
@@ -195,10 +211,10 @@ pub(super) async fn trade(
         refresh_expire_time: row.refresh_expire_time,
         expire_time: row.expire_time,
     };
-    Ok(Some((row.open(sealed)?, former)))
+    Ok(Some((row.open(sealed)?, former, held)))
 }
 
-pub(super) async fn find(tx: &mut Tx, sealed: &Sealed, id: SessionId) -> Result<Option<Session>, Error> {
+pub(crate) async fn find(tx: &mut Tx, sealed: &Sealed, id: SessionId) -> Result<Option<Session>, Error> {
     let row = sqlx::query_as!(
         Row,
         r#"SELECT session_id AS "session_id: SessionId", user_id AS "user_id: UserId", organization_id AS "organization_id: OrganizationId",
@@ -219,13 +235,15 @@ pub(super) async fn lock(tx: &mut Tx, sealed: &Sealed, id: SessionId) -> Result<
     }
 }
 
-/// Moves the session to another context.
-pub(super) async fn set_context(tx: &mut Tx, id: SessionId, context: Context) -> Result<(), Error> {
+/// Moves the session to the context that it has, under the limits that it has.
+pub(super) async fn set_context(tx: &mut Tx, session: &Session) -> Result<(), Error> {
     sqlx::query!(
-        "UPDATE identity.session SET organization_id = $2, workspace_id = $3 WHERE session_id = $1",
-        id as _,
-        context.organization_id as _,
-        context.workspace_id as _,
+        "UPDATE identity.session SET organization_id = $2, workspace_id = $3, refresh_expire_time = $4, expire_time = $5 WHERE session_id = $1",
+        session.id as _,
+        session.organization_id as _,
+        session.workspace_id as _,
+        session.refresh_expire_time,
+        session.expire_time,
     )
     .execute(tx.conn())
     .await?;

@@ -13,8 +13,10 @@ use uuid::Uuid;
 use crate::key::pair::{BadKey, KeyPair};
 use crate::session::assurance::Methods;
 
-/// Issuer and audience of every token of the suite.
-const MUSTER: &str = "muster";
+/// Issuer of every token of the suite.
+pub const ISSUER: &str = "muster";
+/// Whom they are for.
+const AUDIENCE: &str = "muster";
 
 /// What an access token says.
 #[derive(Clone, Debug)]
@@ -93,8 +95,8 @@ impl Signer {
     pub fn sign(&self, token: &AccessToken) -> Result<String, BadKey> {
         let header = Header { typ: "at+jwt", alg: self.pair.algorithm().name(), kid: &self.key_id };
         let claims = Claims {
-            iss: MUSTER,
-            aud: MUSTER,
+            iss: ISSUER,
+            aud: AUDIENCE,
             sub: token.user_id,
             sid: token.session_id,
             org: token.organization_id,

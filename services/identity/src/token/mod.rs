@@ -7,7 +7,9 @@
 pub mod access;
 pub mod challenge;
 pub mod device;
+pub mod grpc;
 pub mod link;
+pub mod ops;
 pub mod refresh;
 
 use aws_lc_rs::hmac;

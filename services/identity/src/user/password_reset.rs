@@ -13,8 +13,7 @@ use crate::email_change::store as email_changes;
 use crate::error::Error;
 use crate::events;
 use crate::password;
-use crate::revocation::{Revocation, store as revocations};
-use crate::session::store as sessions;
+use crate::session::end::end_all;
 
 impl Ops {
     /// Puts another password in place with the token of the link, once, and ends every session: whoever had the old one is out. What was
@@ -58,12 +57,6 @@ impl Ops {
     /// password comes too late.
     pub(super) async fn end_what_stood_on_it(&self, tx: &mut Tx, user_id: UserId, kept: Option<SessionId>) -> Result<(), Error> {
         email_changes::void(tx, user_id).await?;
-        let ended = sessions::revoke_all(tx, &self.sealed, user_id, kept).await?;
-        let told: Vec<Revocation> = ended.iter().map(|(_, session)| Revocation::of_session(session.id, tx.now())).collect();
-        revocations::insert(tx, &told).await?;
-        for ((before, after), revocation) in ended.iter().zip(&told) {
-            events::emit_session_revoked(tx, before, after, revocation);
-        }
-        Ok(())
+        end_all(tx, &self.sealed, user_id, kept).await.map(|_| ())
     }
 }

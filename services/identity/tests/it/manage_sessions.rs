@@ -8,7 +8,7 @@ use identity::throttle::config::ThrottleConfig;
 use testkit::{Actor, assert_fault};
 use tonic::Response;
 
-use crate::verbs::{Acts, Door, address, identity, identity_with, quick, until};
+use crate::verbs::{Acts, Door, address, identity, identity_with, quick, until, with_root};
 
 #[tokio::test]
 async fn a_person_sees_their_open_sessions_newest_first_and_nobody_elses() {
@@ -139,4 +139,44 @@ async fn the_session_of_somebody_else_is_not_there() {
     assert_fault!(eve.revoke_session("not a session").await, InvalidArgument, "FIELD_VIOLATION");
     ana.get_user("").await.unwrap();
     assert!(app.events::<SessionRevoked>().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_person_ends_all_their_other_sessions_and_goes_on_with_this_one() {
+    let app = identity().await;
+    let here = app.person("ana").await;
+    let others = [app.sign_in(&address("ana")).await, app.sign_in(&address("ana")).await];
+    let ben = app.person("ben").await;
+    assert_eq!(here.revoke_other_sessions().await.unwrap(), 2);
+    for other in &others {
+        until("its token is refused", async || other.get_user("").await.is_err()).await;
+        assert_fault!(app.refresh_session(&other.tokens.refresh_token).await, Unauthenticated, "REFRESH_TOKEN_INVALID");
+    }
+    assert_eq!(here.list_sessions().await.unwrap().len(), 1);
+    ben.get_user("").await.unwrap();
+    assert_eq!(here.revoke_other_sessions().await.unwrap(), 0);
+    assert_eq!(app.events::<SessionRevoked>().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_system_admin_ends_every_session_of_somebody_and_nobody_else_does() {
+    let app = identity_with(with_root()).await;
+    let (root, first) = (app.root().await, app.person("ana").await);
+    let (second, ben) = (app.sign_in(&address("ana")).await, app.person("ben").await);
+    let ana = first.user_id.to_string();
+    let owner = app.founded(&ben, "acme").await;
+    for somebody in [&*ben, &owner, &*first] {
+        assert_fault!(somebody.revoke_user_sessions(&ana).await, PermissionDenied, "PERMISSION_DENIED");
+    }
+    assert_fault!(root.revoke_user_sessions(&uuid::Uuid::from_u128(1).to_string()).await, NotFound, "USER_NOT_FOUND");
+    assert_eq!(root.revoke_user_sessions(&ana).await.unwrap(), 2);
+    for session in [&first, &second] {
+        until("its token is refused", async || session.get_user("").await.is_err()).await;
+        assert_fault!(app.refresh_session(&session.tokens.refresh_token).await, Unauthenticated, "REFRESH_TOKEN_INVALID");
+    }
+    assert_eq!(root.revoke_user_sessions(&ana).await.unwrap(), 0, "ending it again changes nothing");
+    ben.get_user("").await.unwrap();
+    let told = app.envelopes().await.into_iter().rfind(|envelope| envelope.r#type.ends_with("SessionRevoked")).unwrap();
+    assert_eq!((told.actor.unwrap().actor_id, told.audit_action.as_str()), (root.user_id.to_string(), "identity.session.revoke_of_user"));
+    app.sign_in(&address("ana")).await.get_user("").await.unwrap();
 }

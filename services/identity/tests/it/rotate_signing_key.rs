@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use contract::identity::v1::{SigningKeyRotated, SigningKeyState};
+use contract::identity::v1::key_service_client::KeyServiceClient;
+use contract::identity::v1::{GetOpenIdConfigurationRequest, SigningKeyRotated, SigningKeyState};
 use identity::Config;
 use identity::key::{Algorithm, ops::Ops};
 use identity::session::assurance::Methods;
@@ -160,8 +161,72 @@ async fn another_replica_takes_up_the_rotation() {
         until("the replica signs with the new key", async || key_of(&replica.sign(&token).unwrap()) == active.key_id).await;
         shutdown.request();
     };
-    tokio::join!(replica.clone().keep(Duration::from_millis(10), shutdown.clone()), rotating);
+    tokio::join!(replica.clone().keep(Duration::from_millis(10), time::Duration::ZERO, shutdown.clone()), rotating);
     for signed in [before, replica.sign(&token).unwrap()] {
         ana.with_token(&signed).get_user("").await.unwrap();
     }
+}
+
+/// With a key that signs for a day, looked at every second.
+fn daily(algorithm: Algorithm) -> Config {
+    Config { signing_key_rotation_days: 1, signing_algorithm: algorithm, ..with_root() }
+}
+
+#[tokio::test]
+async fn a_key_that_signed_for_as_long_as_is_set_is_rotated_by_the_service_and_no_call_fails_meanwhile() {
+    for algorithm in [Algorithm::EdDsa, Algorithm::Rs256] {
+        let app = identity_with(daily(algorithm)).await;
+        let first = key_of(&app.person("ana").await.token);
+        app.clock().advance(Duration::from_hours(24));
+        // Opened before the rotation, used through it.
+        let held = app.sign_in(&address("ana")).await;
+        let mut rotated = 0;
+        while rotated < 20 {
+            let fresh = app.sign_in(&address("ana")).await;
+            let (new, old) = futures::join!(fresh.get_user(""), held.get_user(""));
+            new.unwrap();
+            old.unwrap();
+            rotated += i32::from(key_of(&fresh.token) != first);
+        }
+        let [told] = app.events::<SigningKeyRotated>().await.try_into().unwrap();
+        assert_eq!((told.before.unwrap().key_id, told.after.unwrap().activate_time.is_some()), (first, true));
+    }
+}
+
+#[tokio::test]
+async fn of_replicas_that_find_a_key_due_at_once_one_rotates_it() {
+    let app = identity_with(Config { signing_key_rotation_days: 0, ..with_root() }).await;
+    let first = key_of(&app.person("ana").await.token);
+    app.clock().advance(Duration::from_hours(24));
+    let shutdown = Shutdown::new();
+    let ending = shutdown.clone();
+    let rotating = app.inside(move |deps| async move {
+        let replica = async || Ops::start(deps.db.clone(), Algorithm::EdDsa, time::Duration::minutes(15)).await.unwrap();
+        let keep = |replica: Ops| replica.keep(Duration::from_millis(10), time::Duration::DAY, ending.clone());
+        tokio::join!(keep(replica().await), keep(replica().await), keep(replica().await));
+    });
+    let noticed = async {
+        until("a key is rotated", async || !app.events::<SigningKeyRotated>().await.is_empty()).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        shutdown.request();
+    };
+    tokio::join!(rotating, noticed);
+    assert_eq!(app.events::<SigningKeyRotated>().await.len(), 1);
+    assert_eq!(published_ids(&app).await.len(), 3);
+    until("the service follows", async || key_of(&app.sign_in(&address("ana")).await.token) != first).await;
+}
+
+#[tokio::test]
+async fn anybody_is_told_who_issues_tokens_and_where_the_key_set_is() {
+    let app = identity_with(Config { public_url: "https://muster.example".to_owned(), ..with_root() }).await;
+    let ana = app.person("ana").await;
+    let mut keys = KeyServiceClient::new(app.anonymous().channel());
+    let answer = keys.get_open_id_configuration(GetOpenIdConfigurationRequest {}).await.unwrap().into_inner();
+    let told: Value = serde_json::from_str(&answer.openid_configuration).unwrap();
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(ana.token.split('.').nth(1).unwrap()).unwrap()).unwrap();
+    assert_eq!(told["issuer"], claims["iss"]);
+    let named: Vec<&str> = told["claims_supported"].as_array().unwrap().iter().map(|claim| claim.as_str().unwrap()).collect();
+    assert!(claims.as_object().unwrap().keys().all(|claim| named.contains(&claim.as_str())), "{claims} against {named:?}");
+    assert_eq!(told["jwks_uri"], "https://muster.example/.well-known/jwks.json");
+    assert!(answer.max_age_seconds > 0);
 }

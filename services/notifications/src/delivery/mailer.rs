@@ -122,9 +122,12 @@ impl Mailer {
             Template::Invitation => Link::AcceptInvitation,
             Template::ChangeEmail => Link::ChangeEmail,
             Template::EmailChanged => Link::EmailChanged,
-            Template::PasswordChanged | Template::FactorChanged | Template::SignIn | Template::Assigned | Template::StatusChanged => {
-                Link::Unspecified
-            }
+            Template::PasswordChanged
+            | Template::FactorChanged
+            | Template::SignIn
+            | Template::SessionEnded
+            | Template::Assigned
+            | Template::StatusChanged => Link::Unspecified,
         };
         let recipient = delivery.recipient_id.to_string();
         let subject = if delivery.template == Template::Invitation { Subject::InvitationId(recipient) } else { Subject::UserId(recipient) };
@@ -142,7 +145,7 @@ impl Mailer {
             Template::ResetPassword => format!("{base}/reset-password#token={}", recipient.link_token),
             Template::Invitation => format!("{base}/accept-invitation#token={}", recipient.link_token),
             Template::ChangeEmail => format!("{base}/change-email#token={}", recipient.link_token),
-            Template::PasswordChanged => format!("{base}/forgot-password"),
+            Template::PasswordChanged | Template::SessionEnded => format!("{base}/forgot-password"),
             Template::EmailChanged => format!("{base}/support"),
             Template::FactorChanged => format!("{base}/factors"),
             Template::SignIn => format!("{base}/sessions"),

@@ -33,6 +33,8 @@ pub(crate) enum Template {
     FactorChanged,
     /// Somebody signed in.
     SignIn,
+    /// A session was ended, since its token came back.
+    SessionEnded,
     /// Something is to be done.
     Assigned,
     /// Something went on.
@@ -41,7 +43,7 @@ pub(crate) enum Template {
 
 impl Template {
     /// All of them.
-    pub(crate) const ALL: [Template; 10] = [
+    pub(crate) const ALL: [Template; 11] = [
         Template::VerifyEmail,
         Template::ResetPassword,
         Template::Invitation,
@@ -50,6 +52,7 @@ impl Template {
         Template::EmailChanged,
         Template::FactorChanged,
         Template::SignIn,
+        Template::SessionEnded,
         Template::Assigned,
         Template::StatusChanged,
     ];
@@ -65,6 +68,7 @@ impl Template {
             Template::EmailChanged => "email_changed",
             Template::FactorChanged => "factor_changed",
             Template::SignIn => "sign_in",
+            Template::SessionEnded => "session_ended",
             Template::Assigned => "assigned",
             Template::StatusChanged => "status_changed",
         }
@@ -90,6 +94,7 @@ impl Template {
             Template::EmailChanged => files!("email_changed"),
             Template::FactorChanged => files!("factor_changed"),
             Template::SignIn => files!("sign_in"),
+            Template::SessionEnded => files!("session_ended"),
             Template::Assigned => files!("assigned"),
             Template::StatusChanged => files!("status_changed"),
         }

@@ -61,12 +61,15 @@ fn requests() -> BTreeMap<&'static str, Validate> {
         identity: AcceptInvitationAsNewUserRequest AcceptInvitationRequest ChangePasswordRequest ConfirmEmailChangeRequest ConfirmTotpRequest ContinueSessionRequest CreateInvitationRequest CreateOrganizationMemberRequest
             CreateOrganizationRequest CreateSessionRequest CreateWorkspaceMemberRequest CreateWorkspaceRequest DeclineInvitationRequest
             DeleteFactorRequest DeleteOrganizationMemberRequest DeleteWorkspaceMemberRequest EnrollTotpRequest GetInvitationRequest GetJsonWebKeySetRequest
-            GetOrganizationRequest GetUserRequest GetWorkspaceRequest IssueVerificationTokenRequest ListFactorsRequest ListInvitationsRequest
+            GetOpenIdConfigurationRequest GetOrganizationRequest GetOrganizationSettingsRequest GetUserRequest GetWorkspaceRequest IntrospectTokenRequest
+            IssueVerificationTokenRequest ListFactorsRequest ListInvitationsRequest
             ListMembershipsRequest ListOrganizationMembersRequest ListOrganizationsRequest ListRevocationsRequest ListSessionsRequest
             ListSigningKeysRequest ListUsersRequest ListWorkspaceMembersRequest ListWorkspacesRequest PreviewInvitationRequest
             RefreshSessionRequest RegenerateRecoveryCodesRequest RegisterUserRequest RequestEmailChangeRequest RequestPasswordResetRequest ResendInvitationRequest ResendVerificationRequest
-            ResetPasswordRequest ResetUserFactorsRequest ResolveRecipientRequest RevokeInvitationRequest RevokeSessionRequest RotateSigningKeyRequest SetUsernameRequest
-            StepUpSessionRequest SwitchContextRequest UnlockSignInRequest UpdateOrganizationMemberRequest UpdateWorkspaceMemberRequest VerifyEmailRequest WatchRevocationsRequest;
+            ResetPasswordRequest ResetUserFactorsRequest ResolveRecipientRequest RevokeInvitationRequest RevokeOtherSessionsRequest RevokeSessionRequest
+            RevokeTokenRequest RevokeUserSessionsRequest RotateSigningKeyRequest SetUsernameRequest StepUpSessionRequest SwitchContextRequest
+            UnlockSignInRequest UpdateOrganizationMemberRequest UpdateOrganizationSettingsRequest UpdateWorkspaceMemberRequest VerifyEmailRequest
+            WatchRevocationsRequest;
         notifications: ArchiveInboxItemRequest GetDeliveryRequest GetMailRequest GetPreferencesRequest GetUnreadCountRequest ListDeliveriesRequest ListInboxItemsRequest
             ListMailsRequest MarkAllReadRequest MarkReadRequest RedriveDeliveryRequest UpdatePreferencesRequest
             WatchInboxRequest;

@@ -65,10 +65,17 @@ impl Verifier {
     /// `CREDENTIALS_MISSING` for another scheme than Bearer, `TOKEN_INVALID`, `TOKEN_EXPIRED`, `TOKEN_REVOKED`, `NOT_READY`,
     /// `REVOCATIONS_STALE` when identity was not heard for too long, `OVERLOADED` when too many wait for a key.
     pub async fn subject(&self, authorization: &HeaderValue) -> Result<Arc<AccessToken>, Error> {
+        self.access_token(bearer(authorization.as_bytes()).ok_or(Error::CredentialsMissing)?).await
+    }
+
+    /// What an access token says.
+    ///
+    /// # Errors
+    /// As [`subject`](Self::subject), but for the scheme.
+    pub async fn access_token(&self, text: &[u8]) -> Result<Arc<AccessToken>, Error> {
         if !self.is_ready() {
             return Err(Error::NotReady);
         }
-        let text = bearer(authorization.as_bytes()).ok_or(Error::CredentialsMissing)?;
         let name = fingerprint(text);
         let generation = self.0.keys.generation();
         let known = self.0.verified.get(&name).filter(|verified| verified.generation == generation);

@@ -119,6 +119,22 @@ impl OrganizationService for Handlers {
         Ok(Response::new(GetOrganizationResponse::default()))
     }
 
+    async fn get_organization_settings(
+        &self,
+        request: Request<GetOrganizationSettingsRequest>,
+    ) -> Result<Response<GetOrganizationSettingsResponse>, Status> {
+        self.open(request)?;
+        Ok(Response::new(GetOrganizationSettingsResponse::default()))
+    }
+
+    async fn update_organization_settings(
+        &self,
+        request: Request<UpdateOrganizationSettingsRequest>,
+    ) -> Result<Response<UpdateOrganizationSettingsResponse>, Status> {
+        self.open(request)?;
+        Ok(Response::new(UpdateOrganizationSettingsResponse::default()))
+    }
+
     async fn list_organizations(&self, request: Request<ListOrganizationsRequest>) -> Result<Response<ListOrganizationsResponse>, Status> {
         self.open(request)?;
         Ok(Response::new(ListOrganizationsResponse::default()))
@@ -131,6 +147,14 @@ impl KeyService for Handlers {
         self.open(request)?;
         let json_web_key_set = self.key_set.lock().unwrap().clone();
         Ok(Response::new(GetJsonWebKeySetResponse { json_web_key_set, max_age_seconds: 3600 }))
+    }
+
+    async fn get_open_id_configuration(
+        &self,
+        request: Request<GetOpenIdConfigurationRequest>,
+    ) -> Result<Response<GetOpenIdConfigurationResponse>, Status> {
+        self.open(request)?;
+        Ok(Response::new(GetOpenIdConfigurationResponse::default()))
     }
 
     async fn list_signing_keys(&self, request: Request<ListSigningKeysRequest>) -> Result<Response<ListSigningKeysResponse>, Status> {

@@ -8,9 +8,10 @@ use contract::{
         replication_service_server::{ReplicationService, ReplicationServiceServer},
     },
     identity::v1::{
-        GetJsonWebKeySetRequest, GetJsonWebKeySetResponse, ListMembershipsRequest, ListMembershipsResponse, ListRevocationsRequest,
-        ListRevocationsResponse, ListSigningKeysRequest, ListSigningKeysResponse, ResolveRecipientRequest, ResolveRecipientResponse,
-        RotateSigningKeyRequest, RotateSigningKeyResponse, WatchRevocationsRequest, WatchRevocationsResponse,
+        GetJsonWebKeySetRequest, GetJsonWebKeySetResponse, GetOpenIdConfigurationRequest, GetOpenIdConfigurationResponse,
+        ListMembershipsRequest, ListMembershipsResponse, ListRevocationsRequest, ListRevocationsResponse, ListSigningKeysRequest,
+        ListSigningKeysResponse, ResolveRecipientRequest, ResolveRecipientResponse, RotateSigningKeyRequest, RotateSigningKeyResponse,
+        WatchRevocationsRequest, WatchRevocationsResponse,
         key_service_server::{KeyService, KeyServiceServer},
         membership_service_server::{MembershipService, MembershipServiceServer},
         recipient_service_server::{RecipientService, RecipientServiceServer},
@@ -48,6 +49,13 @@ pub(super) fn serve(listener: TcpListener, state: State) -> JoinHandle<()> {
 impl KeyService for Services {
     async fn get_json_web_key_set(&self, _: Request<GetJsonWebKeySetRequest>) -> Result<Response<GetJsonWebKeySetResponse>, Status> {
         Ok(Response::new(GetJsonWebKeySetResponse { json_web_key_set: self.0.json_web_key_set.clone(), max_age_seconds: 60 }))
+    }
+
+    async fn get_open_id_configuration(
+        &self,
+        _: Request<GetOpenIdConfigurationRequest>,
+    ) -> Result<Response<GetOpenIdConfigurationResponse>, Status> {
+        Err(Status::unimplemented("the fixture authority only publishes its key"))
     }
 
     async fn list_signing_keys(&self, _: Request<ListSigningKeysRequest>) -> Result<Response<ListSigningKeysResponse>, Status> {

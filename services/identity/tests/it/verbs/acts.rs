@@ -26,6 +26,9 @@ pub(crate) trait Acts {
     async fn list_sessions(&self) -> Result<Vec<Session>, Status>;
     /// Ends a session; empty is the one of the call.
     async fn revoke_session(&self, session: &str) -> Result<Session, Status>;
+    /// Ends all sessions but the one of the call; gives how many.
+    async fn revoke_other_sessions(&self) -> Result<i32, Status>;
+    async fn revoke_user_sessions(&self, user: &str) -> Result<i32, Status>;
     /// Reads an account; empty is the caller's.
     async fn get_user(&self, user: &str) -> Result<User, Status>;
     /// Gives the caller another username; empty gives it up.
@@ -37,6 +40,9 @@ pub(crate) trait Acts {
     async fn unlock_sign_in(&self, user: &str) -> Result<(), Status>;
     async fn create_organization(&self, slug: &str, request_id: &str) -> Result<Organization, Status>;
     async fn get_organization(&self, organization: OrganizationId) -> Result<Organization, Status>;
+    async fn organization_settings(&self) -> Result<OrganizationSettings, Status>;
+    /// Asks for limits of sessions, in seconds, 0 for none.
+    async fn limit_sessions(&self, idle: i32, longest: i32, etag: &str) -> Result<OrganizationSettings, Status>;
     async fn list_organizations(&self) -> Result<Vec<Organization>, Status>;
     async fn create_workspace(&self, slug: &str, request_id: &str) -> Result<Workspace, Status>;
     async fn get_workspace(&self, workspace: WorkspaceId) -> Result<Workspace, Status>;
@@ -88,6 +94,16 @@ impl Acts for Actor {
         Ok(SessionServiceClient::new(self.channel()).revoke_session(request).await?.into_inner().session.unwrap())
     }
 
+    async fn revoke_other_sessions(&self) -> Result<i32, Status> {
+        let answer = SessionServiceClient::new(self.channel()).revoke_other_sessions(RevokeOtherSessionsRequest {}).await?;
+        Ok(answer.into_inner().revoked_count)
+    }
+
+    async fn revoke_user_sessions(&self, user: &str) -> Result<i32, Status> {
+        let request = RevokeUserSessionsRequest { user_id: user.to_owned() };
+        Ok(SessionServiceClient::new(self.channel()).revoke_user_sessions(request).await?.into_inner().revoked_count)
+    }
+
     async fn get_user(&self, user: &str) -> Result<User, Status> {
         let request = GetUserRequest { user_id: user.to_owned() };
         Ok(UserServiceClient::new(self.channel()).get_user(request).await?.into_inner().user.unwrap())
@@ -127,6 +143,25 @@ impl Acts for Actor {
     async fn get_organization(&self, organization: OrganizationId) -> Result<Organization, Status> {
         let request = GetOrganizationRequest { organization_id: organization.to_string() };
         Ok(OrganizationServiceClient::new(self.channel()).get_organization(request).await?.into_inner().organization.unwrap())
+    }
+
+    async fn organization_settings(&self) -> Result<OrganizationSettings, Status> {
+        let request = GetOrganizationSettingsRequest { organization_id: self.organization_id.to_string() };
+        let answer = OrganizationServiceClient::new(self.channel()).get_organization_settings(request).await?;
+        Ok(answer.into_inner().organization_settings.unwrap())
+    }
+
+    async fn limit_sessions(&self, idle: i32, longest: i32, etag: &str) -> Result<OrganizationSettings, Status> {
+        let settings = OrganizationSettings { session_idle_seconds: idle, session_max_seconds: longest, ..OrganizationSettings::default() };
+        let paths = vec!["session_idle_seconds".to_owned(), "session_max_seconds".to_owned()];
+        let request = UpdateOrganizationSettingsRequest {
+            organization_id: self.organization_id.to_string(),
+            organization_settings: Some(settings),
+            update_mask: Some(prost_types::FieldMask { paths }),
+            etag: etag.to_owned(),
+        };
+        let answer = OrganizationServiceClient::new(self.channel()).update_organization_settings(request).await?;
+        Ok(answer.into_inner().organization_settings.unwrap())
     }
 
     async fn list_organizations(&self) -> Result<Vec<Organization>, Status> {

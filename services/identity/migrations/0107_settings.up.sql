@@ -1,0 +1,19 @@
+-- Why: an organization says how long sessions that act in it may idle and last. Expand step; locks nothing that exists.
+CREATE TABLE :schema.organization_settings (
+    organization_id      uuid        PRIMARY KEY REFERENCES :schema.organization,
+    session_idle_seconds integer     CHECK (session_idle_seconds BETWEEN 900 AND 2592000),      -- NULL asks nothing
+    session_max_seconds  integer     CHECK (session_max_seconds BETWEEN 3600 AND 31536000),
+    version              bigint      NOT NULL,
+    update_time          timestamptz NOT NULL
+);
+SELECT :schema.mark_tenant('organization_settings', 'what an organization asks of its members is its own matter', verbs => 'SELECT, INSERT, UPDATE');
+SELECT :schema.allow_definer('organization_settings');
+
+-- A refresh stands in no organization and must know what the one its session acts in asks.
+CREATE FUNCTION :schema.session_policy(organization uuid) RETURNS TABLE (idle interval, longest interval)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+    AS $$
+        SELECT make_interval(secs => s.session_idle_seconds), make_interval(secs => s.session_max_seconds)
+        FROM :schema.organization_settings s WHERE s.organization_id = organization
+    $$;
+GRANT EXECUTE ON FUNCTION :schema.session_policy(uuid) TO :schema_app;
