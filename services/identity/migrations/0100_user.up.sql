@@ -11,7 +11,7 @@ CREATE TABLE :schema.user_account (
     state                   smallint    NOT NULL CHECK (state IN (1, 2)),           -- PENDING, ACTIVE
     system_role             smallint    NOT NULL CHECK (system_role IN (1, 2)),     -- USER, ADMIN
     verification_generation bigint      NOT NULL DEFAULT 1,   -- the token that proves the address, and the one that
-    reset_generation        bigint      NOT NULL DEFAULT 1,   -- resets the password: each is good once
+    reset_generation        bigint      NOT NULL DEFAULT 1,   -- resets the password: each is good once; the latter dates device tokens too
     reset_void_time         timestamptz,                      -- a reset that was asked for before is mailed to nobody any more
     version                 bigint      NOT NULL DEFAULT 1,
     create_time             timestamptz NOT NULL,

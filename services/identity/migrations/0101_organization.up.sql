@@ -78,10 +78,10 @@ CREATE FUNCTION :schema.is_system_admin() RETURNS boolean LANGUAGE sql STABLE SE
 -- Before there is a principal: what a sign-in by address or by username is checked against. An address that nobody proved has nobody who
 -- could sign in.
 CREATE FUNCTION :schema.sign_in_credential(wanted_email_index text, wanted_username_index text)
-    RETURNS TABLE (user_id uuid, password_hash bytea, version bigint)
+    RETURNS TABLE (user_id uuid, password_hash bytea, version bigint, reset_generation bigint)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
     AS $$
-        SELECT u.user_id, u.password_hash, u.version FROM :schema.user_account u
+        SELECT u.user_id, u.password_hash, u.version, u.reset_generation FROM :schema.user_account u
         WHERE u.state = 2 AND (u.email_index = wanted_email_index OR u.username_index = wanted_username_index)
     $$;
 

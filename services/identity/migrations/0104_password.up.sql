@@ -17,10 +17,10 @@ SELECT :schema.allow_definer('email_change');
 SELECT :schema.grant_worker('email_change', 'SELECT, DELETE');
 
 -- What is checked of somebody who signed in and gives the password again: theirs alone.
-CREATE FUNCTION :schema.own_credential() RETURNS TABLE (user_id uuid, email bytea, password_hash bytea, version bigint)
+CREATE FUNCTION :schema.own_credential() RETURNS TABLE (user_id uuid, email bytea, password_hash bytea, version bigint, reset_generation bigint)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
     AS $$
-        SELECT u.user_id, u.email, u.password_hash, u.version FROM :schema.user_account u
+        SELECT u.user_id, u.email, u.password_hash, u.version, u.reset_generation FROM :schema.user_account u
         WHERE u.user_id = :schema.current_user_id() AND u.state = 2
     $$;
 

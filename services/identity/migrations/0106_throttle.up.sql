@@ -20,10 +20,11 @@ CREATE FUNCTION :schema.throttle_delay_ms(failures integer, free integer, step_m
     AS $$ SELECT CASE WHEN failures <= free THEN 0 ELSE least(cap_ms, step_ms << least(failures - free - 1, 30)) END $$;
 
 -- Whether an attempt may be made at `at`, and if so, charges it: all of `keys` or, when one of them has to wait, none.
--- `keys` is an array of {scope, subject, part, free, cap_ms, charges}; each is looked at, and those that say so are charged, in their order,
--- which is the same in every call, so that no two calls wait for each other. `wait_ms` is null when the attempt may be made; `scope` is of
--- the key that waits longest, and `delay_ms` how long it does after this attempt if that fails.
--- A time further ahead than any delay was set by a clock that has been put back: it holds nobody up.
+-- `keys` is an array of {scope, subject, part, free, cap_ms}; they are charged in their order, which is the same in every call, so that no two
+-- calls wait for each other. `wait_ms` is null when the attempt may be made; `scope` is of the key that waits longest, and `delay_ms` how long
+-- it does after this attempt if that fails.
+-- A time much further ahead than any delay was set by a clock that has been put back: it holds nobody up. Twice the longest delay, because the
+-- clock of another replica may be some milliseconds behind.
 CREATE FUNCTION :schema.throttle_admit(keys jsonb, step_ms bigint, kept_ms bigint, at timestamptz)
     RETURNS TABLE (wait_ms bigint, scope smallint, failures integer, delay_ms bigint) LANGUAGE plpgsql SET search_path = '' AS $$
 #variable_conflict use_column
@@ -31,12 +32,13 @@ DECLARE
     millisecond CONSTANT interval := interval '1 millisecond';
     wanted record;
     charged integer;
+    charged_before integer := 0;
     pause bigint;
 BEGIN
     SELECT ceil(extract(epoch FROM t.next_time - at) * 1000), t.scope, t.failures, 0 INTO wait_ms, scope, failures, delay_ms
     FROM jsonb_to_recordset(keys) AS k(scope smallint, subject text, part text, cap_ms bigint)
     JOIN :schema.auth_throttle t ON (t.scope, t.subject, t.part) = (k.scope, k.subject, k.part)
-    WHERE t.next_time > at AND t.next_time <= at + k.cap_ms * millisecond
+    WHERE t.next_time > at AND t.next_time <= at + 2 * k.cap_ms * millisecond
     ORDER BY t.next_time DESC LIMIT 1;
     IF FOUND THEN
         RETURN NEXT;
@@ -45,7 +47,7 @@ BEGIN
     failures := 0;
     delay_ms := 0;
     FOR wanted IN SELECT * FROM jsonb_to_recordset(keys)
-        AS k(scope smallint, subject text, part text, free integer, cap_ms bigint, charges boolean) WHERE k.charges
+        AS k(scope smallint, subject text, part text, free integer, cap_ms bigint)
     LOOP
         charged := NULL;
         INSERT INTO :schema.auth_throttle AS t (scope, subject, part, failures, next_time, forget_time)
@@ -56,10 +58,12 @@ BEGIN
             next_time = at + :schema.throttle_delay_ms(CASE WHEN t.forget_time <= at THEN 1 ELSE t.failures + 1 END, wanted.free, step_ms,
                                                        wanted.cap_ms) * millisecond,
             forget_time = at + CASE WHEN t.forget_time > at AND t.failures >= wanted.free THEN kept_ms ELSE least(kept_ms, 3600000) END * millisecond
-        WHERE t.next_time <= at OR t.next_time > at + wanted.cap_ms * millisecond
+        WHERE t.next_time <= at OR t.next_time > at + 2 * wanted.cap_ms * millisecond
         RETURNING t.failures INTO charged;
         IF charged IS NULL THEN
-            -- Another attempt came first, and this one waits behind it.
+            -- Another attempt came first, and this one waits behind it: what it was charged so far is given back.
+            PERFORM :schema.throttle_settle(
+                (SELECT jsonb_agg(k.key) FROM jsonb_array_elements(keys) WITH ORDINALITY AS k(key, place) WHERE k.place <= charged_before), false, at);
             SELECT greatest(ceil(extract(epoch FROM t.next_time - at) * 1000), 1) INTO wait_ms FROM :schema.auth_throttle t
             WHERE (t.scope, t.subject, t.part) = (wanted.scope, wanted.subject, wanted.part);
             wait_ms := coalesce(wait_ms, step_ms);
@@ -73,6 +77,7 @@ BEGIN
             failures := charged;
             delay_ms := pause;
         END IF;
+        charged_before := charged_before + 1;
     END LOOP;
     RETURN NEXT;
 END $$;
@@ -84,7 +89,7 @@ DECLARE
     wanted record;
     settled integer := 0;
 BEGIN
-    FOR wanted IN SELECT * FROM jsonb_to_recordset(keys) AS k(scope smallint, subject text, part text, charges boolean, resets boolean) WHERE k.charges
+    FOR wanted IN SELECT * FROM jsonb_to_recordset(keys) AS k(scope smallint, subject text, part text, resets boolean)
     LOOP
         IF succeeded AND wanted.resets THEN
             DELETE FROM :schema.auth_throttle t WHERE (t.scope, t.subject, t.part) = (wanted.scope, wanted.subject, wanted.part);

@@ -91,7 +91,7 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
         db: db.clone(),
         sealed: sealed.clone(),
         hashing: hashing.clone(),
-        throttle,
+        throttle: throttle.clone(),
         keys: keys.clone(),
         refresh_tokens,
         challenge_tokens: ChallengeTokens::new(db.sealer()),
@@ -114,6 +114,7 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
         cooldown: Span::seconds(config.mail_cooldown_seconds.into()),
         pending_max: config.invitations_per_organization.into(),
         members: members.clone(),
+        throttle,
     };
     let revocations = revocation::ops::Ops { db: db.clone(), log: deps.log.clone() };
 

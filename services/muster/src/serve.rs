@@ -20,6 +20,8 @@ pub fn environment(stack: &Stack, ports: &BTreeMap<&'static str, (u16, u16)>) ->
         ("SUITE__KEY_DIRECTORY".to_owned(), stack.dir().join("keys").display().to_string()),
         ("IDENTITY__FIRST_ADMIN__EMAIL".to_owned(), seed::ADMIN.to_owned()),
         ("IDENTITY__FIRST_ADMIN__PASSWORD".to_owned(), seed::PASSWORD.to_owned()),
+        // Whoever fills it registers a crowd from one address.
+        ("IDENTITY__THROTTLE__MAILS_PER_ADDRESS".to_owned(), "10000".to_owned()),
     ];
     for (service, (port, admin_port)) in ports {
         let section = service.to_uppercase();

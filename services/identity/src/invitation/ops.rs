@@ -12,6 +12,7 @@ use crate::hashing::Hashing;
 use crate::member::ops::{self as members, own_role};
 use crate::member::{Place, Role, require_rank, store as rows};
 use crate::sealed::Sealed;
+use crate::throttle::Throttle;
 use crate::token::link::{LinkToken, LinkTokens};
 use crate::user::links::Asked;
 use crate::user::store as users;
@@ -38,6 +39,8 @@ pub struct Ops {
     pub pending_max: i64,
     /// Members, whom an accepted invitation makes.
     pub members: members::Ops,
+    /// Mails that are asked for.
+    pub throttle: Throttle,
 }
 
 /// Whom to invite, and to what.
@@ -55,7 +58,7 @@ impl Ops {
     /// takes an invitation back and makes another at once sends the second one again afterwards.
     ///
     /// # Errors
-    /// `ROLE_ABOVE_OWN`, `MEMBER_ALREADY_EXISTS`, `INVITATION_ALREADY_PENDING`, `TOO_MANY_INVITATIONS`, `WORKSPACE_NOT_FOUND`.
+    /// `ROLE_ABOVE_OWN`, `MEMBER_ALREADY_EXISTS`, `INVITATION_ALREADY_PENDING`, `TOO_MANY_INVITATIONS`, `WORKSPACE_NOT_FOUND`, `ATTEMPTS_THROTTLED`.
     /// # Emits
     /// `InvitationCreated`, same transaction.
     pub async fn create(&self, caller: &Caller, new: NewInvitation) -> Result<Invitation, Error> {
@@ -84,10 +87,19 @@ impl Ops {
     }
 
     /// Whether a mail may go out for the invitation now: one in the cool-down, whichever invitation of the organization to the address it is of.
+    /// One that goes out is charged to who asked for it, in whatever organization.
+    ///
+    /// # Errors
+    /// `ATTEMPTS_THROTTLED`.
     async fn ask_for_mail(&self, tx: &mut Tx, invitation: &Invitation) -> Result<bool, Error> {
         let index = self.sealed.invitation_index(invitation.organization_id, &invitation.email);
         let before = tx.now() - self.cooldown;
-        users::ask_for_mail(tx, &index, Asked::Invitation, before).await
+        let is_wanted = users::ask_for_mail(tx, &index, Asked::Invitation, before).await?;
+        if is_wanted {
+            let keys = self.throttle.mail(tx.caller());
+            self.throttle.charge(tx, keys).await?;
+        }
+        Ok(is_wanted)
     }
 
     fn made(&self, tx: &Tx, new: NewInvitation, inviter_id: UserId) -> Invitation {
@@ -148,7 +160,7 @@ impl Ops {
     /// In the cool-down nothing is sent and nothing changes: nobody's mailbox is filled.
     ///
     /// # Errors
-    /// `INVITATION_NOT_FOUND`, `INVITATION_NOT_PENDING`, `ROLE_ABOVE_OWN`.
+    /// `INVITATION_NOT_FOUND`, `INVITATION_NOT_PENDING`, `ROLE_ABOVE_OWN`, `ATTEMPTS_THROTTLED`.
     /// # Emits
     /// `InvitationResent`, same transaction; nothing in the cool-down.
     pub async fn resend(&self, caller: &Caller, id: InvitationId) -> Result<Invitation, Error> {

@@ -73,7 +73,7 @@ impl Ops {
         self.hashing.has_room(remaining())?;
         let sign_in = self.throttle.sign_in(caller, index.as_str(), device_token);
         let (known, admitted) = users::credential(&self.db, caller, &self.sealed, &index, &sign_in, self.throttle.pace()).await?;
-        let device = known.as_ref().and_then(|known| sign_in.device_of(known.user_id));
+        let device = known.as_ref().and_then(|known| sign_in.device_of(known.user_id, known.reset_generation));
         let pass = self.throttle.signing_in(admitted, sign_in, device)?;
         let stored = known.as_ref().map(|known| known.password_hash.clone());
         let fits = match self.hashing.verify(password.clone(), stored, remaining()).await {
@@ -87,7 +87,7 @@ impl Ops {
             Some(known) if fits => {
                 let rehashed = self.rehashed(caller, &known, password).await;
                 let (session, given) = self.open(&caller.proven_as(known.user_id), &known, rehashed, &pass).await?;
-                Ok(Opened { session, given, device_token: self.throttle.device_token(known.user_id, device) })
+                Ok(Opened { session, given, device_token: self.throttle.device_token(known.user_id, known.reset_generation, device) })
             }
             known => self.refuse(caller, &index, known.map(|known| known.user_id), pass).await,
         }

@@ -6,8 +6,8 @@
 //! many replicas there are (CVE-2026-35597 counted in the transaction that a failure rolls back).
 //!
 //! Whoever is kept out by others' failures is not the owner: a device that signed in before shows its device token and has a ladder of its
-//! own, whatever strangers do. Those share one per account and network, and one per account with a short cap; who fails at many accounts meets
-//! the ladder of their network. Ladders hang on the blind index of what was typed, so that one that is nobody's behaves as any other.
+//! own, whatever strangers do. Those share one per account and network, and two with a short cap: one per account, and one per network, which
+//! who fails at many accounts meets. A mail is charged to the user who asks for it, and to the network where nobody signed in. Ladders hang on the blind index of what was typed, so that one that is nobody's behaves as any other.
 //!
 //! Why not in Redis: a sign-in asks Postgres for the credential anyway, and the same statement counts. There is no copy to lose, to lag behind
 //! or to disagree, and no second server whose absence would have to fail open or closed.
@@ -40,7 +40,7 @@ pub enum Scope {
     Account = 3,
     /// Whatever strangers try from one network and fail at, whosever it is.
     Address = 4,
-    /// Mails that are asked for from one network.
+    /// Mails that one user asks for; or that are asked for from one network, by people who did not sign in.
     Mail = 5,
     /// Codes of a second factor, of one user.
     Code = 6,
@@ -71,6 +71,11 @@ impl Scope {
         [Device, Network, Account, Address, Mail, Code, Link, Password].into_iter().find(|scope| *scope as i16 == number)
     }
 
+    /// Whether people share it who have nothing to do with each other: then its delays stay short.
+    fn is_shared(self) -> bool {
+        matches!(self, Scope::Account | Scope::Address | Scope::Mail)
+    }
+
     /// Whether one success clears it. Where strangers and the owner are counted together, a success gives back its own attempt alone: else
     /// whoever guesses would wait for the owner to sign in. Mails that were sent were sent.
     fn resets(self) -> bool {
@@ -87,8 +92,6 @@ pub struct Key {
     /// Failures after which the next attempt waits.
     free: i32,
     cap_ms: i64,
-    /// Whether the attempt is charged to it, or has to wait for it alone.
-    charges: bool,
     resets: bool,
 }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::config::ThrottleConfig;
 use super::network::network;
 use super::store::{self, Admitted};
-use super::{Key, Pass, Scope, Step};
+use super::{Key, Pass, Scope};
 use crate::error::Error;
 use crate::events;
 use crate::token::device::{DeviceToken, DeviceTokens};
@@ -44,9 +44,9 @@ pub(crate) struct SignIn {
 }
 
 impl SignIn {
-    /// The device token, if it is one of `user_id`'s.
-    pub(crate) fn device_of(&self, user_id: UserId) -> Option<DeviceToken> {
-        self.device.filter(|device| device.user_id == user_id)
+    /// The device token, if it is one of `user_id`'s and of the `generation` that is good.
+    pub(crate) fn device_of(&self, user_id: UserId, generation: i64) -> Option<DeviceToken> {
+        self.device.filter(|device| (device.user_id, device.generation) == (user_id, generation))
     }
 }
 
@@ -62,11 +62,8 @@ impl Throttle {
         let device = self.devices.decode(device_token).ok();
         let network = self.network(caller);
         let part = device.map(|device| device.device_id.to_string()).unwrap_or_default();
-        let stranger = vec![
-            self.key(Scope::Network, index, &network),
-            self.key(Scope::Account, index, ""),
-            Key { charges: false, ..self.key(Scope::Address, &network, "") },
-        ];
+        let stranger =
+            vec![self.key(Scope::Network, index, &network), self.key(Scope::Account, index, ""), self.key(Scope::Address, &network, "")];
         SignIn { device, known: vec![self.key(Scope::Device, index, &part)], stranger }
     }
 
@@ -79,9 +76,9 @@ impl Throttle {
         self.pass(admitted, keys, |retry_after| Error::SignInThrottled { retry_after })
     }
 
-    /// The token of a device that has just signed in: the one it showed, or a new one.
-    pub(crate) fn device_token(&self, user_id: UserId, shown: Option<DeviceToken>) -> String {
-        self.devices.encode(shown.unwrap_or_else(|| DeviceToken { user_id, device_id: self.db.ids().next() }))
+    /// The token of a device that has just signed in, or chosen another password: the one it showed, or a new one.
+    pub(crate) fn device_token(&self, user_id: UserId, generation: i64, shown: Option<DeviceToken>) -> String {
+        self.devices.encode(shown.unwrap_or_else(|| DeviceToken { user_id, generation, device_id: self.db.ids().next() }))
     }
 
     /// What an attempt is charged to that is one of few at `subject`: the codes of a user's second factor, the passwords that go with a link or that
@@ -91,14 +88,12 @@ impl Throttle {
         vec![self.key(scope, &subject.to_string(), "")]
     }
 
-    /// What a mail that somebody asks for is charged to.
+    /// What a mail that somebody asks for is charged to: whoever signed in is counted alone, wherever they are.
     pub(crate) fn mail(&self, caller: &Caller) -> Vec<Key> {
-        vec![self.key(Scope::Mail, &self.network(caller), "")]
-    }
-
-    /// What has to wait where too much failed, and is charged to nothing yet: entering a token that may be forged.
-    fn entry(&self, caller: &Caller) -> Vec<Key> {
-        vec![Key { charges: false, ..self.key(Scope::Address, &self.network(caller), "") }]
+        match caller.user_id() {
+            Ok(user_id) => vec![Key { free: at_most(self.config.mails_per_user), ..self.key(Scope::Mail, &user_id.to_string(), "") }],
+            Err(_) => vec![self.key(Scope::Mail, &self.network(caller), "")],
+        }
     }
 
     /// Lets an attempt be made and charges it, in a commit of its own.
@@ -108,6 +103,15 @@ impl Throttle {
     pub async fn admit(&self, caller: &Caller, keys: Vec<Key>) -> Result<Pass, Error> {
         let admitted = store::admit(&self.db, caller, &keys, self.pace()).await?;
         self.pass(admitted, keys, |retry_after| Error::AttemptsThrottled { retry_after })
+    }
+
+    /// Charges what is done in this transaction, if that is done, and never before.
+    ///
+    /// # Errors
+    /// `ATTEMPTS_THROTTLED`, for which the transaction is given up.
+    pub(crate) async fn charge(&self, tx: &mut Tx, keys: Vec<Key>) -> Result<(), Error> {
+        let admitted = store::charge(tx, &keys, self.pace()).await?;
+        self.pass(admitted, keys, |retry_after| Error::AttemptsThrottled { retry_after }).map(drop)
     }
 
     fn pass(&self, admitted: Admitted, keys: Vec<Key>, refusal: impl FnOnce(Duration) -> Error) -> Result<Pass, Error> {
@@ -133,23 +137,19 @@ impl Throttle {
         }
     }
 
-    /// Tells of an attempt that failed, of `user_id` if that is known, and charges it to its network where the attempt had to look at that.
+    /// Tells of an attempt that failed, of `user_id` if that is known.
     ///
     /// # Errors
     /// `DEPENDENCY_UNAVAILABLE`.
     /// # Emits
-    /// `SignInThrottled` for each ladder on which the next attempt has to wait, same transaction.
+    /// `SignInThrottled` when the next attempt has to wait, same transaction: for the ladder on which it waits longest.
     pub async fn failed(&self, tx: &mut Tx, pass: Pass, user_id: Option<UserId>) -> Result<(), Error> {
-        if let Some(step) = pass.step {
-            let subject = pass.keys.iter().find(|key| key.scope == step.scope as i16).map_or("", |key| key.subject.as_str());
-            tell(tx, step, subject, user_id);
-        }
-        let Some(address) = pass.keys.into_iter().find(|key| key.scope == Scope::Address as i16) else { return Ok(()) };
-        let address = Key { charges: true, ..address };
-        // When it has to wait already, this one was under way before: it counts no further.
-        if let Ok(Some(step)) = store::charge(tx, std::slice::from_ref(&address), self.pace()).await?.verdict() {
-            tell(tx, step, &address.subject, None);
-        }
+        let Some(step) = pass.step else { return Ok(()) };
+        let subject = pass.keys.iter().find(|key| key.scope == step.scope as i16).map_or("", |key| key.subject.as_str());
+        counter!("identity_throttle_steps_total", "scope" => step.scope.name()).increment(1);
+        // What is counted for a network is counted for no account.
+        let user_id = user_id.filter(|_| step.scope != Scope::Address);
+        tx.emit(events::sign_in_throttled(subject, user_id, step, tx.now() + step.delay));
         Ok(())
     }
 
@@ -168,7 +168,8 @@ impl Throttle {
     /// # Errors
     /// `ATTEMPTS_THROTTLED`.
     pub async fn forged(&self, caller: &Caller) -> Result<(), Error> {
-        let pass = self.admit(caller, self.entry(caller)).await?;
+        let keys = vec![self.key(Scope::Address, &self.network(caller), "")];
+        let pass = self.admit(caller, keys).await?;
         self.failed_alone(caller, pass, None).await
     }
 
@@ -198,21 +199,20 @@ impl Throttle {
             Scope::Address => address_attempts,
             Scope::Mail => mails_per_address,
         };
-        let cap = if scope == Scope::Account { self.config.account_delay_max_seconds } else { self.config.delay_max_seconds };
+        let ThrottleConfig { delay_max_seconds, shared_delay_max_seconds, .. } = self.config;
+        let cap = if scope.is_shared() { shared_delay_max_seconds } else { delay_max_seconds };
         Key {
             scope: scope as i16,
             subject: subject.to_owned(),
             part: part.to_owned(),
-            free: i32::try_from(free).unwrap_or(i32::MAX),
+            free: at_most(free),
             cap_ms: i64::from(cap) * 1_000,
-            charges: true,
             resets: scope.resets(),
         }
     }
 }
 
-fn tell(tx: &mut Tx, step: Step, subject: &str, user_id: Option<UserId>) {
-    counter!("identity_throttle_steps_total", "scope" => step.scope.name()).increment(1);
-    let until = tx.now() + step.delay;
-    tx.emit(events::sign_in_throttled(subject, user_id, step, until));
+/// As the table counts.
+fn at_most(free: u32) -> i32 {
+    i32::try_from(free).unwrap_or(i32::MAX)
 }

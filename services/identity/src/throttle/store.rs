@@ -42,7 +42,7 @@ pub(super) async fn admit(db: &Db, caller: &Caller, keys: &[Key], pace: Pace) ->
     Ok(rows.into_iter().next().ok_or(sqlx::Error::RowNotFound)?)
 }
 
-/// Charges a failure in the transaction that tells of it.
+/// Charges what is done in the transaction.
 pub(super) async fn charge(tx: &mut Tx, keys: &[Key], pace: Pace) -> Result<Admitted, Error> {
     let now = tx.now();
     let row = sqlx::query_as!(
@@ -71,10 +71,10 @@ pub(super) async fn succeed(tx: &mut Tx, keys: &[Key]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Clears every ladder of `subjects`; says whether there was a failure on any.
+/// Clears every ladder of `subjects` but those of networks and mails; says whether there was a failure on any.
 pub(super) async fn clear(tx: &mut Tx, subjects: &[String]) -> Result<bool, Error> {
     let failures = sqlx::query_scalar!(
-        "DELETE FROM identity.auth_throttle WHERE scope IN (1, 2, 3, 6, 7) AND subject = ANY($1) RETURNING failures",
+        "DELETE FROM identity.auth_throttle WHERE scope NOT IN (4, 5) AND subject = ANY($1) RETURNING failures",
         subjects,
     );
     Ok(failures.fetch_all(tx.conn()).await?.into_iter().any(|failures| failures > 0))

@@ -73,8 +73,8 @@ impl AccountService for Grpc {
 
     async fn change_password(&self, req: Request<pb::ChangePasswordRequest>) -> Result<Response<pb::ChangePasswordResponse>, Status> {
         let (caller, req) = rpc::open(req)?;
-        self.ops.change_password(&caller, req.current_password.into(), req.password.into()).await?;
-        Ok(Response::new(pb::ChangePasswordResponse {}))
+        let device_token = self.ops.change_password(&caller, req.current_password.into(), req.password.into()).await?;
+        Ok(Response::new(pb::ChangePasswordResponse { device_token }))
     }
 
     async fn request_email_change(

@@ -65,21 +65,30 @@ impl Ops {
     /// its own password. For one that somebody proved nothing changes; the work, the commit and the answer are the same. One mail in the
     /// cool-down, with those that are asked for afterwards: a registration is no way to fill a mailbox.
     ///
+    /// Charged as a mail before anything is looked up: who asks for many names, or fills many mailboxes, waits longer and longer.
+    ///
     /// That a username is somebody's is told, whosever the address is: the name would say it at the first try anyway. It is held for nobody
     /// until the address is proved, so that a second registration can't ask by the name whether the first one was made.
     ///
     /// # Errors
-    /// `PASSWORD_TOO_WEAK`, `USERNAME_TAKEN`, `HASHING_OVERLOADED`.
+    /// `PASSWORD_TOO_WEAK`, `ATTEMPTS_THROTTLED`, `USERNAME_TAKEN`, `HASHING_OVERLOADED`.
     /// # Emits
     /// `UserRegistered`, or `RegistrationRepeated`; same transaction.
     pub async fn register(&self, caller: &Caller, new: NewUser) -> Result<(), Error> {
         password::check(new.password.expose_secret(), &new.email)?;
+        let pass = self.throttle.admit(caller, self.throttle.mail(caller)).await?;
         if let Some(name) = &new.username
             && store::username_taken(&self.db, caller, &self.sealed.username_index(name.as_str())).await?
         {
             return Err(Error::UsernameTaken);
         }
-        let hash = self.hashing.hash(new.password, caller.deadline().remaining().saturating_sub(RESERVE)).await?;
+        let hash = match self.hashing.hash(new.password, caller.deadline().remaining().saturating_sub(RESERVE)).await {
+            Ok(hash) => hash,
+            Err(refused) => {
+                self.throttle.give_back(caller, pass).await;
+                return Err(refused.into());
+            }
+        };
         let id: UserId = self.db.ids().next_id();
         self.db
             .write_unrecorded(&caller.proven_as(id), async |tx: &mut Tx| {

@@ -14,13 +14,13 @@ use crate::throttle::{Pass, Scope};
 
 impl Ops {
     /// Puts another password in place of `current`, and ends every session of the caller but the one of the call. Links that were mailed before
-    /// are void: whoever had the former password may have asked for them.
+    /// are void, and so are device tokens: whoever had the former password may have asked for them. Gives a device token for the device of the call.
     ///
     /// # Errors
     /// `PASSWORD_INCORRECT`, `ATTEMPTS_THROTTLED`, `PASSWORD_TOO_WEAK`, `USER_NOT_FOUND`, `HASHING_OVERLOADED`; `CONFLICT` when the account was changed meanwhile.
     /// # Emits
     /// `PasswordChanged`, and `SessionRevoked` for each session that ended; same transaction, in no organization.
-    pub async fn change_password(&self, caller: &Caller, current: SecretString, new: SecretString) -> Result<(), Error> {
+    pub async fn change_password(&self, caller: &Caller, current: SecretString, new: SecretString) -> Result<String, Error> {
         let caller = caller.with_organization(OrganizationId::SYSTEM);
         let (own, pass) = self.confirmed(&caller, current).await?;
         let hash = match self.hashed(&caller, &own, new).await {
@@ -30,18 +30,21 @@ impl Ops {
                 return Err(refused);
             }
         };
-        self.db
+        let user_id = own.credential.user_id;
+        let generation = self
+            .db
             .write_unrecorded(&caller, async |tx: &mut Tx| {
-                let user_id = own.credential.user_id;
                 store::hold_as(tx, &own.credential).await?;
                 self.throttle.succeeded(tx, &pass).await?;
                 let before = store::find(tx, &self.sealed, user_id).await?.ok_or(Error::UserNotFound)?.user;
                 let after = before.changed(tx.now());
-                store::set_password(tx, &self.sealed, &after, None, &hash).await?;
+                let generation = store::set_password(tx, &self.sealed, &after, None, &hash).await?.ok_or(Error::UserNotFound)?;
                 tx.emit(events::password_changed(&before, &after));
-                self.end_what_stood_on_it(tx, user_id, caller.session_id()).await
+                self.end_what_stood_on_it(tx, user_id, caller.session_id()).await?;
+                Ok::<_, Error>(generation)
             })
-            .await
+            .await?;
+        Ok(self.throttle.device_token(user_id, generation, None))
     }
 
     /// The hash of another password for the account, if it meets the rules.

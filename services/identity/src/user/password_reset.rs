@@ -36,21 +36,22 @@ impl Ops {
         let email = known.ok_or(Error::PasswordResetTokenInvalid)?.user.email;
         password::check(new.expose_secret(), &email)?;
         let hash = self.hashing.hash(new, caller.deadline().remaining().saturating_sub(RESERVE)).await?;
-        self.db
+        let generation = self
+            .db
             .write_unrecorded(&caller, async |tx: &mut Tx| {
                 store::hold(tx, user_id).await?;
                 let before = store::find(tx, &self.sealed, user_id).await?.ok_or(Error::PasswordResetTokenInvalid)?.user;
                 let after = before.changed(tx.now());
-                if !store::set_password(tx, &self.sealed, &after, Some(token.generation), &hash).await? {
-                    return Err(Error::PasswordResetTokenInvalid);
-                }
+                let generation = store::set_password(tx, &self.sealed, &after, Some(token.generation), &hash).await?;
+                let generation = generation.ok_or(Error::PasswordResetTokenInvalid)?;
                 let subjects = store::throttled_as(tx, user_id).await?;
                 self.throttle.clear(tx, &subjects.unwrap_or_default()).await?;
                 tx.emit(events::password_reset(&before, &after));
-                self.end_what_stood_on_it(tx, user_id, None).await
+                self.end_what_stood_on_it(tx, user_id, None).await?;
+                Ok::<_, Error>(generation)
             })
             .await?;
-        Ok(self.throttle.device_token(user_id, None))
+        Ok(self.throttle.device_token(user_id, generation, None))
     }
 
     /// Ends what is open of the user but `kept`, and the change of address that waits. The account is held: a sign-in that checked the former

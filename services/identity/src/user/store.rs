@@ -55,6 +55,8 @@ pub(crate) struct Credential {
     pub(crate) password_hash: String,
     /// The account's, as the hash was read.
     pub(crate) version: i64,
+    /// The one of the password: device tokens of another one are none.
+    pub(crate) reset_generation: i64,
 }
 
 /// What a sign-in finds: the columns of [`Credential`], if anybody proved the address, and the verdict.
@@ -63,6 +65,7 @@ struct LookedUp {
     user_id: Option<UserId>,
     password_hash: Option<Vec<u8>>,
     version: Option<i64>,
+    reset_generation: Option<i64>,
     #[sqlx(flatten)]
     admitted: Admitted,
 }
@@ -141,25 +144,30 @@ pub(crate) async fn credential(
     sign_in: &SignIn,
     pace: Pace,
 ) -> Result<(Option<Credential>, Admitted), Error> {
-    let sql = "SELECT c.user_id, c.password_hash, c.version, t.wait_ms, t.scope, t.failures, t.delay_ms
+    let sql = "SELECT c.user_id, c.password_hash, c.version, c.reset_generation, t.wait_ms, t.scope, t.failures, t.delay_ms
                FROM (SELECT) one LEFT JOIN identity.sign_in_credential($1, $2) c ON true
-               CROSS JOIN LATERAL identity.throttle_admit(CASE WHEN c.user_id = $3 THEN $4 ELSE $5 END, $6, $7, $8) t";
+               CROSS JOIN LATERAL identity.throttle_admit(CASE WHEN (c.user_id, c.reset_generation) = ($3, $9) THEN $4 ELSE $5 END, $6, $7, $8) t";
     let (email, username) = match identifier {
         Index::Email(index) => (Some(index), None),
         Index::Username(index) => (None, Some(index)),
     };
-    let (device_of, now) = (sign_in.device.map(|device| device.user_id), db.clock().now());
+    let (device_of, device_generation) = sign_in.device.map(|device| (device.user_id, device.generation)).unzip();
+    let now = db.clock().now();
     let (known, stranger) = (Json(&sign_in.known), Json(&sign_in.stranger));
     let looked: Vec<LookedUp> = db
         .look_up(caller, sql, |query| {
             let query = query.bind(email).bind(username).bind(device_of).bind(known).bind(stranger);
-            query.bind(pace.step_ms).bind(pace.kept_ms).bind(now)
+            query.bind(pace.step_ms).bind(pace.kept_ms).bind(now).bind(device_generation)
         })
         .await?;
-    let LookedUp { user_id, password_hash, version, admitted } = looked.into_iter().next().ok_or(sqlx::Error::RowNotFound)?;
-    let (Some(user_id), Some(password_hash), Some(version)) = (user_id, password_hash, version) else { return Ok((None, admitted)) };
+    let LookedUp { user_id, password_hash, version, reset_generation, admitted } =
+        looked.into_iter().next().ok_or(sqlx::Error::RowNotFound)?;
+    let (Some(user_id), Some(password_hash), Some(version), Some(reset_generation)) = (user_id, password_hash, version, reset_generation)
+    else {
+        return Ok((None, admitted));
+    };
     let password_hash = sealed.open(Column::PASSWORD_HASH, user_id.uuid(), &password_hash)?;
-    Ok((Some(Credential { user_id, password_hash, version }), admitted))
+    Ok((Some(Credential { user_id, password_hash, version, reset_generation }), admitted))
 }
 
 /// Puts another hash of the same password in place of the one that `version` of the account had. What a person sees of the account stays as
@@ -316,36 +324,38 @@ pub(crate) async fn hold_as(tx: &mut Tx, known: &Credential) -> Result<(), Error
 /// Of the user of this transaction: what a password that they give once more is checked against.
 pub(crate) async fn own(tx: &mut Tx, sealed: &Sealed) -> Result<Option<Own>, Error> {
     let row = sqlx::query!(
-        r#"SELECT user_id AS "user_id!: UserId", email AS "email!", password_hash AS "password_hash!", version AS "version!"
+        r#"SELECT user_id AS "user_id!: UserId", email AS "email!", password_hash AS "password_hash!", version AS "version!",
+                  reset_generation AS "reset_generation!"
            FROM identity.own_credential()"#
     );
     let Some(row) = row.fetch_optional(tx.conn()).await? else { return Ok(None) };
     let id = row.user_id.uuid();
     let password_hash = sealed.open(Column::PASSWORD_HASH, id, &row.password_hash)?;
-    let credential = Credential { user_id: row.user_id, password_hash, version: row.version };
+    let credential = Credential { user_id: row.user_id, password_hash, version: row.version, reset_generation: row.reset_generation };
     Ok(Some(Own { email: sealed.open(Column::EMAIL, id, &row.email)?, credential }))
 }
 
 /// Stores what [`User::changed`] made of an account, with another password: for a reset if `generation` is that of the good token, once. Every
-/// reset that was asked for before is void.
+/// reset that was asked for before is void, and every device token. Gives the generation that is good now.
 pub(super) async fn set_password(
     tx: &mut Tx,
     sealed: &Sealed,
     user: &User,
     generation: Option<i64>,
     password_hash: &str,
-) -> Result<bool, Error> {
-    let done = sqlx::query!(
+) -> Result<Option<i64>, Error> {
+    let generation = sqlx::query_scalar!(
         "UPDATE identity.user_account
          SET password_hash = $3, reset_generation = reset_generation + 1, reset_void_time = $5, version = $4, update_time = $5
-         WHERE user_id = $1 AND ($2::bigint IS NULL OR reset_generation = $2) AND state = 2",
+         WHERE user_id = $1 AND ($2::bigint IS NULL OR reset_generation = $2) AND state = 2
+         RETURNING reset_generation",
         user.id as _,
         generation,
         sealed.seal(Column::PASSWORD_HASH, user.id.uuid(), password_hash),
         user.version,
         user.update_time,
     );
-    Ok(done.execute(tx.conn()).await?.rows_affected() == 1)
+    Ok(generation.fetch_optional(tx.conn()).await?)
 }
 
 /// Stores what [`User::promoted`] made of an account.

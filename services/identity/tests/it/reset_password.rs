@@ -49,6 +49,16 @@ async fn who_forgot_the_password_chooses_another_and_every_session_ends() {
 }
 
 #[tokio::test]
+async fn who_guessed_at_their_own_password_before_may_give_the_new_one_at_once() {
+    let app = identity().await;
+    let ana = app.person("ana").await;
+    while testkit::fault::reason(&ana.change_password("a guess", NEW).await.unwrap_err()) == "PASSWORD_INCORRECT" {}
+    let token = mailed(&app, "ana").await;
+    app.reset_password(&token, PASSWORD).await.unwrap();
+    app.sign_in(&address("ana")).await.change_password(PASSWORD, NEW).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_address_that_is_nobodys_gets_the_same_answer_after_the_same_commit() {
     let app = identity().await;
     app.verified("ana").await;

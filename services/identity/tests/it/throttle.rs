@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use contract::BaseRole;
 use contract::identity::v1::account_service_client::AccountServiceClient;
 use contract::identity::v1::create_session_request::Identifier;
 use contract::identity::v1::session_service_client::SessionServiceClient;
@@ -12,10 +13,13 @@ use identity::Config;
 use identity::throttle::config::ThrottleConfig;
 use identity::throttle::{Scope, Throttle};
 use runtime::OrganizationId;
+use sqlx::types::Json;
+use sqlx::{Connection, PgConnection};
 use testkit::{App, Channel, assert_fault, fault};
+use time::OffsetDateTime;
 use tonic::Status;
 
-use crate::verbs::{Acts, Door, PASSWORD, ROOT, address, identity, identity_with, quick, with_root};
+use crate::verbs::{Acts, Door, Invites, PASSWORD, ROOT, address, identity, identity_with, quick, with_root};
 
 const FREE: i32 = 10;
 
@@ -178,6 +182,64 @@ async fn of_many_guesses_at_once_no_more_are_looked_at_than_one_after_the_other(
 }
 
 #[tokio::test]
+async fn of_many_accounts_that_are_tried_at_once_no_more_are_looked_at_than_one_after_the_other() {
+    let app = identity_with(few(ThrottleConfig { address_attempts: 4, ..ThrottleConfig::default() })).await;
+    let emails: Vec<String> = (0..60).map(|number| address(&format!("nobody{number}"))).collect();
+    let answers = futures::future::join_all(emails.iter().map(|email| app.create_session(email, "wrong"))).await;
+    let looked_at = answers.iter().filter(|answer| fault::reason(answer.as_ref().unwrap_err()) == "SIGN_IN_REFUSED").count();
+    assert_eq!((looked_at, app.events::<SignInFailed>().await.len()), (5, 5));
+}
+
+#[tokio::test]
+async fn people_who_know_their_passwords_never_wait_for_the_others_of_their_network() {
+    let app = identity_with(few(ThrottleConfig { address_attempts: 3, ..ThrottleConfig::default() })).await;
+    for name in ["ana", "ben", "cy", "dee", "eli", "fay"] {
+        app.verified(name).await;
+        app.create_session(&address(name), PASSWORD).await.unwrap();
+    }
+    guess(&app, &address("ana"), 4).await;
+    assert_eq!(waits(app.create_session(&address("ben"), PASSWORD).await), 1);
+}
+
+/// A ladder of its own in the table, as the functions of the migration take it.
+fn ladder(subject: &str, free: i32) -> serde_json::Value {
+    serde_json::json!({"scope": 6, "subject": subject, "part": "", "free": free, "cap_ms": 1_000, "resets": true})
+}
+
+/// How long an attempt at `keys` is to wait at `at`, in milliseconds; `None` when it is charged.
+async fn admit(sql: &mut PgConnection, keys: &[serde_json::Value], at: OffsetDateTime) -> Option<i64> {
+    let admit = "SELECT wait_ms FROM identity.throttle_admit($1, 1000, 3600000, $2)";
+    sqlx::query_scalar(admit).bind(Json(keys)).bind(at).fetch_one(sql).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_replica_whose_clock_is_behind_some_milliseconds_lets_nobody_through_at_the_longest_delay() {
+    let app = identity().await;
+    let (mut sql, keys, at) = (app.sql().await, [ladder("at the cap", 0)], app.now());
+    assert_eq!(admit(&mut sql, &keys, at).await, None);
+    for behind in [0, 5] {
+        assert_eq!(admit(&mut sql, &keys, at - time::Duration::milliseconds(behind)).await, Some(1_000 + behind));
+    }
+}
+
+#[tokio::test]
+async fn who_is_outrun_at_one_ladder_is_charged_to_none() {
+    let app = identity().await;
+    let (mut first, mut second, mut watcher, at) = (app.sql().await, app.sql().await, app.sql().await, app.now());
+    let mut tx = first.begin().await.unwrap();
+    assert_eq!(admit(&mut tx, &[ladder("shared", 0)], at).await, None);
+    let (own, shared) = (ladder("own", 0), ladder("shared", 0));
+    let outrun = tokio::spawn(async move { admit(&mut second, &[own, shared], at).await });
+    let waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')";
+    while !sqlx::query_scalar::<_, bool>(waiting).fetch_one(&mut watcher).await.unwrap() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(outrun.await.unwrap(), Some(1_000));
+    assert_eq!(admit(&mut watcher, &[ladder("own", 0)], at).await, None);
+}
+
+#[tokio::test]
 async fn three_replicas_let_as_many_through_as_one() {
     let app = identity().await;
     let user = uuid::Uuid::from_u128(7);
@@ -250,7 +312,7 @@ async fn who_fails_at_many_accounts_is_kept_from_all_and_nobody_elsewhere_is() {
 
 #[tokio::test]
 async fn guesses_from_everywhere_wait_for_each_other_and_never_for_long() {
-    let app = identity_with(few(ThrottleConfig { account_attempts: 3, account_delay_max_seconds: 4, ..ThrottleConfig::default() })).await;
+    let app = identity_with(few(ThrottleConfig { account_attempts: 3, shared_delay_max_seconds: 4, ..ThrottleConfig::default() })).await;
     app.verified("ana").await;
     let from =
         async |number: i32, password: &str| signing_in(at(&app, &format!("203.0.113.{number}")), &address("ana"), password, "").await;
@@ -315,6 +377,60 @@ async fn mails_are_asked_for_so_often_from_one_network_whosever_address_it_is() 
     let elsewhere = RequestPasswordResetRequest { email: address("ana") };
     AccountServiceClient::new(at(&app, "203.0.113.7")).request_password_reset(elsewhere).await.unwrap();
     app.create_session(&address("ana"), PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
+async fn registrations_are_charged_as_mails_before_it_is_said_whether_a_username_is_free() {
+    let app = identity_with(few(ThrottleConfig { mails_per_address: 4, ..ThrottleConfig::default() })).await;
+    let ana = app.person("ana").await;
+    ana.set_username("ana").await.unwrap();
+    for number in 0..4 {
+        assert_fault!(app.register_as(&format!("eve{number}"), "ana").await, AlreadyExists, "USERNAME_TAKEN");
+    }
+    for username in ["ana", "free"] {
+        let refused = assert_fault!(app.register_as("eve", username).await, ResourceExhausted, "ATTEMPTS_THROTTLED");
+        assert_eq!(fault::retry_delay(&refused), Some(Duration::from_secs(1)));
+    }
+}
+
+#[tokio::test]
+async fn who_signed_in_asks_for_mails_of_their_own_count_whatever_their_network_did() {
+    let config = ThrottleConfig { mails_per_address: 4, mails_per_user: 2, ..ThrottleConfig::default() };
+    let app = identity_with(Config { mail_cooldown_seconds: 0, ..few(config) }).await;
+    let ana = app.person("ana").await;
+    let (acme, evil) = (app.founded(&ana, "acme").await, app.founded(&ana, "evil").await);
+    while app.resend_verification(&address("nobody")).await.is_ok() {}
+    ana.request_email_change("lovelace@example.org").await.unwrap();
+    acme.invite("cy", BaseRole::Member).await.unwrap();
+    let last = evil.invite("cy", BaseRole::Member).await.unwrap();
+    assert_fault!(acme.invite("dee", BaseRole::Member).await, ResourceExhausted, "ATTEMPTS_THROTTLED");
+    assert_fault!(evil.resend_invitation(&last.invitation_id).await, ResourceExhausted, "ATTEMPTS_THROTTLED");
+    assert_fault!(ana.request_email_change("ada@example.org").await, ResourceExhausted, "ATTEMPTS_THROTTLED");
+    assert_eq!(acme.list_invitations(0, "").await.unwrap().invitations.len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_network_shares_never_waits_for_long() {
+    let config = ThrottleConfig { mails_per_address: 1, address_attempts: 1, shared_delay_max_seconds: 2, ..ThrottleConfig::default() };
+    let app = identity_with(few(config)).await;
+    for number in 0..6 {
+        app.resend_verification(&address("nobody")).await.unwrap();
+        guess(&app, &address(&format!("nobody{number}")), 1).await;
+        app.clock().advance(Duration::from_secs(2));
+    }
+}
+
+#[tokio::test]
+async fn another_password_makes_a_stranger_of_every_device_but_the_one_that_chose_it() {
+    let app = identity().await;
+    let ana = app.person("ana").await;
+    let former = app.create_session(&address("ana"), PASSWORD).await.unwrap().device_token;
+    let new = "another good password";
+    let chosen = ana.change_password(PASSWORD, new).await.unwrap().device_token;
+    guess(&app, &address("ana"), FREE + 1).await;
+    assert_eq!(waits(signing_in(app.anonymous().channel(), &address("ana"), new, &former).await), 1);
+    let opened = signing_in(app.anonymous().channel(), &address("ana"), new, &chosen).await.unwrap();
+    assert_eq!(opened.device_token, chosen);
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use contract::identity::v1::create_session_request::Identifier;
 use contract::identity::v1::{CreateSessionRequest, Session, TokenPair};
 use identity::Config;
 use identity::config::{FirstAdminConfig, HashingConfig};
+use identity::throttle::config::ThrottleConfig;
 use testkit::{Actor, App, Setup};
 
 pub(crate) use acts::Acts;
@@ -33,7 +34,9 @@ const HEARD: Duration = Duration::from_secs(10);
 /// Settings under which a hash costs next to nothing and a change of roles is not waited for.
 pub(crate) fn quick() -> Config {
     let hashing = HashingConfig { memory_kib: 64, passes: 1, ..HashingConfig::default() };
-    Config { hashing, propagation_wait_ms: 10, key_poll_seconds: 1, ..Config::default() }
+    // Everybody in a test registers from one address.
+    let throttle = ThrottleConfig { mails_per_address: 10_000, mails_per_user: 10_000, ..ThrottleConfig::default() };
+    Config { hashing, throttle, propagation_wait_ms: 10, key_poll_seconds: 1, ..Config::default() }
 }
 
 /// Settings under which a hash takes longer than a hurried call has.

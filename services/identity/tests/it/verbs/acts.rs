@@ -33,7 +33,7 @@ pub(crate) trait Acts {
     async fn get_user(&self, user: &str) -> Result<User, Status>;
     /// Gives the caller another username; empty gives it up.
     async fn set_username(&self, username: &str) -> Result<User, Status>;
-    async fn change_password(&self, current: &str, new: &str) -> Result<(), Status>;
+    async fn change_password(&self, current: &str, new: &str) -> Result<ChangePasswordResponse, Status>;
     /// Asks for another address, with everybody's password.
     async fn request_email_change(&self, email: &str) -> Result<(), Status>;
     async fn list_users(&self, filter: &str, page_size: i32, page_token: &str) -> Result<ListUsersResponse, Status>;
@@ -114,9 +114,9 @@ impl Acts for Actor {
         Ok(AccountServiceClient::new(self.channel()).set_username(request).await?.into_inner().user.unwrap())
     }
 
-    async fn change_password(&self, current: &str, new: &str) -> Result<(), Status> {
+    async fn change_password(&self, current: &str, new: &str) -> Result<ChangePasswordResponse, Status> {
         let request = ChangePasswordRequest { current_password: current.to_owned(), password: new.to_owned() };
-        AccountServiceClient::new(self.channel()).change_password(request).await.map(drop)
+        Ok(AccountServiceClient::new(self.channel()).change_password(request).await?.into_inner())
     }
 
     async fn request_email_change(&self, email: &str) -> Result<(), Status> {
