@@ -22,6 +22,8 @@ use crate::config::{Security, SmtpConfig};
 /// How long the answer to a message that was handed over is waited for once the process stops. What became of it has to be written after
 /// that, within the five seconds that a host gives its tasks.
 const ANSWER_AT_STOP: Duration = Duration::from_secs(3);
+/// How long a connection may lie idle: one that a firewall between forgot answers nothing and costs the time of a mail.
+const IDLE_AT_MOST: Duration = Duration::from_secs(60);
 
 /// What became of a mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +55,8 @@ pub(crate) struct Smtp {
 
 #[derive(Default)]
 struct State {
-    idle: Vec<AsyncSmtpConnection>,
+    /// With the moment each was laid aside, the latest last.
+    idle: Vec<(Instant, AsyncSmtpConnection)>,
     /// Until when nothing is sent, because the server refuses us; it stays until a connection succeeds.
     refused_until: Option<Instant>,
 }
@@ -64,6 +67,14 @@ enum Unconnected {
     Away(lettre::transport::smtp::Error),
     /// It does not want us, or we not it: the credentials, no TLS where there must be, a certificate that does not hold.
     Refused(lettre::transport::smtp::Error),
+}
+
+/// Why the server does not wait for the message.
+enum Unannounced {
+    /// It takes no mail of ours: whatever goes wrong before it heard of a recipient says nothing about the mail.
+    Us(lettre::transport::smtp::Error),
+    /// It does not take this one.
+    Mail(lettre::transport::smtp::Error),
 }
 
 impl Smtp {
@@ -78,13 +89,17 @@ impl Smtp {
         Ok(Smtp { config: config.clone(), tls, credentials, state: Mutex::default(), idle_max })
     }
 
-    /// How many of `idle` senders may send: none for `smtp.refusal_pause_ms` after the server refused us, then one, until it takes us again.
-    /// What it refuses is the same for every mail: to try them all would use up their attempts, and lock the account.
+    /// How many of `idle` senders may send: none for `smtp.refusal_pause_ms` after the server refused us, then one in each such time, until it
+    /// takes us again. What it refuses is the same for every mail: to try them all would use up their attempts, and lock the account.
     pub(crate) fn room(&self, idle: usize) -> usize {
-        match self.state().refused_until {
+        let mut state = self.state();
+        match state.refused_until {
             None => idle,
-            Some(until) if Instant::now() < until => 0,
-            Some(_) => idle.min(1),
+            Some(until) if idle == 0 || Instant::now() < until => 0,
+            Some(_) => {
+                state.refused_until = Some(self.paused());
+                1
+            }
         }
     }
 
@@ -93,12 +108,15 @@ impl Smtp {
     /// # Errors
     /// What became of the mail instead. It takes at most `smtp.timeout_ms`.
     pub(crate) async fn begin(&self, message: &Message) -> Result<Ready, Sent> {
-        let begun = timeout(self.at_most(), self.announced(message.envelope())).await;
-        let connection = begun.unwrap_or(Err(Sent::PutOff(None)))?;
+        let begun = timeout(Duration::from_millis(self.config.timeout_ms), self.announced(message.envelope())).await;
+        let connection = begun.unwrap_or_else(|_| {
+            tracing::warn!(timeout_ms = self.config.timeout_ms, "the SMTP server did not wait for a mail in time");
+            Err(Sent::PutOff(None))
+        })?;
         Ok(Ready { connection, message: message.formatted() })
     }
 
-    /// Hands the message over and waits for the answer: at most `smtp.timeout_ms`, and once `stop` is raised no longer than a stop allows.
+    /// Hands the message over and waits for the answer: at most `smtp.answer_ms`, and once `stop` is raised no longer than a stop allows.
     pub(crate) async fn hand_over(&self, ready: Ready, stop: &Shutdown) -> Sent {
         let Ready { mut connection, message } = ready;
         let stopped = async {
@@ -107,7 +125,7 @@ impl Smtp {
         };
         let answer = tokio::select! {
             biased;
-            answer = timeout(self.at_most(), connection.message(&message)) => answer,
+            answer = timeout(Duration::from_millis(self.config.answer_ms), connection.message(&message)) => answer,
             () = stopped => return Sent::Unknown,
         };
         match answer {
@@ -120,13 +138,13 @@ impl Smtp {
         }
     }
 
-    /// One that lay idle may be gone: then a new one is made.
+    /// One that lay idle may be gone, or the server tired of it: then a new one is made.
     async fn announced(&self, envelope: &Envelope) -> Result<AsyncSmtpConnection, Sent> {
-        let idle = self.state().idle.pop();
-        if let Some(mut connection) = idle {
+        if let Some(mut connection) = self.idle() {
             match announce(&mut connection, envelope).await {
                 Ok(()) => return Ok(connection),
-                Err(error) => {
+                Err(Unannounced::Us(_)) => {}
+                Err(Unannounced::Mail(error)) => {
                     if let Some(outcome) = answered(&error).filter(|outcome| *outcome != Sent::PutOff(Some(421))) {
                         return Err(outcome);
                     }
@@ -134,11 +152,20 @@ impl Smtp {
             }
         }
         let mut connection = self.connect().await.map_err(|error| self.unconnected(&error))?;
-        self.state().refused_until = None;
-        match announce(&mut connection, envelope).await {
+        let outcome = match announce(&mut connection, envelope).await {
             Ok(()) => Ok(connection),
-            Err(error) => Err(answered(&error).unwrap_or(Sent::PutOff(None))),
-        }
+            Err(Unannounced::Us(error)) => return Err(self.unconnected(&Unconnected::of(error))),
+            Err(Unannounced::Mail(error)) => Err(answered(&error).unwrap_or(Sent::PutOff(None))),
+        };
+        self.state().refused_until = None;
+        outcome
+    }
+
+    /// The connection that was laid aside last, if none between can have forgotten it.
+    fn idle(&self) -> Option<AsyncSmtpConnection> {
+        let mut state = self.state();
+        state.idle.retain(|(since, _)| since.elapsed() < IDLE_AT_MOST);
+        state.idle.pop().map(|(_, connection)| connection)
     }
 
     /// Whatever goes wrong here says nothing about the mail.
@@ -170,8 +197,7 @@ impl Smtp {
                 answered(error).unwrap_or(Sent::PutOff(None))
             }
             Unconnected::Refused(error) => {
-                let pause = Duration::from_millis(self.config.refusal_pause_ms);
-                self.state().refused_until = Some(Instant::now() + pause);
+                self.state().refused_until = Some(self.paused());
                 let settings = "smtp.user, smtp.password, smtp.security, smtp.ca_file";
                 tracing::error!(error = %chain(error), settings, "the SMTP server and this service do not agree: no mail is sent");
                 Sent::PutOff(error.status().map(u16::from))
@@ -182,12 +208,12 @@ impl Smtp {
     fn keep(&self, connection: AsyncSmtpConnection) {
         let mut state = self.state();
         if state.idle.len() < self.idle_max {
-            state.idle.push(connection);
+            state.idle.push((Instant::now(), connection));
         }
     }
 
-    fn at_most(&self) -> Duration {
-        Duration::from_millis(self.config.timeout_ms)
+    fn paused(&self) -> Instant {
+        Instant::now() + Duration::from_millis(self.config.refusal_pause_ms)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -217,12 +243,12 @@ fn is_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 /// Up to the server's word that it waits for the message.
-async fn announce(connection: &mut AsyncSmtpConnection, envelope: &Envelope) -> Result<(), lettre::transport::smtp::Error> {
-    connection.command(Mail::new(envelope.from().cloned(), Vec::new())).await?;
+async fn announce(connection: &mut AsyncSmtpConnection, envelope: &Envelope) -> Result<(), Unannounced> {
+    connection.command(Mail::new(envelope.from().cloned(), Vec::new())).await.map_err(Unannounced::Us)?;
     for to in envelope.to() {
-        connection.command(Rcpt::new(to.clone(), Vec::new())).await?;
+        connection.command(Rcpt::new(to.clone(), Vec::new())).await.map_err(Unannounced::Mail)?;
     }
-    connection.command(Data).await?;
+    connection.command(Data).await.map_err(Unannounced::Mail)?;
     Ok(())
 }
 
@@ -250,4 +276,18 @@ fn tls(config: &SmtpConfig) -> anyhow::Result<TlsParameters> {
         builder = builder.add_root_certificate(Certificate::from_pem(&pem).context("smtp.ca_file holds no certificate")?);
     }
     builder.build_rustls().context("TLS can't be set up")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_refusal_one_mail_finds_out_however_many_senders_ask() {
+        let smtp = Smtp::new(&SmtpConfig { security: Security::None, ..SmtpConfig::default() }, 8).unwrap();
+        assert_eq!(smtp.room(8), 8);
+        smtp.state().refused_until = Some(Instant::now());
+        assert_eq!(smtp.room(0), 0, "nobody is there to find out");
+        assert_eq!([smtp.room(8), smtp.room(8), smtp.room(8)], [1, 0, 0]);
+    }
 }

@@ -122,14 +122,14 @@ impl Sink {
     /// Settings under which mail goes here, with little patience.
     pub(crate) fn config(&self) -> Config {
         let (host, port) = (self.address.ip().to_string(), self.address.port());
-        let smtp = SmtpConfig { host, port, security: Security::None, timeout_ms: 500, ..SmtpConfig::default() };
+        let smtp = SmtpConfig { host, port, security: Security::None, timeout_ms: 500, answer_ms: 500, ..SmtpConfig::default() };
         Config { smtp, poll_ms: 20, attempt_max: 3, retry_delays_ms: vec![60_000], ..Config::default() }
     }
 
     /// The same with TLS, and the patience that a handshake needs.
     pub(crate) fn secure_config(&self, security: Security) -> Config {
         let ca_file = self.folder.path().join("certificate.pem").display().to_string();
-        let smtp = SmtpConfig { security, ca_file, timeout_ms: 10_000, ..self.config().smtp };
+        let smtp = SmtpConfig { security, ca_file, timeout_ms: 10_000, answer_ms: 10_000, ..self.config().smtp };
         Config { smtp, ..self.config() }
     }
 }

@@ -84,6 +84,19 @@ async fn wrong_credentials_can_be_read_from_the_delivery_and_are_not_tried_with_
 }
 
 #[tokio::test]
+async fn a_server_that_asks_who_we_are_has_refused_no_mail() {
+    let sink = Sink::behind(Door::Tls, "PLAIN", Mood::Takes).await;
+    let (app, ana) = assigned(Config { senders: 1, ..sink.secure_config(Security::Tls) }, &["A-1", "A-2", "A-3"]).await;
+    while ana.list_deliveries("state = RETRY_WAIT").await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let waiting = ana.list_deliveries("state = RETRY_WAIT").await.unwrap().remove(0);
+    assert_eq!(outcomes(&ana.delivery(&waiting.delivery_id).await.unwrap()), [(Outcome::PutOff, 530)]);
+    assert_eq!(app.count("SELECT count(*) FROM notifications.delivery WHERE state = 1").await, 2, "the others are not tried");
+    assert_eq!(sink.connections(), 1);
+}
+
+#[tokio::test]
 async fn when_the_server_knows_us_again_every_mail_that_waited_is_sent() {
     let sink = Sink::behind(Door::StartTls, "PLAIN", Mood::KnowsNobody).await;
     let config = known_as(sink.secure_config(Security::Starttls), PASSWORD);

@@ -9,7 +9,7 @@ use crate::verbs::{Sees, Tells, app_with, outcomes, recipient};
 
 /// Ana assigned one item to ben; the mail goes to `sink`, which has a minute to answer, and is tried once.
 async fn assigned(sink: &Sink) -> (App, Actor) {
-    let smtp = SmtpConfig { timeout_ms: 60_000, ..sink.config().smtp };
+    let smtp = SmtpConfig { timeout_ms: 60_000, answer_ms: 60_000, ..sink.config().smtp };
     let app = app_with(Config { smtp, lease_ms: 130_000, attempt_max: 1, ..sink.config() }).await;
     let (ana, ben) = (app.admin("ana").await, app.member("ben").await);
     app.authority().reach(ben.user_id, Ok(recipient(&ben)));
