@@ -228,14 +228,16 @@ async fn who_is_outrun_at_one_ladder_is_charged_to_none() {
     let (mut first, mut second, mut watcher, at) = (app.sql().await, app.sql().await, app.sql().await, app.now());
     let mut tx = first.begin().await.unwrap();
     assert_eq!(admit(&mut tx, &[ladder("shared", 0)], at).await, None);
-    let (own, shared) = (ladder("own", 0), ladder("shared", 0));
-    let outrun = tokio::spawn(async move { admit(&mut second, &[own, shared], at).await });
+    let keys = [ladder("own", 0), ladder("shared", 0)];
     let waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')";
-    while !sqlx::query_scalar::<_, bool>(waiting).fetch_one(&mut watcher).await.unwrap() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    tx.commit().await.unwrap();
-    assert_eq!(outrun.await.unwrap(), Some(1_000));
+    let first_commits = async {
+        while !sqlx::query_scalar::<_, bool>(waiting).fetch_one(&mut watcher).await.unwrap() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tx.commit().await.unwrap();
+    };
+    let (outrun, ()) = tokio::join!(admit(&mut second, &keys, at), first_commits);
+    assert_eq!(outrun, Some(1_000));
     assert_eq!(admit(&mut watcher, &[ladder("own", 0)], at).await, None);
 }
 
