@@ -132,8 +132,8 @@ async fn no_secret_and_nothing_personal_is_left_lying_about() {
     let wanted = canaries.keep("RequestEmailChangeRequest.email", "canary-kimberly@canary.example");
     let token = world.suite.email_change_token_of(&kim, &password, &wanted).await;
     let change = json!({"emailChangeToken": canaries.keep("ConfirmEmailChangeRequest.email_change_token", token)});
-    done(nobody.call("identity.AccountService/ConfirmEmailChange", change.clone()).await);
-    faults.push(refused(nobody.call("identity.AccountService/ConfirmEmailChange", change).await));
+    done(kim.call("identity.AccountService/ConfirmEmailChange", change.clone()).await);
+    faults.push(refused(kim.call("identity.AccountService/ConfirmEmailChange", change).await));
     let email = wanted;
 
     let lee = canaries.keep("CreateInvitationRequest.email", "canary-lee@canary.example");

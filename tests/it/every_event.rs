@@ -39,11 +39,16 @@ async fn the_rest_of_the_story(world: &World) {
     what_a_person_does_with_a_second_factor(suite).await;
     what_becomes_of_invitations(world).await;
     done(suite.sign_in(seed::ADMIN).await.call("identity.KeyService/RotateSigningKey", json!({"emergency": true})).await);
-    // Whom the configuration names as the first admin becomes one at a start.
+    // Whom the configuration names as the first admin becomes one at a start, while there is none.
+    let mut conn = suite.database().await;
+    let role = "UPDATE identity.user_account SET system_role = $2 WHERE user_id = $1::uuid";
+    let root = suite.user_id(seed::ADMIN).await;
+    sqlx::query(role).bind(&root).bind(1_i16).execute(&mut conn).await.unwrap();
     let (replica, _) = suite
         .replica("identity", Conditions::default(), |config| config.identity.own.first_admin.email = "ben@muster.example".to_owned())
         .await;
     replica.stop().await;
+    sqlx::query(role).bind(&root).bind(2_i16).execute(&mut conn).await.unwrap();
 
     let limit = json!({"sessionMaxSeconds": 86_400});
     let asked = json!({"organizationId": world.organization_id, "organizationSettings": limit, "updateMask": "sessionMaxSeconds"});
@@ -95,7 +100,7 @@ async fn what_a_person_is_mailed(suite: &Suite) {
     done(suite.nobody().call("identity.AccountService/ResetPassword", reset).await);
     suite.register("liz").await;
     let change = json!({"emailChangeToken": suite.email_change_token("liz", "elizabeth@muster.example").await});
-    done(suite.nobody().call("identity.AccountService/ConfirmEmailChange", change).await);
+    done(suite.sign_in("liz").await.call("identity.AccountService/ConfirmEmailChange", change).await);
     let liz = done(suite.nobody().sign_in("elizabeth@muster.example", seed::PASSWORD).await);
     let change = json!({"currentPassword": seed::PASSWORD, "password": "another good password"});
     done(liz.call("identity.AccountService/ChangePassword", change).await);

@@ -76,8 +76,8 @@ async fn other_services_are_refused(world: &World, entry: &Entry, policy: &Metho
 async fn stranger_is_refused(world: &World, entry: &Entry, policy: &MethodPolicy, stranger: &Actor, whence: &str) {
     match stranger.call(entry.rpc, entry.request(whence)).await {
         Err(fault) => {
-            // Who is not sure enough for the method is told so, whatever the request names.
-            let asked = policy.step_up.is_some() && fault.reason == "STEP_UP_REQUIRED";
+            // Who is not sure enough for the method is told so, whatever the request names; and somebody else's link is none.
+            let asked = policy.step_up.is_some() && fault.reason == "STEP_UP_REQUIRED" || fault.reason == "EMAIL_CHANGE_TOKEN_INVALID";
             let hidden = asked || matches!(fault.code, Code::NotFound | Code::PermissionDenied);
             assert!(hidden && !fault.reason.is_empty(), "{} by eve {whence}: {fault}", entry.rpc);
         }

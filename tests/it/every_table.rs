@@ -15,6 +15,7 @@ const VERBS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 const DEFINERS: [&str; 13] = [
     "identity.active_user",
     "identity.email_change_recipient",
+    "identity.has_system_admin",
     "identity.inviting_organization",
     "identity.is_system_admin",
     "identity.my_memberships",

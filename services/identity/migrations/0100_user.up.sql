@@ -26,15 +26,17 @@ CREATE UNIQUE INDEX user_account_username_key ON :schema.user_account (username_
 CREATE INDEX user_account_email_index_idx ON :schema.user_account (email_index);
 CREATE INDEX user_account_pending_idx ON :schema.user_account (create_time) WHERE state = 1;
 
--- When a mail was last asked for in the name of an address, whether or not it is somebody's: nobody's mailbox is filled.
+-- When a mail was last asked for in the name of an address, whether or not it is somebody's: nobody's mailbox is filled. For each who asks, so
+-- that nobody holds up the mail of another; and for all of them, with a time that lies ahead by as many cool-downs as mails went out in a row.
 CREATE TABLE :schema.mail_request (
-    email_index  text        NOT NULL,          -- of an invitation: of the organization and the address
+    email_index  text        NOT NULL,
     asked        smallint    NOT NULL CHECK (asked BETWEEN 1 AND 4),   -- VERIFY_EMAIL, RESET_PASSWORD, INVITATION, CHANGE_EMAIL
+    asker        text        NOT NULL,          -- blind index of the network, the user or the organization with the address; empty for all
     request_time timestamptz NOT NULL,
-    PRIMARY KEY (email_index, asked)
+    PRIMARY KEY (email_index, asked, asker)
 );
 CREATE INDEX mail_request_request_time_idx ON :schema.mail_request (request_time);
-SELECT :schema.mark_service('mail_request', 'asked for by anybody, before there is a principal: a blind index and a time', verbs => 'SELECT, INSERT, UPDATE');
+SELECT :schema.mark_service('mail_request', 'asked for by anybody, before there is a principal: blind indexes and a time', verbs => 'SELECT, INSERT, UPDATE');
 SELECT :schema.grant_worker('mail_request', 'SELECT, DELETE');
 
 -- A sign-in on one device. `generation` is the refresh token that is good now.

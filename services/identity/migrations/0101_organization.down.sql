@@ -18,5 +18,6 @@ DROP FUNCTION :schema.pending_user(text);
 DROP FUNCTION :schema.pending_verification(uuid);
 DROP FUNCTION :schema.username_taken(text);
 DROP FUNCTION :schema.sign_in_credential(text, text);
+DROP FUNCTION :schema.has_system_admin();
 DROP FUNCTION :schema.is_system_admin();
 DROP FUNCTION :schema.my_memberships();

@@ -75,6 +75,10 @@ CREATE FUNCTION :schema.my_memberships() RETURNS TABLE (organization_id uuid, wo
 CREATE FUNCTION :schema.is_system_admin() RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
     AS $$ SELECT EXISTS (SELECT FROM :schema.user_account u WHERE u.user_id = :schema.current_user_id() AND u.system_role = 2) $$;
 
+-- Before there is a principal: whether anybody is a system admin.
+CREATE FUNCTION :schema.has_system_admin() RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+    AS $$ SELECT EXISTS (SELECT FROM :schema.user_account u WHERE u.system_role = 2) $$;
+
 -- Before there is a principal: what a sign-in by address or by username is checked against. An address that nobody proved has nobody who
 -- could sign in.
 CREATE FUNCTION :schema.sign_in_credential(wanted_email_index text, wanted_username_index text)
@@ -123,7 +127,7 @@ CREATE FUNCTION :schema.recipient(wanted uuid)
 CREATE FUNCTION :schema.active_user(wanted uuid, wanted_index text) RETURNS uuid LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
     AS $$ SELECT u.user_id FROM :schema.user_account u WHERE u.state = 2 AND (u.user_id = wanted OR u.email_index = wanted_index) $$;
 
-GRANT EXECUTE ON FUNCTION :schema.my_memberships(), :schema.is_system_admin(), :schema.sign_in_credential(text, text),
+GRANT EXECUTE ON FUNCTION :schema.my_memberships(), :schema.is_system_admin(), :schema.has_system_admin(), :schema.sign_in_credential(text, text),
     :schema.username_taken(text), :schema.pending_verification(uuid), :schema.pending_user(text), :schema.recipient(uuid), :schema.active_user(uuid, text) TO :schema_app;
 
 SELECT :schema.mark_user('user_account', 'an account is its user''s; who shares the organization of the call may read it, and system admins all',
@@ -132,7 +136,7 @@ SELECT :schema.mark_user('user_account', 'an account is its user''s; who shares 
         OR (SELECT :schema.tenant() IN (SELECT mine.organization_id FROM :schema.my_memberships() mine))
             AND EXISTS (SELECT FROM :schema.organization_member m
                         WHERE m.organization_id = (SELECT :schema.tenant()) AND m.user_id = user_account.user_id)');
--- Nobody reads a hash but the two functions above, whoever's it is. A sign-in replaces one that was made at another cost.
+-- Nobody reads a hash but sign_in_credential and pending_verification above, whoever's it is, and own_credential (0104), the caller's own. A sign-in replaces one that was made at another cost.
 GRANT UPDATE (email, email_index, reset_void_time) ON :schema.user_account TO :schema_app;
 GRANT SELECT (user_id, email, email_index, username, username_index, display_name, state, system_role, verification_generation, reset_generation, version, create_time,
     update_time), UPDATE (username, username_index, password_hash, state, system_role, verification_generation, reset_generation, version, update_time) ON :schema.user_account TO :schema_app;

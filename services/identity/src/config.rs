@@ -35,8 +35,8 @@ pub struct Config {
     pub verification_token_seconds: u32,
     /// How long a link that resets a password is good, in seconds.
     pub password_reset_seconds: u32,
-    /// The least time between two mails of one kind that are asked for in the name of one address, and between two invitations of an
-    /// organization to one address; in seconds.
+    /// The least time between two mails of one kind to one address that one network or user asks for, and between two invitations of an
+    /// organization to one address; in seconds. All together cause ten in a row, and then one in each such time.
     pub mail_cooldown_seconds: u32,
     /// How long an invitation is good, in days.
     pub invitation_days: u32,
@@ -158,7 +158,7 @@ impl ServiceConfig for Config {
             ("password_reset_seconds", "how long a link that resets a password is good, in seconds, 300..=86400"),
             (
                 "mail_cooldown_seconds",
-                "least time between two mails of one kind asked for in the name of one address, in seconds, 0..=3600",
+                "least time between two mails of one kind that one network, user or organization asks for to one address, in seconds, 0..=3600",
             ),
             ("invitation_days", "how long an invitation is good, in days, 1..=90"),
             ("invitations_per_organization", "invitations of one organization that wait for an answer at a time, 1..=100000"),

@@ -29,7 +29,8 @@ const SESSION_KEPT: time::Duration = time::Duration::days(30);
 
 /// Invitations are kept so long after their time is over: who was invited is told to admins, and an address is personal.
 const INVITATION_KEPT: time::Duration = time::Duration::days(30);
-/// Changes of addresses are kept so long: the former address is told of them, however late the mail goes out.
+/// Changes of addresses are kept so long after they were asked for: a day to prove the address, and a week in which the mail to the former one
+/// can still be made. One that is sent again by hand later has nowhere to go.
 const EMAIL_CHANGE_KEPT: time::Duration = time::Duration::days(8);
 /// What was asked for is remembered as long as any cool-down lasts.
 const MAIL_REQUEST_KEPT: time::Duration = time::Duration::seconds(COOLDOWN_SECONDS_MAX as i64);

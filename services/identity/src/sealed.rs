@@ -4,7 +4,7 @@
 
 use contract::common::v1::Reason;
 use db::{DoesNotOpen, Sealer};
-use runtime::{OrganizationId, UserId};
+use runtime::UserId;
 use uuid::Uuid;
 
 /// A column that is sealed. The name is part of what binds the value to its place.
@@ -84,10 +84,9 @@ impl Sealed {
         hex::encode(self.0.blind_index("identity.user_account.email_index", &normalized(email)))
     }
 
-    /// What stands for an address that an organization invites, where it matters that the two met.
-    pub fn invitation_index(&self, organization_id: OrganizationId, email: &str) -> String {
-        let met = format!("{organization_id} {}", normalized(email));
-        hex::encode(self.0.blind_index("identity.mail_request.invitation", &met))
+    /// What stands for whoever asks for a mail to the address with the index `email_index`: of another address it is another one.
+    pub fn asker_index(&self, email_index: &str, asker: &str) -> String {
+        hex::encode(self.0.blind_index("identity.mail_request.asker", &format!("{asker} {email_index}")))
     }
 
     /// The blind index of a username, in hex: equal for names that differ in ASCII case alone. Of what can be no username too, so that a

@@ -50,9 +50,13 @@ impl Teller {
             None => return Ok(false),
             Some(Sighting::SignedIn(user_id)) => (user_id, true),
             Some(Sighting::Registered(user_id)) => (user_id, false),
-            Some(Sighting::PasswordChanged(user_id)) => {
+            Some(Sighting::PasswordReset(user_id)) => {
                 device::store::forget_all(tx, user_id).await?;
                 return Ok(false);
+            }
+            Some(Sighting::PasswordChanged(user_id)) => {
+                device::store::forget_all(tx, user_id).await?;
+                (user_id, false)
             }
         };
         let envelope = &event.envelope;

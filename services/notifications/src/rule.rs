@@ -112,7 +112,7 @@ pub(crate) fn sighting(event: &Logged) -> Result<Option<Sighting>, Outcome> {
         return Ok(Some(Sighting::Registered(id(&body.user_id)?)));
     }
     if let Some(body) = event.of::<identity::PasswordReset>()? {
-        return Ok(Some(Sighting::PasswordChanged(id(&body.user_id)?)));
+        return Ok(Some(Sighting::PasswordReset(id(&body.user_id)?)));
     }
     if let Some(body) = event.of::<identity::PasswordChanged>()? {
         return Ok(Some(Sighting::PasswordChanged(id(&body.user_id)?)));
@@ -505,7 +505,7 @@ mod tests {
         let whose = UserId::from(Uuid::from_u128(2));
         assert_eq!(sighting(&by(2, &signed_in)).unwrap(), Some(Sighting::SignedIn(whose)));
         assert_eq!(sighting(&by(2, &registered)).unwrap(), Some(Sighting::Registered(whose)));
-        assert_eq!(sighting(&by(2, &reset)).unwrap(), Some(Sighting::PasswordChanged(whose)));
+        assert_eq!(sighting(&by(2, &reset)).unwrap(), Some(Sighting::PasswordReset(whose)));
         assert_eq!(sighting(&by(2, &changed)).unwrap(), Some(Sighting::PasswordChanged(whose)));
         let asked = identity::VerificationRequested { user_id: person(2) };
         assert_eq!(sighting(&by(2, &asked)).unwrap(), None);

@@ -56,7 +56,7 @@ async fn accounts(world: &World, seen: &mut Seen) {
     let reset = json!({"passwordResetToken": "none", "password": seed::PASSWORD});
     seen.note("identity.muster/PASSWORD_RESET_TOKEN_INVALID", nobody.call("identity.AccountService/ResetPassword", reset).await);
     let change = json!({"emailChangeToken": "none"});
-    seen.note("identity.muster/EMAIL_CHANGE_TOKEN_INVALID", nobody.call("identity.AccountService/ConfirmEmailChange", change).await);
+    seen.note("identity.muster/EMAIL_CHANGE_TOKEN_INVALID", world.ana.call("identity.AccountService/ConfirmEmailChange", change).await);
     let guess = json!({"currentPassword": "not this", "password": "another good password"});
     seen.note("identity.muster/PASSWORD_INCORRECT", world.ana.call("identity.AccountService/ChangePassword", guess).await);
     let refresh = async |token: &str| nobody.call("identity.SessionService/RefreshSession", json!({"refreshToken": token})).await;

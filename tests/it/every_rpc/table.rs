@@ -92,7 +92,7 @@ pub(super) async fn entries(world: &World) -> Vec<Entry> {
     add(Who::Pat, own, "identity.AccountService/RequestEmailChange", address);
     world.suite.register("nia").await;
     let change = json!({"emailChangeToken": world.suite.email_change_token("nia", "nia-two@muster.example").await});
-    add(Who::Nobody, own, "identity.AccountService/ConfirmEmailChange", change);
+    add(Who::Fresh("nia"), own, "identity.AccountService/ConfirmEmailChange", change);
     let password = json!({"currentPassword": PATS, "password": PATS});
     add(Who::Pat, own, "identity.AccountService/ChangePassword", password);
     add(Who::Ana, own, "identity.AccountService/SetUsername", json!({"username": "ana-{place}"}));

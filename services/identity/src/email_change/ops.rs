@@ -15,8 +15,8 @@ use crate::user::ops::Ops;
 use crate::user::store as users;
 
 impl Ops {
-    /// Asks for a mail to `email` with a link that makes it the address of the caller's account, in place of what was asked for before. One
-    /// mail to an address in the cool-down, whoever asks.
+    /// Asks for a mail to `email` with a link that makes it the address of the caller's account, in place of what was asked for before: a link
+    /// to another address is void, whether or not a mail goes out. One mail to an address in the cool-down.
     ///
     /// # Errors
     /// `PASSWORD_INCORRECT`, `ATTEMPTS_THROTTLED`, `USER_NOT_FOUND`, `HASHING_OVERLOADED`, `CONFLICT`.
@@ -25,18 +25,23 @@ impl Ops {
     pub async fn request_email_change(&self, caller: &Caller, email: String, password: SecretString) -> Result<(), Error> {
         let caller = caller.with_organization(OrganizationId::SYSTEM);
         let (own, pass) = self.confirmed(&caller, password).await?;
-        let _charged = self.throttle.admit(&caller, self.throttle.mail(&caller)).await?;
+        if let Err(refused) = self.throttle.admit(&caller, self.throttle.mail(&caller)).await {
+            self.throttle.give_back(&caller, pass).await;
+            return Err(refused);
+        }
+        let index = self.sealed.email_index(&email);
         let id = self.db.ids().next();
         self.db
             .write_unrecorded(&caller, async |tx: &mut Tx| {
                 let user_id = own.credential.user_id;
                 users::hold_as(tx, &own.credential).await?;
                 self.throttle.succeeded(tx, &pass).await?;
-                let before = tx.now() - self.links.cooldown;
-                if !users::ask_for_mail(tx, &self.sealed.email_index(&email), Asked::ChangeEmail, before).await? {
+                store::void(tx, user_id, Some(&index)).await?;
+                let asker = self.sealed.asker_index(&index, &user_id.to_string());
+                if !users::ask_for_mail(tx, &index, Asked::ChangeEmail, &asker, self.links.cooldown).await? {
                     return Ok(());
                 }
-                store::void(tx, user_id).await?;
+                store::void(tx, user_id, None).await?;
                 let expire_time = whole_seconds(tx.now() + self.links.verification_ttl);
                 store::insert(tx, &self.sealed, &EmailChange { id, user_id, state: EmailChangeState::Pending, email, expire_time }).await?;
                 tx.emit(events::email_change_requested(id, user_id));
@@ -45,8 +50,9 @@ impl Ops {
             .await
     }
 
-    /// Makes the address that `token` was mailed to the address of the account that asked for it, once. Sessions go on; links that reset the
-    /// password were mailed to the former address, and are void.
+    /// Makes the address that `token` was mailed to the address of the caller, who asked for it, once. Whoever reads the mail of an address and
+    /// was not signed in when it was asked for proves it for nobody: else a stranger could have an account of theirs proved by its owner. Sessions
+    /// go on; links that reset the password were mailed to the former address, and are void.
     ///
     /// # Errors
     /// `EMAIL_CHANGE_TOKEN_INVALID`, whatever is wrong; `ATTEMPTS_THROTTLED`.
@@ -54,18 +60,19 @@ impl Ops {
     /// `EmailChanged`, same transaction, in no organization.
     pub async fn confirm_email_change(&self, caller: &Caller, token: &str) -> Result<(), Error> {
         let invalid = || Error::EmailChangeTokenInvalid;
+        let caller = &caller.with_organization(OrganizationId::SYSTEM);
+        let user_id = caller.user_id()?;
         let Ok(LinkToken { subject_id: id, .. }) = self.links.email_change.decode(token, self.db.clock().now()) else {
             self.throttle.forged(caller).await?;
             return Err(invalid());
         };
-        let (change, _) = store::find(&self.db, caller, &self.sealed, id).await?.ok_or_else(invalid)?;
-        if change.state != EmailChangeState::Pending {
-            return Err(invalid());
-        }
+        let found = store::find(&self.db, caller, &self.sealed, id).await?;
+        let own = found.filter(|(change, _)| change.user_id == user_id && change.state == EmailChangeState::Pending);
+        let (change, _) = own.ok_or_else(invalid)?;
         self.db
-            .write_unrecorded(&caller.proven_as(change.user_id), async |tx: &mut Tx| {
-                users::hold(tx, change.user_id).await?;
-                let before = users::find(tx, &self.sealed, change.user_id).await?.ok_or_else(invalid)?.user;
+            .write_unrecorded(caller, async |tx: &mut Tx| {
+                users::hold(tx, user_id).await?;
+                let before = users::find(tx, &self.sealed, user_id).await?.ok_or_else(invalid)?.user;
                 if !store::take(tx, &self.sealed, id, &before.email).await? {
                     return Err(invalid());
                 }

@@ -50,9 +50,15 @@ pub(super) async fn insert(tx: &mut Tx, sealed: &Sealed, change: &EmailChange) -
     Ok(())
 }
 
-/// Forgets the change that waits, if one does: its link is good for nothing.
-pub(crate) async fn void(tx: &mut Tx, user_id: UserId) -> Result<(), Error> {
-    sqlx::query!("DELETE FROM identity.email_change WHERE user_id = $1 AND state = 1", user_id as _).execute(tx.conn()).await?;
+/// Forgets the change that waits, if one does and it is not to the address with the index `kept`: its link is good for nothing.
+pub(crate) async fn void(tx: &mut Tx, user_id: UserId, kept: Option<&str>) -> Result<(), Error> {
+    sqlx::query!(
+        "DELETE FROM identity.email_change WHERE user_id = $1 AND state = 1 AND email_index IS DISTINCT FROM $2",
+        user_id as _,
+        kept,
+    )
+    .execute(tx.conn())
+    .await?;
     Ok(())
 }
 

@@ -14,6 +14,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -62,6 +63,7 @@ struct Shared {
     arrived: Condvar,
     threads: usize,
     ahead_max: usize,
+    done: AtomicU64,
 }
 
 struct Queue {
@@ -144,6 +146,11 @@ impl Hashing {
         self.0.shared.has_room(&self.0.shared.lock(), remaining)
     }
 
+    /// How many passwords were hashed so far, be it to store or to verify them: what a call costs, whoever it is for.
+    pub fn done(&self) -> u64 {
+        self.0.shared.done.load(Ordering::Relaxed)
+    }
+
     /// Whether `stored`, a PHC string, was made at the cost that is set now.
     pub fn is_current(&self, stored: &str) -> bool {
         argon::cost_of(stored).is_ok_and(|cost| cost == self.0.cost)
@@ -179,7 +186,7 @@ impl Drop for Owner {
 impl Shared {
     fn new(threads: usize, ahead_max: usize, hash_time: Duration) -> Self {
         let queue = Mutex::new(Queue { jobs: VecDeque::new(), running: 0, hash_time, closed: false });
-        Shared { queue, arrived: Condvar::new(), threads, ahead_max }
+        Shared { queue, arrived: Condvar::new(), threads, ahead_max, done: AtomicU64::new(0) }
     }
 
     /// A poisoned queue is still a queue: no thread leaves it half changed.
@@ -223,6 +230,7 @@ impl Shared {
                 arena = Arena::default();
             }
             histogram!("identity_hash_seconds").record(took.as_secs_f64());
+            self.done.fetch_add(1, Ordering::Relaxed);
             let mut queue = self.lock();
             queue.running -= 1;
             queue.hash_time = smoothed(queue.hash_time, took);

@@ -86,15 +86,15 @@ impl Ops {
             .await
     }
 
-    /// Whether a mail may go out for the invitation now: one in the cool-down, whichever invitation of the organization to the address it is of.
-    /// One that goes out is charged to who asked for it, in whatever organization.
+    /// Whether a mail may go out for the invitation now: one in the cool-down, whichever invitation of the organization to the address it is of,
+    /// and no more of all organizations than a mailbox is to take. One that goes out is charged to who asked for it, in whatever organization.
     ///
     /// # Errors
     /// `ATTEMPTS_THROTTLED`.
     async fn ask_for_mail(&self, tx: &mut Tx, invitation: &Invitation) -> Result<bool, Error> {
-        let index = self.sealed.invitation_index(invitation.organization_id, &invitation.email);
-        let before = tx.now() - self.cooldown;
-        let is_wanted = users::ask_for_mail(tx, &index, Asked::Invitation, before).await?;
+        let index = self.sealed.email_index(&invitation.email);
+        let asker = self.sealed.asker_index(&index, &invitation.organization_id.to_string());
+        let is_wanted = users::ask_for_mail(tx, &index, Asked::Invitation, &asker, self.cooldown).await?;
         if is_wanted {
             let keys = self.throttle.mail(tx.caller());
             self.throttle.charge(tx, keys).await?;

@@ -14,7 +14,9 @@
 //!
 //! Deliberately absent: how many calls a caller may make in all (shared/rpc), how many hashes there are at a time (`hashing`), and the
 //! cool-down between two mails to one address (`user::links`).
-//! Source: field note identity, 1.7; OWASP ASVS 5.0, 6.1.1 and 6.6.3; NIST SP 800-63B-4, 3.2.2 (at most 100 failures in a row).
+//! Mails that are asked for too often are refused and counted (`identity_throttled_total`), and told by no event: nobody failed at anything.
+//! Source: field note identity, 1.7; OWASP ASVS 5.0, 6.1.1 and 6.6.3; NIST SP 800-63B-4, 3.2.2, for delays that grow. Its other rule, that an
+//! authenticator is disabled after 100 failures in a row, is not kept: anybody who knows an address could lock its owner out.
 
 pub mod config;
 pub mod convert;

@@ -187,7 +187,7 @@ impl Throttle {
     }
 
     /// The network of the caller as a blind index: addresses tell where people are.
-    fn network(&self, caller: &Caller) -> String {
+    pub(crate) fn network(&self, caller: &Caller) -> String {
         hex::encode(self.sealer.blind_index("identity.auth_throttle.network", &network(caller.client_address())))
     }
 

@@ -18,8 +18,9 @@ use crate::events;
 const HASH_WAIT: Duration = Duration::from_secs(30);
 
 impl Ops {
-    /// Makes the system admin of the configuration: an ACTIVE account with the role ADMIN. An account that proved the address gets the role;
-    /// a registration that did not is passed over, because anybody may have made it. Replicas that start at once make one.
+    /// Makes the system admin of the configuration, where there is none: an ACTIVE account with the role ADMIN. An account that proved the
+    /// address gets the role; a registration that did not is passed over, because anybody may have made it. Replicas that start at once make
+    /// one. Once there is an admin the address means nothing any more: theirs may be another by now, and that one somebody else's.
     ///
     /// # Errors
     /// `DEPENDENCY_UNAVAILABLE`, `CONFLICT`.
@@ -30,6 +31,9 @@ impl Ops {
             return Ok(());
         }
         let own = Caller::background(crate::NAME, OrganizationId::SYSTEM, None);
+        if store::has_system_admin(&self.db, &own).await? {
+            return Ok(());
+        }
         let index = self.sealed.email_index(&config.email);
         let known = store::active_user_before(&self.db, &own, &index).await?;
         match known {
@@ -41,9 +45,8 @@ impl Ops {
     async fn promote(&self, caller: &Caller, id: UserId) -> Result<(), Error> {
         self.db
             .write_unrecorded(caller, async |tx: &mut Tx| {
-                store::lock_first_admin(tx).await?;
-                let before = store::find(tx, &self.sealed, id).await?.ok_or(Error::UserNotFound)?.user;
-                if before.system_role == SystemRole::User {
+                if store::lock_first_admin(tx).await? {
+                    let before = store::find(tx, &self.sealed, id).await?.ok_or(Error::UserNotFound)?.user;
                     let after = before.promoted(tx.now());
                     store::promote(tx, &after).await?;
                     tx.emit(events::user_system_role_changed(&before, &after));
@@ -58,11 +61,10 @@ impl Ops {
         let id: UserId = self.db.ids().next_id();
         self.db
             .write_unrecorded(&own.acting_as(id), async |tx: &mut Tx| {
-                store::lock_first_admin(tx).await?;
                 let registered = User::registered(id, config.email.clone(), config.display_name.clone(), tx.now());
                 let admin = User { state: UserState::Active, system_role: SystemRole::Admin, ..registered };
-                // Another replica was faster when there is one by now.
-                if store::insert(tx, &self.sealed, &admin, &hash).await? {
+                // Somebody else may prove the address at this moment: then they get the role at the next start.
+                if store::lock_first_admin(tx).await? && store::insert(tx, &self.sealed, &admin, &hash).await? {
                     tx.emit(events::user_registered(&admin, false));
                 }
                 Ok(())

@@ -19,6 +19,10 @@ use crate::token::link::{LinkToken, LinkTokens};
 /// The longest time that may be set between two mails of one kind to one address, in seconds: what was asked for is remembered so long.
 pub const COOLDOWN_SECONDS_MAX: u32 = 3_600;
 
+/// Mails of one kind that go to one address in a row, however many ask for them; then one in each cool-down. Enough that a handful of strangers
+/// holds up nobody, and no more than a person can delete.
+pub(crate) const MAILBOX_MAX: i32 = 10;
+
 /// What is mailed in the name of an address. As in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
 #[repr(i16)]
@@ -46,7 +50,7 @@ pub struct Links {
     pub password_reset_ttl: Duration,
     /// Of links that make another address a person's; good for as long as those that prove one.
     pub email_change: LinkTokens,
-    /// The least time between two mails of one kind to one address.
+    /// The least time between two mails of one kind to one address that one network or user asks for.
     pub cooldown: Duration,
 }
 
@@ -104,13 +108,19 @@ impl Ops {
     async fn ask(&self, caller: &Caller, email_index: &str, what: Asked, tell: impl FnOnce(&mut Tx)) -> Result<(), Error> {
         self.db
             .write_unrecorded(caller, async |tx: &mut Tx| {
-                let before = tx.now() - self.links.cooldown;
-                if store::ask_for_mail(tx, email_index, what, before).await? {
+                if self.is_mailed(tx, caller, email_index, what).await? {
                     tell(tx);
                 }
                 Ok(())
             })
             .await
+    }
+
+    /// Whether a mail may go out that is asked for from the network of `caller`: one in the cool-down. What others ask for from elsewhere holds
+    /// nobody up, before it is more than a mailbox is to take.
+    pub(super) async fn is_mailed(&self, tx: &mut Tx, caller: &Caller, email_index: &str, what: Asked) -> Result<bool, Error> {
+        let asker = self.sealed.asker_index(email_index, &self.throttle.network(caller));
+        store::ask_for_mail(tx, email_index, what, &asker, self.links.cooldown).await
     }
 
     /// The token that proves the address of a registration, by its `generation`, good from now on, and until when.

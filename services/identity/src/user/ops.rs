@@ -63,7 +63,7 @@ pub struct ListUsers {
 impl Ops {
     /// Registers an account, PENDING. An address that nobody proved yet may be registered again: each registration stands for itself, with
     /// its own password. For one that somebody proved nothing changes; the work, the commit and the answer are the same. One mail in the
-    /// cool-down, with those that are asked for afterwards: a registration is no way to fill a mailbox.
+    /// cool-down, with those that are asked for afterwards from the same network: a registration is no way to fill a mailbox.
     ///
     /// Charged as a mail before anything is looked up: who asks for many names, or fills many mailboxes, waits longer and longer.
     ///
@@ -95,8 +95,7 @@ impl Ops {
                 let user = User { username: new.username, ..User::registered(id, new.email, new.display_name, tx.now()) };
                 let index = self.sealed.email_index(&user.email);
                 let inserted = store::insert(tx, &self.sealed, &user, &hash).await?;
-                let before = tx.now() - self.links.cooldown;
-                let mail_wanted = store::ask_for_mail(tx, &index, Asked::VerifyEmail, before).await?;
+                let mail_wanted = self.is_mailed(tx, caller, &index, Asked::VerifyEmail).await?;
                 if inserted {
                     tx.emit(events::user_registered(&user, mail_wanted));
                 } else {

@@ -57,7 +57,7 @@ impl Ops {
     /// Ends what is open of the user but `kept`, and the change of address that waits. The account is held: a sign-in that checked the former
     /// password comes too late.
     pub(super) async fn end_what_stood_on_it(&self, tx: &mut Tx, user_id: UserId, kept: Option<SessionId>) -> Result<(), Error> {
-        email_changes::void(tx, user_id).await?;
+        email_changes::void(tx, user_id, None).await?;
         end_all(tx, &self.sealed, user_id, kept).await.map(|_| ())
     }
 }

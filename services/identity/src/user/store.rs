@@ -6,9 +6,9 @@ use rpc::Caller;
 use runtime::UserId;
 use sqlx::types::Json;
 use sqlx::{Postgres, QueryBuilder};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
-use super::links::Asked;
+use super::links::{Asked, MAILBOX_MAX};
 use super::username::Username;
 use super::{Seen, SystemRole, User, UserState};
 use crate::error::Error;
@@ -262,17 +262,25 @@ pub(super) async fn throttled_as(tx: &mut Tx, id: UserId) -> Result<Option<Vec<S
     Ok(row.map(|row| [Some(row.email_index), row.username_index, Some(id.to_string())].into_iter().flatten().collect()))
 }
 
-/// Notes that `what` was asked for now, whether or not the address is somebody's; false when it was asked for after `before` already. Of two
-/// at once one is told so.
-pub(crate) async fn ask_for_mail(tx: &mut Tx, email_index: &str, what: Asked, before: OffsetDateTime) -> Result<bool, Error> {
+/// Notes that `asker` (of [`Sealed::asker_index`]) asks for `what` now, whether or not the address is somebody's; false when they did in the
+/// `cooldown` before, or when everybody together asked for so much that no mail may go out. Of two at once one is told so.
+pub(crate) async fn ask_for_mail(tx: &mut Tx, email_index: &str, what: Asked, asker: &str, cooldown: Duration) -> Result<bool, Error> {
     let now = tx.now();
     let done = sqlx::query!(
-        "INSERT INTO identity.mail_request AS r (email_index, asked, request_time) VALUES ($1, $2, $3)
-         ON CONFLICT (email_index, asked) DO UPDATE SET request_time = excluded.request_time WHERE r.request_time <= $4",
+        "WITH first AS (
+             INSERT INTO identity.mail_request AS r (email_index, asked, asker, request_time) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (email_index, asked, asker) DO UPDATE SET request_time = excluded.request_time WHERE r.request_time <= $5
+             RETURNING 1)
+         INSERT INTO identity.mail_request AS r (email_index, asked, asker, request_time) SELECT $1, $2, '', $6 FROM first
+         ON CONFLICT (email_index, asked, asker) DO UPDATE SET request_time = greatest(r.request_time, $4) + (excluded.request_time - $4)
+             WHERE r.request_time <= $7",
         email_index,
         what as _,
+        asker,
         now,
-        before,
+        now - cooldown,
+        now + cooldown,
+        now + cooldown * (MAILBOX_MAX - 1),
     );
     Ok(done.execute(tx.conn()).await?.rows_affected() == 1)
 }
@@ -280,8 +288,8 @@ pub(crate) async fn ask_for_mail(tx: &mut Tx, email_index: &str, what: Asked, be
 /// Deletes at most `at_most` notes of what was asked for before `time`; says how many.
 pub(crate) async fn prune_mail_requests(tx: &mut WorkTx, time: OffsetDateTime, at_most: i64) -> Result<u64, Error> {
     let done = sqlx::query!(
-        "DELETE FROM identity.mail_request WHERE (email_index, asked) IN
-             (SELECT email_index, asked FROM identity.mail_request WHERE request_time < $1 ORDER BY request_time LIMIT $2)",
+        "DELETE FROM identity.mail_request WHERE (email_index, asked, asker) IN
+             (SELECT email_index, asked, asker FROM identity.mail_request WHERE request_time < $1 ORDER BY request_time LIMIT $2)",
         time,
         at_most,
     );
@@ -383,10 +391,18 @@ pub(crate) async fn prune_pending(tx: &mut WorkTx, time: OffsetDateTime, at_most
     Ok(done.execute(tx.conn()).await?.rows_affected())
 }
 
-/// One replica at a time makes the first system admin, to the end of the transaction.
-pub(super) async fn lock_first_admin(tx: &mut Tx) -> Result<(), Error> {
+/// Before there is a principal: whether there is a system admin.
+pub(super) async fn has_system_admin(db: &Db, caller: &Caller) -> Result<bool, Error> {
+    let found: Vec<(bool,)> = db.look_up(caller, "SELECT identity.has_system_admin()", |query| query).await?;
+    Ok(found.into_iter().any(|(found,)| found))
+}
+
+/// One replica at a time makes the first system admin, to the end of the transaction; false when there is one.
+pub(super) async fn lock_first_admin(tx: &mut Tx) -> Result<bool, Error> {
     sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('identity.first_admin', 0))").execute(tx.conn()).await?;
-    Ok(())
+    // A statement of its own: the one that waits for the lock sees what was before.
+    let found = sqlx::query_scalar!(r#"SELECT identity.has_system_admin() AS "found!""#).fetch_one(tx.conn()).await?;
+    Ok(!found)
 }
 
 /// The user whom an admin names by id or address, if they can sign in.

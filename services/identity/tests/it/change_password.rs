@@ -99,7 +99,7 @@ async fn links_that_whoever_had_the_former_password_asked_for_are_void() {
     app.clock().advance(Duration::from_secs(1));
     ana.change_password(PASSWORD, NEW).await.unwrap();
     assert_fault!(app.reset_password(&token, PASSWORD).await, InvalidArgument, "PASSWORD_RESET_TOKEN_INVALID");
-    assert_fault!(app.confirm_email_change(&proof).await, InvalidArgument, "EMAIL_CHANGE_TOKEN_INVALID");
+    assert_fault!(ana.confirm_email_change(&proof).await, InvalidArgument, "EMAIL_CHANGE_TOKEN_INVALID");
     for late in [mail, change] {
         assert_fault!(app.resolve_recipient(late).await, NotFound, "RECIPIENT_NOT_FOUND");
     }

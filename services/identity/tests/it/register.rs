@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use contract::identity::v1::{IssueVerificationTokenRequest, RegisterUserResponse, VerifyEmailRequest};
+use contract::identity::v1::{IssueVerificationTokenRequest, RegisterUserRequest, RegisterUserResponse, VerifyEmailRequest};
 use contract::identity::v1::{RegistrationRepeated, UserRegistered, UserState, UserVerified, account_service_client::AccountServiceClient};
 use sqlx::Connection;
 use testkit::{App, assert_fault, fault::violated_fields};
@@ -60,7 +60,7 @@ async fn an_address_that_is_registered_again_within_a_minute_is_mailed_once_whos
     assert_eq!(mailed, [true, true, false, false], "ben's first, and of ana's one");
     // What was noted of the two addresses is the same.
     let noted = "SELECT count(*) FROM identity.mail_request WHERE asked = 1";
-    assert_eq!(sqlx::query_scalar::<_, i64>(noted).fetch_one(&mut app.sql().await).await.unwrap(), 2);
+    assert_eq!(sqlx::query_scalar::<_, i64>(noted).fetch_one(&mut app.sql().await).await.unwrap(), 4, "of who asks, and of all");
     for (email, events) in [("ana@example.com", 0), ("ben@example.com", 0)] {
         app.resend_verification(email).await.unwrap();
         assert_eq!(app.events::<contract::identity::v1::VerificationRequested>().await.len(), events, "a repeat is a repeat");
@@ -68,6 +68,36 @@ async fn an_address_that_is_registered_again_within_a_minute_is_mailed_once_whos
     app.clock().advance(Duration::from_mins(1));
     app.register_user("ana@example.com", PASSWORD, "Ana").await.unwrap();
     assert!(app.events::<UserRegistered>().await.pop().unwrap().mail_wanted);
+}
+
+/// A registration of ana's address from the network of `from`.
+async fn register_from(app: &App, from: &str) {
+    let (email, password, display_name) = (address("ana"), PASSWORD.to_owned(), "Ana".to_owned());
+    let request = RegisterUserRequest { email, password, display_name, ..Default::default() };
+    let channel = app.service("gateway").channel().header("muster-client-address", from);
+    AccountServiceClient::new(channel).register_user(request).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stranger_who_registers_an_address_does_not_hold_up_the_mail_of_its_owner() {
+    let app = identity().await;
+    let mailed = async || app.events::<UserRegistered>().await.into_iter().map(|event| event.mail_wanted).collect::<Vec<_>>();
+    for from in ["203.0.113.66", "203.0.113.66", "198.51.100.7", "198.51.100.7"] {
+        register_from(&app, from).await;
+    }
+    assert_eq!(mailed().await, [true, false, true, false], "one for each network");
+}
+
+#[tokio::test]
+async fn however_many_ask_a_mailbox_gets_ten_mails_in_a_row_and_then_one_a_minute() {
+    let app = identity().await;
+    let mailed = async || app.events::<UserRegistered>().await.into_iter().filter(|event| event.mail_wanted).count();
+    let (networks, others): (Vec<_>, Vec<_>) = (0..16).map(|n| (format!("203.0.113.{n}"), format!("198.51.100.{n}"))).unzip();
+    futures::future::join_all(networks.iter().map(|from| register_from(&app, from))).await;
+    assert_eq!(mailed().await, 10);
+    app.clock().advance(Duration::from_mins(1));
+    futures::future::join_all(others.iter().map(|from| register_from(&app, from))).await;
+    assert_eq!(mailed().await, 11);
 }
 
 /// A registration of ana's address: the user, and the token that goes to her mailbox.

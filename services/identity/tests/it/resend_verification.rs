@@ -80,8 +80,11 @@ async fn what_was_asked_for_is_forgotten_once_no_cool_down_lasts() {
         async || -> i64 { sqlx::query_scalar("SELECT count(*) FROM identity.mail_request").fetch_one(&mut app.sql().await).await.unwrap() };
     app.clock().advance(Duration::from_secs(3_600));
     app.retention_round().await;
-    assert_eq!(noted().await, 1);
+    assert_eq!(noted().await, 2, "of who asked, and of all");
     app.clock().advance(Duration::from_secs(1));
+    app.retention_round().await;
+    assert_eq!(noted().await, 1, "what all asked for is noted a cool-down ahead");
+    app.clock().advance(Duration::from_mins(1));
     app.retention_round().await;
     assert_eq!(noted().await, 0);
 }

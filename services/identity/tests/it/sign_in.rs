@@ -3,6 +3,16 @@ use std::time::Duration;
 
 use contract::identity::v1::session_service_client::SessionServiceClient;
 use contract::identity::v1::{SessionCreated, SessionState, SignInFailed, UserRegistered};
+use identity::Error;
+use identity::hashing::Hashing;
+use identity::key::ops::Ops as Keys;
+use identity::sealed::Sealed;
+use identity::session::ops::Ops;
+use identity::session::{Identifier, Lifetimes};
+use identity::throttle::Throttle;
+use identity::token::challenge::ChallengeTokens;
+use identity::token::refresh::RefreshTokens;
+use runtime::OrganizationId;
 use testkit::{App, assert_fault, fault};
 use tonic::{Request, Status};
 
@@ -102,6 +112,39 @@ async fn a_call_without_the_time_for_a_hash_is_sent_away_at_once_whoever_it_is_f
     let charged = "SELECT count(*) FROM identity.auth_throttle WHERE scope <> 5 AND failures > 0";
     let charged: i64 = sqlx::query_scalar(charged).fetch_one(&mut app.sql().await).await.unwrap();
     assert_eq!(charged, 0, "and nothing is charged");
+}
+
+/// How many passwords are hashed for a sign-in by `name`, an address or a username, with a wrong password.
+pub(crate) async fn hashes(app: &App, name: &str) -> u64 {
+    let (db, minute) = (app.deps().db.clone(), time::Duration::minutes(1));
+    let sealer = db.sealer().clone();
+    let hashing = Hashing::start(quick().hashing.cost(), 1, 8).unwrap();
+    let sessions = Ops {
+        sealed: Sealed::new(sealer.clone()),
+        hashing: hashing.clone(),
+        throttle: Throttle::new(db.clone(), quick().throttle),
+        keys: Keys::start(db.clone(), quick().signing_algorithm, minute).await.unwrap(),
+        challenge_tokens: ChallengeTokens::new(&sealer),
+        refresh_tokens: RefreshTokens::new(sealer),
+        lifetimes: Lifetimes { access_token: minute, refresh_token: minute, session: minute, refresh_grace: minute },
+        sessions_max: 1,
+        db,
+    };
+    let caller = rpc::Caller::background(identity::NAME, OrganizationId::SYSTEM, None);
+    let identifier = if name.contains('@') { Identifier::Email(name.to_owned()) } else { Identifier::Username(name.to_owned()) };
+    let refused = sessions.create(&caller, &identifier, "wrong".into(), "").await;
+    assert!(matches!(refused, Err(Error::SignInRefused)));
+    hashing.done()
+}
+
+#[tokio::test]
+async fn an_address_that_nobody_proved_costs_a_sign_in_a_hash_as_a_known_one_does() {
+    let app = identity().await;
+    app.verified("ana").await;
+    app.pending("ben").await;
+    for name in ["ana", "ben", "nobody"] {
+        assert_eq!(hashes(&app, &address(name)).await, 1, "{name}");
+    }
 }
 
 async fn stored_hash(app: &App) -> Vec<u8> {

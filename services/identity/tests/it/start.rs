@@ -68,6 +68,22 @@ async fn a_restart_makes_nothing_and_old_tokens_are_good() {
     assert!(app.events::<UserSystemRoleChanged>().await.is_empty());
 }
 
+#[tokio::test]
+async fn an_admin_who_moves_to_another_address_stays_the_only_one_whoever_has_the_former() {
+    let mut app = identity_with(with_root()).await;
+    let root = app.root().await;
+    let token = crate::change_email::mailed(&app, &root, &address("alice")).await;
+    root.confirm_email_change(&token).await.unwrap();
+    app.restart().await;
+    assert_eq!(made(&app).await.1, 1, "nobody else is made");
+    app.verified("root").await;
+    app.restart().await;
+    assert!(app.events::<UserSystemRoleChanged>().await.is_empty(), "and nobody is promoted");
+    let admins = "SELECT count(*) FROM identity.user_account WHERE system_role = 2";
+    assert_eq!(sqlx::query_scalar::<_, i64>(admins).fetch_one(&mut app.sql().await).await.unwrap(), 1);
+    assert_eq!(app.sign_in(&address("alice")).await.user_id, root.user_id);
+}
+
 /// The settings of a service that wants `name` as its first admin.
 fn wanting(name: &str) -> Config {
     let first_admin = FirstAdminConfig { email: address(name), password: "used by nobody here".into(), ..FirstAdminConfig::default() };

@@ -32,7 +32,9 @@ pub(crate) enum Sighting {
     Registered(UserId),
     /// A session was opened: somebody is told unless the device is known.
     SignedIn(UserId),
-    /// The password is another one: whatever an intruder's device was, it is known no more.
+    /// The password is another one by a mailed link: whatever an intruder's device was, it is known no more.
+    PasswordReset(UserId),
+    /// The password is another one by who knew it: the device that they changed it from is known, and no other one any more.
     PasswordChanged(UserId),
 }
 

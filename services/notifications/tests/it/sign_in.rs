@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use contract::identity::v1::{PasswordReset, UserRegistered};
+use contract::identity::v1::{PasswordChanged, PasswordReset, UserRegistered};
 use notifications::Config;
 use testkit::{Actor, App};
 
@@ -77,13 +77,27 @@ async fn no_more_devices_are_known_than_may_be_and_the_longest_unused_goes_first
 }
 
 #[tokio::test]
-async fn when_the_password_is_another_one_no_device_is_known_any_more() {
+async fn when_the_password_is_another_one_by_a_link_no_device_is_known_any_more() {
     let app = app().await;
     let ben = app.member("ben").await;
     app.sign_in_from(&ben, LAPTOP).await;
     app.tell_from(&ben, LAPTOP, PasswordReset { user_id: ben.user_id.to_string(), before: None, after: None }).await;
     app.sign_in_from(&ben, LAPTOP).await;
     assert_eq!(ben.titles("").await, ["New sign-in to your account", "Your password was changed", "New sign-in to your account"]);
+}
+
+#[tokio::test]
+async fn who_changes_the_password_is_known_from_there_and_no_other_device_any_more() {
+    let app = app().await;
+    let ben = app.member("ben").await;
+    for origin in [LAPTOP, PHONE] {
+        app.sign_in_from(&ben, origin).await;
+    }
+    app.tell_from(&ben, LAPTOP, PasswordChanged { user_id: ben.user_id.to_string(), before: None, after: None }).await;
+    app.sign_in_from(&ben, LAPTOP).await;
+    assert_eq!(told(&app, &ben).await, (3, 2), "two sign-ins and the change");
+    app.sign_in_from(&ben, PHONE).await;
+    assert_eq!(told(&app, &ben).await, (4, 3), "which an intruder may have");
 }
 
 #[tokio::test]

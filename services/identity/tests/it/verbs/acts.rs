@@ -36,6 +36,7 @@ pub(crate) trait Acts {
     async fn change_password(&self, current: &str, new: &str) -> Result<ChangePasswordResponse, Status>;
     /// Asks for another address, with everybody's password.
     async fn request_email_change(&self, email: &str) -> Result<(), Status>;
+    async fn confirm_email_change(&self, token: &str) -> Result<(), Status>;
     async fn list_users(&self, filter: &str, page_size: i32, page_token: &str) -> Result<ListUsersResponse, Status>;
     async fn unlock_sign_in(&self, user: &str) -> Result<(), Status>;
     async fn create_organization(&self, slug: &str, request_id: &str) -> Result<Organization, Status>;
@@ -122,6 +123,11 @@ impl Acts for Actor {
     async fn request_email_change(&self, email: &str) -> Result<(), Status> {
         let request = RequestEmailChangeRequest { email: email.to_owned(), current_password: PASSWORD.to_owned() };
         AccountServiceClient::new(self.channel()).request_email_change(request).await.map(drop)
+    }
+
+    async fn confirm_email_change(&self, token: &str) -> Result<(), Status> {
+        let request = ConfirmEmailChangeRequest { email_change_token: token.to_owned() };
+        AccountServiceClient::new(self.channel()).confirm_email_change(request).await.map(drop)
     }
 
     async fn list_users(&self, filter: &str, page_size: i32, page_token: &str) -> Result<ListUsersResponse, Status> {

@@ -28,7 +28,6 @@ pub(crate) trait Door {
     async fn resend_verification(&self, email: &str) -> Result<ResendVerificationResponse, Status>;
     async fn request_password_reset(&self, email: &str) -> Result<RequestPasswordResetResponse, Status>;
     async fn reset_password(&self, token: &str, password: &str) -> Result<ResetPasswordResponse, Status>;
-    async fn confirm_email_change(&self, token: &str) -> Result<(), Status>;
     /// What the service that sends mail is told, as that service.
     async fn resolve_recipient(&self, request: ResolveRecipientRequest) -> Result<ResolveRecipientResponse, Status>;
     async fn refresh_session(&self, refresh_token: &str) -> Result<TokenPair, Status>;
@@ -104,11 +103,6 @@ impl Door for App {
     async fn reset_password(&self, token: &str, password: &str) -> Result<ResetPasswordResponse, Status> {
         let request = ResetPasswordRequest { password_reset_token: token.to_owned(), password: password.to_owned() };
         Ok(AccountServiceClient::new(self.anonymous().channel()).reset_password(request).await?.into_inner())
-    }
-
-    async fn confirm_email_change(&self, token: &str) -> Result<(), Status> {
-        let request = ConfirmEmailChangeRequest { email_change_token: token.to_owned() };
-        AccountServiceClient::new(self.anonymous().channel()).confirm_email_change(request).await.map(drop)
     }
 
     async fn resolve_recipient(&self, request: ResolveRecipientRequest) -> Result<ResolveRecipientResponse, Status> {
