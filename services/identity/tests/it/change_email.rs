@@ -141,7 +141,7 @@ async fn a_link_to_another_address_is_void_though_the_new_one_waits_to_be_mailed
 
 #[tokio::test]
 async fn the_right_password_costs_no_attempt_where_mails_are_refused() {
-    let throttle = ThrottleConfig { attempts: 2, mails_per_address: 1, ..ThrottleConfig::default() };
+    let throttle = ThrottleConfig { attempts: 2, mails_per_user: 1, ..ThrottleConfig::default() };
     let app = identity_with(Config { throttle, ..quick() }).await;
     let ana = app.person("ana").await;
     let mut refused = 0;
