@@ -160,6 +160,10 @@ async fn no_secret_and_nothing_personal_is_left_lying_about() {
     let guest = json!({"workspaceId": world.workspace_id, "email": email, "role": "BASE_ROLE_MEMBER"});
     done(world.ana.call("identity.WorkspaceMemberService/CreateWorkspaceMember", guest).await);
     faults.push(refused(nobody.call("identity.SessionService/CreateSession", signing_in(&email, &password.repeat(20))).await));
+    let token = canaries.keep("IntrospectTokenRequest.token", kim.token.clone());
+    done(operator.call("identity.TokenService/IntrospectToken", json!({"token": token})).await);
+    let token = canaries.keep("RevokeTokenRequest.token", kim.refresh_token.clone());
+    done(nobody.call("identity.TokenService/RevokeToken", json!({"token": token})).await);
     let malformed = json!({"email": format!("{email} {email}"), "password": password, "displayName": name.repeat(20)});
     faults.push(refused(nobody.call("identity.AccountService/RegisterUser", malformed).await));
     faults.push(refused(kim.with_token(&format!("{}x", kim.token)).call("identity.SessionService/ListSessions", json!({})).await));

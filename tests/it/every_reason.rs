@@ -62,7 +62,6 @@ async fn every_reason_is_provoked_and_has_the_code_it_promises() {
         config.identity.own.hashing.threads = 1;
         config.identity.own.hashing.queue_max = 1;
         config.identity.own.invitations_per_organization = 2;
-        config.identity.own.throttle.mails_per_address = 30;
         config.tasks.own.watch_buffer = 1;
         config.tasks.own.watch_slow_ms = 200;
         // The services among themselves have five at most on one server.
