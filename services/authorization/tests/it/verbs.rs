@@ -73,7 +73,7 @@ pub(crate) fn workspace_member_created(
 
 pub(crate) fn registered(user: UserId, system_role: SystemRole) -> UserRegistered {
     let after = User { user_id: user.into(), system_role: system_role.into(), ..Default::default() };
-    UserRegistered { user_id: user.into(), after: Some(after) }
+    UserRegistered { user_id: user.into(), after: Some(after), mail_wanted: true }
 }
 
 pub(crate) fn system_role_changed(user: UserId, before: SystemRole, after: SystemRole) -> UserSystemRoleChanged {

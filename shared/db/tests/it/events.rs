@@ -58,7 +58,7 @@ async fn the_row_carries_the_envelope() {
 async fn what_tells_who_a_person_is_is_cleared_and_its_path_kept() {
     let pad = Pad::new().await;
     let person = User { user_id: "u".to_owned(), email: "ana@example.com".to_owned(), display_name: "Ana".to_owned(), ..User::default() };
-    let event = UserRegistered { user_id: "u".to_owned(), after: Some(person) };
+    let event = UserRegistered { user_id: "u".to_owned(), after: Some(person), mail_wanted: true };
     pad.db
         .write_unrecorded(&user_of(organization()), async |tx| {
             tx.emit(event);
