@@ -63,8 +63,9 @@ async function up(allowed) {
   let said = "";
   for (const stream of [suite.stdout, suite.stderr]) stream.on("data", (piece) => (said += piece));
   process.once("exit", () => suite.kill("SIGTERM"));
+  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
   const ended = new Promise((resolve) => suite.on("exit", resolve));
-  const stop = () => (suite.kill("SIGTERM"), ended);
+  const stop = () => end(suite, ended);
   const ready = new Promise((resolve, reject) => {
     createInterface(suite.stdout).on("line", (line) => line.startsWith("{") && resolve(JSON.parse(line)));
     ended.then(() => reject(new Error(`muster up ended early: ${said}`)));
@@ -87,9 +88,16 @@ async function browse(pages, name) {
   try {
     return await within(told, () => `the page reports nothing: ${said}`);
   } finally {
-    browser.kill("SIGTERM");
-    await ended;
+    await end(browser, ended);
   }
+}
+
+/** Ends a child, which has five seconds to end well. */
+async function end(child, ended) {
+  child.kill("SIGTERM");
+  const late = setTimeout(() => child.kill("SIGKILL"), 5_000);
+  await ended;
+  clearTimeout(late);
 }
 
 async function within(what, late) {

@@ -17,5 +17,8 @@ fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+# PostgreSQL runs as another user when this is root, and reads its data in here.
+chmod 755 "$work"
 (cd "$root" && "$buf" build --output "$work/descriptors.binpb")
 MUSTER=${CARGO_TARGET_DIR:-$root/target}/debug/muster CHROMIUM=$chromium node check.mjs "$work"

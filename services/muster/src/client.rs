@@ -24,6 +24,8 @@ use tonic::{
 };
 use tonic_types::StatusExt;
 
+/// How long the suite may take to take a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest page there is.
 const PAGE: i32 = 1_000;
 
@@ -59,7 +61,8 @@ impl Target {
         let authority = self.url.strip_prefix("http://").unwrap_or_default();
         let endpoint = Endpoint::from_shared(self.url.clone()).ok().filter(|_| !authority.is_empty());
         let endpoint = endpoint.with_context(|| format!("`{}` is no address of a suite, such as http://127.0.0.1:8080", self.url))?;
-        endpoint.tcp_nodelay(true).connect().await.with_context(|| format!("nobody answers at {}; `muster up` serves there", self.url))
+        let endpoint = endpoint.tcp_nodelay(true).connect_timeout(CONNECT_TIMEOUT);
+        endpoint.connect().await.with_context(|| format!("nobody answers at {}; `muster up` serves there", self.url))
     }
 }
 

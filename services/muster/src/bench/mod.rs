@@ -89,7 +89,7 @@ pub(crate) async fn run(arguments: Arguments, config: &Config) -> anyhow::Result
     suite.stop().await;
     let figures = figures?;
     if arguments.json {
-        say(&serde_json::to_string_pretty(&figures)?);
+        say(&serde_json::to_string(&figures)?);
     } else {
         say(report::text(&figures).trim_end());
     }
