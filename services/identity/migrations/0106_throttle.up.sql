@@ -30,6 +30,8 @@ CREATE FUNCTION :schema.throttle_admit(keys jsonb, step_ms bigint, kept_ms bigin
 #variable_conflict use_column
 DECLARE
     millisecond CONSTANT interval := interval '1 millisecond';
+    -- Not "from now on": a call beside it may have read its clock a little earlier.
+    nobody_waits CONSTANT timestamptz := to_timestamp(0);
     wanted record;
     charged integer;
     charged_before integer := 0;
@@ -51,12 +53,13 @@ BEGIN
     LOOP
         charged := NULL;
         INSERT INTO :schema.auth_throttle AS t (scope, subject, part, failures, next_time, forget_time)
-        VALUES (wanted.scope, wanted.subject, wanted.part, 1, at + :schema.throttle_delay_ms(1, wanted.free, step_ms, wanted.cap_ms) * millisecond,
+        VALUES (wanted.scope, wanted.subject, wanted.part, 1,
+                coalesce(at + nullif(:schema.throttle_delay_ms(1, wanted.free, step_ms, wanted.cap_ms), 0) * millisecond, nobody_waits),
                 at + least(kept_ms, 3600000) * millisecond)
         ON CONFLICT (scope, subject, part) DO UPDATE
         SET failures = CASE WHEN t.forget_time <= at THEN 1 ELSE t.failures + 1 END,
-            next_time = at + :schema.throttle_delay_ms(CASE WHEN t.forget_time <= at THEN 1 ELSE t.failures + 1 END, wanted.free, step_ms,
-                                                       wanted.cap_ms) * millisecond,
+            next_time = coalesce(at + nullif(:schema.throttle_delay_ms(CASE WHEN t.forget_time <= at THEN 1 ELSE t.failures + 1 END, wanted.free,
+                                                                       step_ms, wanted.cap_ms), 0) * millisecond, nobody_waits),
             forget_time = at + CASE WHEN t.forget_time > at AND t.failures >= wanted.free THEN kept_ms ELSE least(kept_ms, 3600000) END * millisecond
         WHERE t.next_time <= at OR t.next_time > at + 2 * wanted.cap_ms * millisecond
         RETURNING t.failures INTO charged;
@@ -94,7 +97,7 @@ BEGIN
         IF succeeded AND wanted.resets THEN
             DELETE FROM :schema.auth_throttle t WHERE (t.scope, t.subject, t.part) = (wanted.scope, wanted.subject, wanted.part);
         ELSE
-            UPDATE :schema.auth_throttle t SET failures = greatest(t.failures - 1, 0), next_time = least(t.next_time, at)
+            UPDATE :schema.auth_throttle t SET failures = greatest(t.failures - 1, 0), next_time = to_timestamp(0)
             WHERE (t.scope, t.subject, t.part) = (wanted.scope, wanted.subject, wanted.part);
         END IF;
         settled := settled + 1;

@@ -223,6 +223,18 @@ async fn a_replica_whose_clock_is_behind_some_milliseconds_lets_nobody_through_a
 }
 
 #[tokio::test]
+async fn what_is_free_makes_nobody_wait_whose_clock_was_read_earlier() {
+    let app = identity().await;
+    let (mut sql, keys, at) = (app.sql().await, [ladder("free", 10)], app.now());
+    for behind in [0, 0, 5] {
+        assert_eq!(admit(&mut sql, &keys, at - time::Duration::milliseconds(behind)).await, None);
+    }
+    let given_back = sqlx::query("SELECT identity.throttle_settle($1, false, $2)").bind(Json(&keys)).bind(at);
+    given_back.execute(&mut sql).await.unwrap();
+    assert_eq!(admit(&mut sql, &keys, at - time::Duration::milliseconds(5)).await, None);
+}
+
+#[tokio::test]
 async fn who_is_outrun_at_one_ladder_is_charged_to_none() {
     let app = identity().await;
     let (mut first, mut second, mut watcher, at) = (app.sql().await, app.sql().await, app.sql().await, app.now());
