@@ -47,7 +47,7 @@ impl Canaries {
 
     /// Each name of a request's field once.
     fn fields(&self) -> BTreeSet<String> {
-        self.0.iter().map(|(field, _)| (*field).to_owned()).filter(|field| field.contains("Request.")).collect()
+        self.0.iter().map(|(field, _)| (*field).to_owned()).filter(|field| field.contains("Request.") || field.starts_with("Imported")).collect()
     }
 
     #[track_caller]
@@ -135,6 +135,15 @@ async fn no_secret_and_nothing_personal_is_left_lying_about() {
     done(kim.call("identity.AccountService/ConfirmEmailChange", change.clone()).await);
     faults.push(refused(kim.call("identity.AccountService/ConfirmEmailChange", change).await));
     let email = wanted;
+
+    let imported = json!({"users": [{
+        "email": canaries.keep("ImportedUser.email", "canary-max@canary.example"),
+        "displayName": canaries.keep("ImportedUser.display_name", "Max Canarybird"),
+        "username": canaries.keep("ImportedUser.username", "canary-maxine"),
+        "passwordHash": canaries.keep("ImportedUser.password_hash", "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"),
+        "emailProved": true,
+    }]});
+    done(world.suite.sign_in(seed::ADMIN).await.call("identity.UserService/ImportUsers", imported).await);
 
     let lee = canaries.keep("CreateInvitationRequest.email", "canary-lee@canary.example");
     let token = canaries.keep("PreviewInvitationRequest.invitation_token", world.suite.invitation_token(&world.invite(&lee).await).await);

@@ -135,7 +135,9 @@ SELECT :schema.mark_user('user_account', 'an account is its user''s; who shares 
     readable => '(SELECT :schema.is_system_admin())
         OR (SELECT :schema.tenant() IN (SELECT mine.organization_id FROM :schema.my_memberships() mine))
             AND EXISTS (SELECT FROM :schema.organization_member m
-                        WHERE m.organization_id = (SELECT :schema.tenant()) AND m.user_id = user_account.user_id)');
+                        WHERE m.organization_id = (SELECT :schema.tenant()) AND m.user_id = user_account.user_id)',
+    -- A call of scope SYSTEM, which system admins alone may make, imports others' accounts.
+    writable => '(SELECT :schema.in_system_scope()) AND (SELECT :schema.is_system_admin())');
 -- Nobody reads a hash but sign_in_credential and pending_verification above, whoever's it is, and own_credential (0104), the caller's own. A sign-in replaces one that was made at another cost.
 GRANT UPDATE (email, email_index, reset_void_time) ON :schema.user_account TO :schema_app;
 GRANT SELECT (user_id, email, email_index, username, username_index, display_name, state, system_role, verification_generation, reset_generation, version, create_time,

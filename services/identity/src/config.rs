@@ -74,6 +74,8 @@ pub struct HashingConfig {
     pub threads: u32,
     /// Calls that wait or are hashed, at most.
     pub queue_max: u32,
+    /// Which key of the key file is mixed into passwords before they are hashed; 0 is none. Another one takes its place by raising it.
+    pub pepper_id: u32,
 }
 
 /// The first system admin. Nobody is made while the address is empty.
@@ -117,7 +119,7 @@ impl Default for Config {
 
 impl Default for HashingConfig {
     fn default() -> Self {
-        HashingConfig { memory_kib: 19 * 1024, passes: 2, lanes: 1, threads: 0, queue_max: 1024 }
+        HashingConfig { memory_kib: 19 * 1024, passes: 2, lanes: 1, threads: 0, queue_max: 1024, pepper_id: 0 }
     }
 }
 
@@ -173,6 +175,10 @@ impl ServiceConfig for Config {
             ("hashing.threads", "hashes at a time, 0..=64; 0 is as many as cores"),
             ("hashing.queue_max", "calls that wait or are hashed at most, 1..=65536"),
             (
+                "hashing.pepper_id",
+                "which key of the key file is mixed into passwords first, 0..=1000000; 0 is none, raising it puts another in place",
+            ),
+            (
                 "throttle.attempts",
                 "failures in a row that are free for one device, or for strangers of one network at one account, 1..=100",
             ),
@@ -227,6 +233,7 @@ impl HashingConfig {
         faults.range("hashing.lanes", self.lanes, 1..=4);
         faults.range("hashing.threads", self.threads, 0..=64);
         faults.range("hashing.queue_max", self.queue_max, 1..=65_536);
+        faults.range("hashing.pepper_id", self.pepper_id, 0..=1_000_000);
         let least = 8 * self.lanes.clamp(1, 4);
         faults.range("hashing.memory_kib", self.memory_kib, least..=262_144);
     }

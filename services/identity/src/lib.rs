@@ -51,7 +51,7 @@ use time::Duration as Span;
 pub use config::Config;
 pub use error::Error;
 
-use hashing::Hashing;
+use hashing::{Hashing, Pepper};
 use retention::Retention;
 use sealed::Sealed;
 use session::Lifetimes;
@@ -77,7 +77,7 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
     let db = deps.db.clone();
     let lifetimes = lifetimes(config);
     let sealed = Sealed::new(db.sealer().clone());
-    let hashing = start_hashing(config).await?;
+    let hashing = start_hashing(config, db.sealer()).await?;
     let longest = Span::seconds(config::ACCESS_TOKEN_SECONDS_MAX.into());
     let start_keys = async || key::ops::Ops::start(db.clone(), config.signing_algorithm, longest).await;
     let keys = startup::beside_others("signing keys", start_keys).await?;
@@ -155,7 +155,8 @@ fn lifetimes(config: &Config) -> Lifetimes {
 }
 
 /// The first hash measures how long one takes, so it runs where it holds nobody up.
-async fn start_hashing(config: &Config) -> anyhow::Result<Hashing> {
+async fn start_hashing(config: &Config, sealer: &db::Sealer) -> anyhow::Result<Hashing> {
+    let pepper = Pepper::new(config.hashing.pepper_id, sealer);
     let (cost, threads, ahead_max) = (config.hashing.cost(), config.hashing.thread_count(), config.hashing.queue_max as usize);
-    Ok(tokio::task::spawn_blocking(move || Hashing::start(cost, threads, ahead_max)).await??)
+    Ok(tokio::task::spawn_blocking(move || Hashing::start(cost, threads, ahead_max, pepper)).await??)
 }

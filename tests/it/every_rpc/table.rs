@@ -115,6 +115,9 @@ pub(super) async fn entries(world: &World) -> Vec<Entry> {
     add(Who::Service, own, "identity.TokenService/IntrospectToken", json!({"token": "none"}));
     add(Who::Nobody, own, "identity.TokenService/RevokeToken", json!({"token": "none"}));
     add(Who::Nobody, own, "identity.KeyService/GetOpenIdConfiguration", json!({}));
+    let hash = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+    let imported = json!({"users": [{"email": "uli-{place}@muster.example", "displayName": "Uli", "emailProved": true, "passwordHash": hash}]});
+    add(Who::Admin, own, "identity.UserService/ImportUsers", imported);
     add(Who::Admin, own, "identity.UserService/UnlockSignIn", json!({"userId": world.ben.user_id}));
 
     let organization = json!({"organizationId": world.organization_id});

@@ -1,14 +1,21 @@
-//! Password hashing as a bounded resource: argon2id on threads of its own, admitted by the call's deadline.
+//! Password hashing as a bounded resource: argon2id on threads of its own, admitted by the call's deadline. Hashes of other systems are checked
+//! there too, as dear as they are, and made argon2id when their owner signs in.
 //!
 //! Why threads and not the runtime's blocking pool: a hash takes 19 MiB and a whole core, so there may never be more at a time than cores,
 //! and their memory is taken once. They run at lower priority, so that other calls of the service stay quick while sign-ins saturate it.
 //!
-//! Who is unknown pays the same: without a stored hash the password is verified against a decoy, through the same queue, for the same time.
+//! Who is unknown pays the same: without a stored hash the password is verified against a decoy of the cost that is set now, through the same
+//! queue, for the same time. A hash of another cost or system takes its own time until its owner signs in once.
+//!
+//! A pepper is mixed into each password before it is hashed (HMAC-SHA-256 under a key that no database holds), by the id that is set; hashes
+//! made under another id, or none, stay good and are made anew when their owner signs in.
 //! Deliberately absent: the rules a password must meet (`password`), and throttling by account or address.
 //! Source of the cost: OWASP Password Storage (argon2id, m = 19 MiB, t = 2, p = 1).
 
 mod admission;
 mod argon;
+pub mod pepper;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -20,15 +27,19 @@ use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge, histogram};
 use runtime::SecretString;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretBox};
 use tokio::sync::oneshot;
 
 use admission::{Load, smoothed};
 use argon::Arena;
 pub use argon::{Cost, Unreadable};
+pub use pepper::Pepper;
+use stored::{Stored, peppered};
 
 /// Below the requests of the service, above what is idle.
 const NICE: i32 = 5;
+/// A thread without work for so long gives its memory back.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// The hashing threads and their queue. Cheap to clone; the threads end with the last clone.
 #[derive(Clone)]
@@ -55,6 +66,7 @@ pub enum Refused {
 struct Owner {
     shared: Arc<Shared>,
     cost: Cost,
+    pepper: Pepper,
     decoy: String,
 }
 
@@ -63,19 +75,33 @@ struct Shared {
     arrived: Condvar,
     threads: usize,
     ahead_max: usize,
+    cost: Cost,
     done: AtomicU64,
 }
 
 struct Queue {
     jobs: VecDeque<Job>,
     running: usize,
+    /// Of what waits and what is computed.
+    work: u64,
     hash_time: Duration,
     closed: bool,
 }
 
+/// What a thread does next.
+enum Next {
+    Job(Job),
+    /// Nothing came for a while.
+    Idle,
+    Closed,
+}
+
 struct Job {
     work: Work,
-    password: SecretString,
+    /// With the pepper in it, where one is.
+    password: SecretBox<[u8]>,
+    /// What it costs, in KiB of memory times passes.
+    cost: u64,
     /// When the caller no longer waits.
     expire: Instant,
     answer: oneshot::Sender<Result<Answer, Refused>>,
@@ -83,7 +109,7 @@ struct Job {
 
 enum Work {
     Hash(Cost),
-    Verify(String),
+    Verify(Stored),
     #[cfg(test)]
     Panic,
 }
@@ -100,12 +126,17 @@ impl Hashing {
     ///
     /// # Errors
     /// A thread can't be started, or argon2 does not take `cost`.
-    pub fn start(cost: Cost, threads: usize, ahead_max: usize) -> std::io::Result<Self> {
+    pub fn start(cost: Cost, threads: usize, ahead_max: usize, pepper: Pepper) -> std::io::Result<Self> {
         let threads = threads.max(1);
         let started = Instant::now();
-        let decoy = Arena::default().hash(cost, b"nobody has this password").map_err(std::io::Error::other)?;
-        let shared = Arc::new(Shared::new(threads, ahead_max, started.elapsed()));
-        let owner = Owner { shared: shared.clone(), cost, decoy };
+        let decoy = Arena::of(cost).hash(cost, b"nobody has this password").map_err(std::io::Error::other)?;
+        let hash_time = started.elapsed();
+        for (parameter, value) in [("memory_kib", cost.memory_kib), ("passes", cost.passes), ("lanes", cost.lanes)] {
+            gauge!("identity_hash_parameter", "parameter" => parameter).set(f64::from(value));
+        }
+        gauge!("identity_hash_threads").set(threads as f64);
+        let shared = Arc::new(Shared::new(threads, ahead_max, cost, hash_time));
+        let owner = Owner { shared: shared.clone(), cost, decoy: peppered(pepper.id(), decoy), pepper };
         for number in 0..threads {
             let shared = shared.clone();
             std::thread::Builder::new().name(format!("hashing-{number}")).spawn(move || shared.work())?;
@@ -118,21 +149,23 @@ impl Hashing {
     /// # Errors
     /// [`Refused::Overloaded`] at once when that time does not suffice.
     pub async fn hash(&self, password: SecretString, remaining: Duration) -> Result<String, Refused> {
-        match self.submit(Work::Hash(self.0.cost), password, remaining).await? {
-            Answer::Hashed(hash) => Ok(hash),
+        let (id, cost) = (self.0.pepper.id(), self.0.cost);
+        match self.submit(Work::Hash(cost), cost.work(), self.0.pepper.mixed(id, &password), remaining).await? {
+            Answer::Hashed(hash) => Ok(peppered(id, hash)),
             Answer::Verified(_) => Err(Unreadable.into()),
         }
     }
 
-    /// Whether `password` is the one behind `stored`, a PHC string. `None` stands for an account that is not there: the same work is done
+    /// Whether `password` is the one behind `stored`, of whatever system. `None` stands for an account that is not there: the same work is done
     /// and the answer is no.
     ///
     /// # Errors
     /// [`Refused::Overloaded`] at once when `remaining`, the time the call still has, does not suffice.
     pub async fn verify(&self, password: SecretString, stored: Option<String>, remaining: Duration) -> Result<bool, Refused> {
         let known = stored.is_some();
-        let work = Work::Verify(stored.unwrap_or_else(|| self.0.decoy.clone()));
-        match self.submit(work, password, remaining).await? {
+        let stored = Stored::parse(stored.as_deref().unwrap_or(&self.0.decoy))?;
+        let (cost, password) = (stored.work(), self.0.pepper.mixed(stored.pepper_id, &password));
+        match self.submit(Work::Verify(stored), cost, password, remaining).await? {
             Answer::Verified(fits) => Ok(fits && known),
             Answer::Hashed(_) => Err(Unreadable.into()),
         }
@@ -143,7 +176,7 @@ impl Hashing {
     /// # Errors
     /// [`Refused::Overloaded`]; that there was room does not keep it.
     pub fn has_room(&self, remaining: Duration) -> Result<(), Refused> {
-        self.0.shared.has_room(&self.0.shared.lock(), remaining)
+        self.0.shared.has_room(&self.0.shared.lock(), self.0.cost.work(), remaining)
     }
 
     /// How many passwords were hashed so far, be it to store or to verify them: what a call costs, whoever it is for.
@@ -151,25 +184,30 @@ impl Hashing {
         self.0.shared.done.load(Ordering::Relaxed)
     }
 
-    /// Whether `stored`, a PHC string, was made at the cost that is set now.
+    /// Whether `stored` is as it would be made now: argon2id at the cost that is set, with the pepper that is set.
     pub fn is_current(&self, stored: &str) -> bool {
-        argon::cost_of(stored).is_ok_and(|cost| cost == self.0.cost)
+        Stored::parse(stored).is_ok_and(|stored| stored.own_cost() == Some(self.0.cost) && stored.pepper_id == self.0.pepper.id())
     }
 
-    async fn submit(&self, work: Work, password: SecretString, remaining: Duration) -> Result<Answer, Refused> {
+    async fn submit(&self, work: Work, cost: u64, password: SecretBox<[u8]>, remaining: Duration) -> Result<Answer, Refused> {
         let (answer, answered) = oneshot::channel();
-        self.0.shared.admit(Job { work, password, expire: Instant::now() + remaining, answer }, remaining)?;
+        self.0.shared.admit(Job { work, password, cost, expire: Instant::now() + remaining, answer }, remaining)?;
         // A thread answers every job it takes; without threads the process is about to end.
         answered.await.unwrap_or(Err(Refused::Panicked))
     }
 }
 
+/// Whether `stored`, which another system made, is taken: a form that is known, and within the bounds of what it may ask for.
+pub fn is_taken(stored: &str) -> bool {
+    Stored::parse(stored).is_ok_and(|stored| stored.pepper_id == 0)
+}
+
 impl Job {
     fn run(&self, arena: &mut Arena) -> Result<Answer, Refused> {
-        let password = self.password.expose_secret().as_bytes();
+        let password = self.password.expose_secret();
         match &self.work {
             Work::Hash(cost) => Ok(Answer::Hashed(arena.hash(*cost, password)?)),
-            Work::Verify(stored) => Ok(Answer::Verified(arena.verify(password, stored)?)),
+            Work::Verify(stored) => Ok(Answer::Verified(stored.fits(arena, password)?)),
             #[cfg(test)]
             Work::Panic => panic!("injected"),
         }
@@ -184,9 +222,16 @@ impl Drop for Owner {
 }
 
 impl Shared {
-    fn new(threads: usize, ahead_max: usize, hash_time: Duration) -> Self {
-        let queue = Mutex::new(Queue { jobs: VecDeque::new(), running: 0, hash_time, closed: false });
-        Shared { queue, arrived: Condvar::new(), threads, ahead_max, done: AtomicU64::new(0) }
+    fn new(threads: usize, ahead_max: usize, cost: Cost, hash_time: Duration) -> Self {
+        let queue = Mutex::new(Queue { jobs: VecDeque::new(), running: 0, work: 0, hash_time, closed: false });
+        let shared = Shared { queue, arrived: Condvar::new(), threads, ahead_max, done: AtomicU64::new(0), cost };
+        shared.tell_ceiling(hash_time);
+        shared
+    }
+
+    /// Hashes of our own that this process computes in a second at most.
+    fn tell_ceiling(&self, hash_time: Duration) {
+        gauge!("identity_hash_ceiling_per_second").set(self.threads as f64 / hash_time.as_secs_f64().max(1e-9));
     }
 
     /// A poisoned queue is still a queue: no thread leaves it half changed.
@@ -196,7 +241,8 @@ impl Shared {
 
     fn admit(&self, job: Job, remaining: Duration) -> Result<(), Refused> {
         let mut queue = self.lock();
-        self.has_room(&queue, remaining)?;
+        self.has_room(&queue, job.cost, remaining)?;
+        queue.work += job.cost;
         queue.jobs.push_back(job);
         gauge!("identity_hash_queue_length").set(queue.jobs.len() as f64);
         drop(queue);
@@ -204,9 +250,10 @@ impl Shared {
         Ok(())
     }
 
-    fn has_room(&self, queue: &Queue, remaining: Duration) -> Result<(), Refused> {
-        let load = Load { ahead: queue.jobs.len() + queue.running, threads: self.threads, hash_time: queue.hash_time };
-        load.admit(remaining, self.ahead_max).map_err(|no_room| {
+    fn has_room(&self, queue: &Queue, work: u64, remaining: Duration) -> Result<(), Refused> {
+        let (ahead, ahead_work, own_work) = (queue.jobs.len() + queue.running, queue.work, self.cost.work());
+        let load = Load { ahead, ahead_work, own_work, threads: self.threads, hash_time: queue.hash_time };
+        load.admit(work, remaining, self.ahead_max).map_err(|no_room| {
             counter!("identity_hash_refused_total").increment(1);
             Refused::Overloaded { retry_after: no_room.retry_after }
         })
@@ -216,8 +263,16 @@ impl Shared {
     fn work(&self) {
         // With pid 0 Linux means the calling thread. Without the right to it, hashing still works.
         let _ = rustix::process::setpriority_process(None, NICE);
-        let mut arena = Arena::default();
-        while let Some(job) = self.next() {
+        let mut arena = Arena::of(self.cost);
+        loop {
+            let job = match self.next() {
+                Next::Job(job) => job,
+                Next::Idle => {
+                    arena.release();
+                    continue;
+                }
+                Next::Closed => return,
+            };
             let started = Instant::now();
             let done = catch_unwind(AssertUnwindSafe(|| job.run(&mut arena)));
             let took = started.elapsed();
@@ -227,39 +282,50 @@ impl Shared {
             });
             if result == Err(Refused::Panicked) {
                 // What it left behind is nobody's to use.
-                arena = Arena::default();
+                arena = Arena::of(self.cost);
             }
             histogram!("identity_hash_seconds").record(took.as_secs_f64());
             self.done.fetch_add(1, Ordering::Relaxed);
             let mut queue = self.lock();
             queue.running -= 1;
-            queue.hash_time = smoothed(queue.hash_time, took);
+            queue.work -= job.cost;
+            // How long ours takes is learned from ours.
+            if job.cost == self.cost.work() {
+                queue.hash_time = smoothed(queue.hash_time, took);
+                self.tell_ceiling(queue.hash_time);
+            }
             drop(queue);
             // A caller that went away meanwhile needs no answer.
             let _ = job.answer.send(result);
         }
     }
 
-    /// The next job that somebody still waits for and that can still be done in time; `None` when the queue is closed.
-    fn next(&self) -> Option<Job> {
+    /// The next job that somebody still waits for and that can still be done in time.
+    fn next(&self) -> Next {
         let mut queue = self.lock();
         loop {
             while let Some(job) = queue.jobs.pop_front() {
                 if job.answer.is_closed() {
+                    queue.work -= job.cost;
                     counter!("identity_hash_dropped_total", "cause" => "cancelled").increment(1);
                 } else if Instant::now() > job.expire {
+                    queue.work -= job.cost;
                     counter!("identity_hash_dropped_total", "cause" => "late").increment(1);
                     let _ = job.answer.send(Err(Refused::Overloaded { retry_after: queue.hash_time }));
                 } else {
                     queue.running += 1;
                     gauge!("identity_hash_queue_length").set(queue.jobs.len() as f64);
-                    return Some(job);
+                    return Next::Job(job);
                 }
             }
             if queue.closed {
-                return None;
+                return Next::Closed;
             }
-            queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            let (woken, waited) = self.arrived.wait_timeout(queue, IDLE).unwrap_or_else(PoisonError::into_inner);
+            queue = woken;
+            if waited.timed_out() && queue.jobs.is_empty() && !queue.closed {
+                return Next::Idle;
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ fn password(text: &str) -> SecretString {
 
 #[tokio::test]
 async fn a_password_fits_its_hash_and_nobody_fits_the_decoy() {
-    let hashing = Hashing::start(CHEAP, 2, 64).unwrap();
+    let hashing = Hashing::start(CHEAP, 2, 64, Pepper::none()).unwrap();
     let stored = hashing.hash(password("correct horse"), LONG).await.unwrap();
     assert_eq!(hashing.verify(password("correct horse"), Some(stored.clone()), LONG).await, Ok(true));
     assert_eq!(hashing.verify(password("wrong"), Some(stored), LONG).await, Ok(false));
@@ -20,7 +20,7 @@ async fn a_password_fits_its_hash_and_nobody_fits_the_decoy() {
 
 #[tokio::test]
 async fn a_call_without_time_is_refused_on_arrival_and_costs_no_hash() {
-    let hashing = Hashing::start(DEAR, 1, 64).unwrap();
+    let hashing = Hashing::start(DEAR, 1, 64, Pepper::none()).unwrap();
     let refused = hashing.hash(password("x"), Duration::ZERO).await.unwrap_err();
     assert!(matches!(refused, Refused::Overloaded { retry_after } if retry_after > Duration::ZERO), "{refused:?}");
     let queue = hashing.0.shared.lock();
@@ -29,7 +29,7 @@ async fn a_call_without_time_is_refused_on_arrival_and_costs_no_hash() {
 
 #[tokio::test]
 async fn more_than_the_bound_are_never_waiting() {
-    let hashing = Hashing::start(DEAR, 1, 4).unwrap();
+    let hashing = Hashing::start(DEAR, 1, 4, Pepper::none()).unwrap();
     let calls: Vec<_> = (0..32).map(|_| hashing.hash(password("x"), LONG)).collect();
     let answers = futures::future::join_all(calls).await;
     let done = answers.iter().filter(|answer| answer.is_ok()).count();
@@ -40,37 +40,42 @@ async fn more_than_the_bound_are_never_waiting() {
 
 #[test]
 fn who_went_away_or_is_too_late_leaves_the_queue_without_a_hash() {
-    let shared = Shared::new(1, 64, Duration::from_millis(1));
+    let shared = Shared::new(1, 64, CHEAP, Duration::from_millis(1));
     let push = |text: &str, expire: Instant| {
         let (answer, answered) = oneshot::channel();
-        shared.admit(Job { work: Work::Hash(CHEAP), password: password(text), expire, answer }, LONG).unwrap();
+        let password = Pepper::none().mixed(0, &password(text));
+        shared.admit(Job { work: Work::Hash(CHEAP), password, cost: CHEAP.work(), expire, answer }, LONG).unwrap();
         answered
     };
     let later = Instant::now() + LONG;
     drop(push("cancelled", later));
     let mut late = push("late", Instant::now() - Duration::from_millis(1));
     let _waiting = push("waiting", later);
-    assert_eq!(shared.next().unwrap().password.expose_secret(), "waiting");
+    let Next::Job(job) = shared.next() else { panic!("somebody waits") };
+    assert_eq!(job.password.expose_secret(), b"waiting");
     assert!(matches!(late.try_recv(), Ok(Err(Refused::Overloaded { .. }))));
-    assert_eq!(shared.lock().running, 1);
+    let queue = shared.lock();
+    assert_eq!((queue.running, queue.work), (1, CHEAP.work()), "the others' work is off the books");
 }
 
 #[tokio::test]
 async fn a_panic_costs_its_own_call_and_no_thread() {
-    let hashing = Hashing::start(CHEAP, 1, 64).unwrap();
+    let hashing = Hashing::start(CHEAP, 1, 64, Pepper::none()).unwrap();
     for _ in 0..3 {
-        assert_eq!(hashing.submit(Work::Panic, password("x"), LONG).await, Err(Refused::Panicked));
+        assert_eq!(hashing.submit(Work::Panic, 1, Pepper::none().mixed(0, &password("x")), LONG).await, Err(Refused::Panicked));
         let stored = hashing.hash(password("correct horse"), LONG).await.unwrap();
         assert_eq!(hashing.verify(password("correct horse"), Some(stored), LONG).await, Ok(true));
     }
-    assert_eq!(hashing.0.shared.lock().running, 0, "nothing stays on the books");
+    let queue = hashing.0.shared.lock();
+    assert_eq!((queue.running, queue.work), (0, 0), "nothing stays on the books");
+    drop(queue);
     let error = crate::Error::from(Refused::Panicked);
     assert_eq!(rpc::Fault::status(&error).0, rpc::Code::Internal);
 }
 
 #[tokio::test]
 async fn the_threads_end_with_the_last_handle() {
-    let hashing = Hashing::start(CHEAP, 2, 64).unwrap();
+    let hashing = Hashing::start(CHEAP, 2, 64, Pepper::none()).unwrap();
     let shared = Arc::downgrade(&hashing.0.shared);
     drop(hashing);
     for _ in 0..1000 {
@@ -80,4 +85,44 @@ async fn the_threads_end_with_the_last_handle() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("a thread still holds the queue");
+}
+
+#[tokio::test]
+async fn the_decoy_costs_what_is_set_and_no_hash_of_another_system_is_as_ours() {
+    let hashing = Hashing::start(DEAR, 1, 64, Pepper::none()).unwrap();
+    assert_eq!(Stored::parse(&hashing.0.decoy).unwrap().own_cost(), Some(DEAR));
+    assert!(hashing.is_current(&hashing.0.decoy));
+    let bcrypt = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+    assert!(!hashing.is_current(bcrypt) && is_taken(bcrypt));
+    assert_eq!(hashing.verify(password("U*U"), Some(bcrypt.to_owned()), LONG).await, Ok(true));
+    assert_eq!(hashing.verify(password("U*V"), Some(bcrypt.to_owned()), LONG).await, Ok(false));
+}
+
+#[tokio::test]
+async fn a_dear_hash_is_admitted_by_what_it_costs() {
+    let hashing = Hashing::start(CHEAP, 1, 64, Pepper::none()).unwrap();
+    let dear = "$2b$14$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW".to_owned();
+    // Ours fits into that time many times over.
+    let refused = hashing.verify(password("U*U"), Some(dear), Duration::from_millis(1)).await.unwrap_err();
+    assert!(matches!(refused, Refused::Overloaded { retry_after } if retry_after > Duration::ZERO), "{refused:?}");
+    assert_eq!(hashing.0.shared.lock().work, 0);
+}
+
+#[tokio::test]
+async fn a_pepper_is_told_by_its_id_and_a_former_one_stays_good() {
+    let sealer = db::Sealer::from_key(&[7; 32]);
+    let with = |id| Hashing::start(CHEAP, 1, 64, Pepper::new(id, &sealer)).unwrap();
+    let (plain, first, second) = (with(0), with(1), with(2));
+    let stored = first.hash(password("correct horse"), LONG).await.unwrap();
+    assert!(stored.starts_with("$pepper$1$argon2id$"), "{stored}");
+    for hashing in [&plain, &first, &second] {
+        assert_eq!(hashing.verify(password("correct horse"), Some(stored.clone()), LONG).await, Ok(true));
+        assert_eq!(hashing.verify(password("wrong"), Some(stored.clone()), LONG).await, Ok(false));
+    }
+    assert!(first.is_current(&stored) && !second.is_current(&stored) && !plain.is_current(&stored));
+    // The hash alone is worth nothing: without the key, or under another one, the password does not fit.
+    for other in [stored.replace("$pepper$1", ""), stored.replace("$pepper$1", "$pepper$2")] {
+        assert_eq!(first.verify(password("correct horse"), Some(other), LONG).await, Ok(false));
+    }
+    assert!(!is_taken(&stored), "no import names a pepper");
 }

@@ -3,6 +3,7 @@
 use contract::identity::v1 as pb;
 use contract::time::timestamp;
 
+use super::import::{Imported, ImportedUser};
 use super::{Seen, SystemRole, User, UserState};
 
 impl From<UserState> for pb::UserState {
@@ -36,6 +37,26 @@ impl From<User> for pb::User {
             create_time: Some(timestamp(user.create_time)),
             update_time: Some(timestamp(user.update_time)),
         }
+    }
+}
+
+impl From<pb::ImportedUser> for ImportedUser {
+    fn from(user: pb::ImportedUser) -> Self {
+        let pb::ImportedUser { email, email_proved, username, display_name, password_hash } = user;
+        ImportedUser { email, email_proved, username, display_name, password_hash: password_hash.into() }
+    }
+}
+
+impl From<Imported> for pb::ImportUserResult {
+    fn from(imported: Imported) -> Self {
+        let (outcome, user_id) = match imported {
+            Imported::Created(id) => (pb::ImportOutcome::Created, id.to_string()),
+            Imported::EmailTaken => (pb::ImportOutcome::EmailTaken, String::new()),
+            Imported::UsernameTaken => (pb::ImportOutcome::UsernameTaken, String::new()),
+            Imported::UsernameInvalid => (pb::ImportOutcome::UsernameInvalid, String::new()),
+            Imported::PasswordHashInvalid => (pb::ImportOutcome::PasswordHashInvalid, String::new()),
+        };
+        pb::ImportUserResult { user_id, outcome: outcome.into() }
     }
 }
 

@@ -4,6 +4,7 @@ use contract::identity::v1 as pb;
 use contract::identity::v1::user_service_server::UserService;
 use tonic::{Request, Response, Status};
 
+use super::import::ImportedUser;
 use super::ops::{ListUsers, Ops};
 use crate::decode;
 
@@ -32,5 +33,11 @@ impl UserService for Grpc {
         let (caller, req) = rpc::open(req)?;
         self.ops.unlock_sign_in(&caller, decode::id("user_id", &req.user_id)?).await?;
         Ok(Response::new(pb::UnlockSignInResponse {}))
+    }
+
+    async fn import_users(&self, req: Request<pb::ImportUsersRequest>) -> Result<Response<pb::ImportUsersResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        let results = self.ops.import(&caller, req.users.into_iter().map(ImportedUser::from).collect()).await?;
+        Ok(Response::new(pb::ImportUsersResponse { results: results.into_iter().map(Into::into).collect() }))
     }
 }

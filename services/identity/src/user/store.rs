@@ -121,6 +121,40 @@ pub(crate) async fn insert(tx: &mut Tx, sealed: &Sealed, user: &User, password_h
     Ok(done.rows_affected() == 1)
 }
 
+/// Inserts an account that came from elsewhere; false when its address, or its username, is somebody's by now.
+pub(super) async fn import(tx: &mut Tx, sealed: &Sealed, user: &User, password_hash: &str) -> Result<bool, Error> {
+    let id = user.id.uuid();
+    let done = sqlx::query!(
+        "INSERT INTO identity.user_account (user_id, email, email_index, display_name, password_hash, state, system_role, version, create_time,
+                                            update_time, username, username_index)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING",
+        id,
+        sealed.seal(Column::EMAIL, id, &user.email),
+        sealed.email_index(&user.email),
+        sealed.seal(Column::DISPLAY_NAME, id, &user.display_name),
+        sealed.seal(Column::PASSWORD_HASH, id, password_hash),
+        user.state as _,
+        user.system_role as _,
+        user.version,
+        user.create_time,
+        user.update_time,
+        user.username.as_ref().map(|name| sealed.seal(Column::USERNAME, id, name.as_str())),
+        user.username.as_ref().map(|name| sealed.username_index(name.as_str())),
+    );
+    Ok(done.execute(tx.conn()).await?.rows_affected() == 1)
+}
+
+/// Whether somebody proved the address, and whether somebody has the username.
+pub(super) async fn is_taken(tx: &mut Tx, email_index: &str, username_index: Option<&str>) -> Result<(bool, bool), Error> {
+    let row = sqlx::query!(
+        r#"SELECT identity.active_user(NULL, $1) IS NOT NULL AS "email!", coalesce(identity.username_taken($2), false) AS "username!""#,
+        email_index,
+        username_index,
+    );
+    let row = row.fetch_one(tx.conn()).await?;
+    Ok((row.email, row.username))
+}
+
 /// The account, if the caller may know of it.
 pub(crate) async fn find(tx: &mut Tx, sealed: &Sealed, id: UserId) -> Result<Option<Seen>, Error> {
     let row = sqlx::query_as!(

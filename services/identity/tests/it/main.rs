@@ -6,6 +6,7 @@ mod change_email;
 mod change_password;
 mod continue_session;
 mod enroll_factor;
+mod import_users;
 mod interleave;
 mod introspect;
 mod invite;

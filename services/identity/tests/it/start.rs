@@ -95,7 +95,7 @@ async fn start_wanting(app: &App, name: &str) -> Result<(), Error> {
     let db = app.deps().db.clone();
     let sealed = identity::sealed::Sealed::new(db.sealer().clone());
     let config = wanting(name);
-    let hashing = identity::hashing::Hashing::start(config.hashing.cost(), 1, 8).unwrap();
+    let hashing = identity::hashing::Hashing::start(config.hashing.cost(), 1, 8, identity::hashing::Pepper::none()).unwrap();
     let links = identity::user::links::Links::new(&config, db.sealer());
     let throttle = identity::throttle::Throttle::new(db.clone(), quick().throttle);
     let users = identity::user::ops::Ops { db, sealed, hashing, links, throttle };

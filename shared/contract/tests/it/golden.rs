@@ -61,7 +61,7 @@ fn requests() -> BTreeMap<&'static str, Validate> {
         identity: AcceptInvitationAsNewUserRequest AcceptInvitationRequest ChangePasswordRequest ConfirmEmailChangeRequest ConfirmTotpRequest ContinueSessionRequest CreateInvitationRequest CreateOrganizationMemberRequest
             CreateOrganizationRequest CreateSessionRequest CreateWorkspaceMemberRequest CreateWorkspaceRequest DeclineInvitationRequest
             DeleteFactorRequest DeleteOrganizationMemberRequest DeleteWorkspaceMemberRequest EnrollTotpRequest GetInvitationRequest GetJsonWebKeySetRequest
-            GetOpenIdConfigurationRequest GetOrganizationRequest GetOrganizationSettingsRequest GetUserRequest GetWorkspaceRequest IntrospectTokenRequest
+            GetOpenIdConfigurationRequest GetOrganizationRequest GetOrganizationSettingsRequest GetUserRequest GetWorkspaceRequest ImportUsersRequest IntrospectTokenRequest
             IssueVerificationTokenRequest ListFactorsRequest ListInvitationsRequest
             ListMembershipsRequest ListOrganizationMembersRequest ListOrganizationsRequest ListRevocationsRequest ListSessionsRequest
             ListSigningKeysRequest ListUsersRequest ListWorkspaceMembersRequest ListWorkspacesRequest PreviewInvitationRequest

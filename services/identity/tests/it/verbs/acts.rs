@@ -33,6 +33,7 @@ pub(crate) trait Acts {
     async fn get_user(&self, user: &str) -> Result<User, Status>;
     /// Gives the caller another username; empty gives it up.
     async fn set_username(&self, username: &str) -> Result<User, Status>;
+    async fn import_users(&self, users: Vec<ImportedUser>, request_id: &str) -> Result<Vec<ImportUserResult>, Status>;
     async fn change_password(&self, current: &str, new: &str) -> Result<ChangePasswordResponse, Status>;
     /// Asks for another address, with everybody's password.
     async fn request_email_change(&self, email: &str) -> Result<(), Status>;
@@ -113,6 +114,11 @@ impl Acts for Actor {
     async fn set_username(&self, username: &str) -> Result<User, Status> {
         let request = SetUsernameRequest { username: username.to_owned() };
         Ok(AccountServiceClient::new(self.channel()).set_username(request).await?.into_inner().user.unwrap())
+    }
+
+    async fn import_users(&self, users: Vec<ImportedUser>, request_id: &str) -> Result<Vec<ImportUserResult>, Status> {
+        let request = ImportUsersRequest { users, request_id: request_id.to_owned() };
+        Ok(UserServiceClient::new(self.channel()).import_users(request).await?.into_inner().results)
     }
 
     async fn change_password(&self, current: &str, new: &str) -> Result<ChangePasswordResponse, Status> {
