@@ -47,7 +47,11 @@ impl Canaries {
 
     /// Each name of a request's field once.
     fn fields(&self) -> BTreeSet<String> {
-        self.0.iter().map(|(field, _)| (*field).to_owned()).filter(|field| field.contains("Request.") || field.starts_with("Imported")).collect()
+        self.0
+            .iter()
+            .map(|(field, _)| (*field).to_owned())
+            .filter(|field| field.contains("Request.") || field.starts_with("Imported"))
+            .collect()
     }
 
     #[track_caller]
@@ -135,6 +139,14 @@ async fn no_secret_and_nothing_personal_is_left_lying_about() {
     done(kim.call("identity.AccountService/ConfirmEmailChange", change.clone()).await);
     faults.push(refused(kim.call("identity.AccountService/ConfirmEmailChange", change).await));
     let email = wanted;
+
+    let thought_of = json!({
+        "password": canaries.keep("CheckPasswordRequest.password", "canary long ladder 4715"),
+        "email": canaries.keep("CheckPasswordRequest.email", "canary-moe@canary.example"),
+        "username": canaries.keep("CheckPasswordRequest.username", "canary-moesha"),
+        "displayName": canaries.keep("CheckPasswordRequest.display_name", "Moe Canarybird"),
+    });
+    done(nobody.call("identity.AccountService/CheckPassword", thought_of).await);
 
     let imported = json!({"users": [{
         "email": canaries.keep("ImportedUser.email", "canary-max@canary.example"),

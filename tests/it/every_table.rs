@@ -12,7 +12,7 @@ const WITHOUT_TENANT_INDEX: [(&str, &str); 2] =
 const VERBS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 
 /// Functions that run with the owner's rights: look-ups before there is a principal.
-const DEFINERS: [&str; 14] = [
+const DEFINERS: [&str; 15] = [
     "identity.active_user",
     "identity.email_change_recipient",
     "identity.has_system_admin",
@@ -20,6 +20,7 @@ const DEFINERS: [&str; 14] = [
     "identity.is_system_admin",
     "identity.my_memberships",
     "identity.own_credential",
+    "identity.own_password_hashes",
     "identity.pending_user",
     "identity.pending_verification",
     "identity.recipient",

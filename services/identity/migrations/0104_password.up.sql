@@ -37,3 +37,26 @@ CREATE FUNCTION :schema.email_change_recipient(wanted uuid)
                                               AND proved.user_id <> c.user_id))
     $$;
 GRANT EXECUTE ON FUNCTION :schema.own_credential(), :schema.email_change_recipient(uuid) TO :schema_app;
+
+-- Passwords that were in force before, where the setting asks for it: sealed as they lay in the account.
+CREATE TABLE :schema.password_history (
+    password_history_id uuid        PRIMARY KEY,               -- a UUIDv7: the newest is the last
+    user_id             uuid        NOT NULL REFERENCES :schema.user_account ON DELETE CASCADE,
+    password_hash       bytea       NOT NULL,                  -- sealed
+    create_time         timestamptz NOT NULL                   -- when another took its place
+);
+CREATE INDEX password_history_user_id_idx ON :schema.password_history (user_id, password_history_id);
+SELECT :schema.mark_user('password_history', 'what somebody chose before is looked at for them alone', verbs => 'INSERT, DELETE');
+-- Nobody reads a hash but the function.
+GRANT SELECT (password_history_id, user_id) ON :schema.password_history TO :schema_app;
+SELECT :schema.allow_definer('password_history');
+CREATE FUNCTION :schema.own_password_hashes(at_most bigint) RETURNS TABLE (password_hash bytea)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+    AS $$
+        SELECT last.password_hash FROM (
+            SELECT u.password_hash, NULL::uuid AS id FROM :schema.user_account u WHERE u.user_id = :schema.current_user_id() AND u.state = 2
+            UNION ALL
+            SELECT h.password_hash, h.password_history_id FROM :schema.password_history h WHERE h.user_id = :schema.current_user_id()
+        ) last ORDER BY last.id DESC NULLS FIRST LIMIT at_most
+    $$;
+GRANT EXECUTE ON FUNCTION :schema.own_password_hashes(bigint) TO :schema_app;

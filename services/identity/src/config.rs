@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hashing::Cost;
 use crate::key::Algorithm;
+use crate::password::{Person, strength};
 use crate::throttle::config::ThrottleConfig;
 use crate::user::links::COOLDOWN_SECONDS_MAX;
 
@@ -52,6 +53,8 @@ pub struct Config {
     pub key_poll_seconds: u32,
     /// How long a change of roles waits to be in force before it is answered PENDING, in milliseconds.
     pub propagation_wait_ms: u32,
+    /// So many of a person's last passwords, the present one among them, can't be chosen again; 0 looks at none.
+    pub password_history: u32,
     /// Password hashing.
     pub hashing: HashingConfig,
     /// Delays after attempts that failed.
@@ -110,6 +113,7 @@ impl Default for Config {
             signing_key_rotation_days: 30,
             key_poll_seconds: 10,
             propagation_wait_ms: 800,
+            password_history: 0,
             hashing: HashingConfig::default(),
             throttle: ThrottleConfig::default(),
             first_admin: FirstAdminConfig::default(),
@@ -169,6 +173,7 @@ impl ServiceConfig for Config {
             ("signing_key_rotation_days", "how long a key signs before the service rotates it, in days, 0..=365; 0 is by command alone"),
             ("key_poll_seconds", "how often a replica looks whether another one rotated the signing key, in seconds, 1..=60"),
             ("propagation_wait_ms", "how long a change of roles waits to be in force, in milliseconds, 0..=5000"),
+            ("password_history", "so many of a person's last passwords can't be chosen again, 0..=10; 0 looks at none"),
             ("hashing.memory_kib", "memory of one password hash, in KiB, 8..=262144; OWASP asks for 19456"),
             ("hashing.passes", "passes over that memory, 1..=16"),
             ("hashing.lanes", "lanes, 1..=4"),
@@ -204,6 +209,7 @@ impl ServiceConfig for Config {
         faults.range("refresh_token_seconds", self.refresh_token_seconds, 3_600..=2_592_000);
         faults.range("session_seconds", self.session_seconds, 3_600..=31_536_000);
         faults.range("sessions_per_user", self.sessions_per_user, 1..=1_000);
+        faults.range("password_history", self.password_history, 0..=10);
         faults.range("pending_account_days", self.pending_account_days, 1..=90);
         faults.range("refresh_grace_seconds", self.refresh_grace_seconds, 0..=60);
         faults.range("verification_token_seconds", self.verification_token_seconds, 300..=604_800);
@@ -246,7 +252,8 @@ impl FirstAdminConfig {
         }
         faults.require("first_admin.email", self.email.len() <= 254 && self.email.contains('@'), "must be an address");
         faults.not_empty("first_admin.display_name", &self.display_name);
-        if let Err(weakness) = crate::password::check(self.password.expose(), &self.email) {
+        let person = Person { display_name: self.display_name.clone(), ..Person::at(&self.email) };
+        if let Some(weakness) = strength(self.password.expose(), &person).weakness {
             faults.push("first_admin.password", weakness.to_string());
         }
     }

@@ -244,7 +244,7 @@ impl Fault for Error {
     fn violations(&self) -> Vec<Violation> {
         match self {
             Error::PasswordTooWeak(weakness) => {
-                vec![Violation { field: "password".to_owned(), rule: "password.weak", description: weakness.to_string() }]
+                vec![Violation { field: "password".to_owned(), rule: weakness.rule.name(), description: weakness.to_string() }]
             }
             Error::UsernameReserved => {
                 let (field, description) = ("username".to_owned(), "could be taken for one of the suite's own".to_owned());
@@ -259,6 +259,7 @@ impl Fault for Error {
 
     fn metadata(&self) -> Vec<(&'static str, String)> {
         match self {
+            Error::PasswordTooWeak(weakness) => vec![("rule", weakness.rule.name().to_owned())],
             Error::Events(error) => error.metadata(),
             Error::Rpc(error) => error.metadata(),
             Error::Db(error) => error.metadata(),

@@ -83,7 +83,14 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
     let keys = startup::beside_others("signing keys", start_keys).await?;
     let links = Links::new(config, db.sealer());
     let throttle = Throttle::new(db.clone(), config.throttle.clone());
-    let users = user::ops::Ops { db: db.clone(), sealed: sealed.clone(), hashing: hashing.clone(), links, throttle: throttle.clone() };
+    let users = user::ops::Ops {
+        db: db.clone(),
+        sealed: sealed.clone(),
+        hashing: hashing.clone(),
+        links,
+        throttle: throttle.clone(),
+        history: config.password_history.into(),
+    };
     startup::beside_others("first admin", async || users.ensure_first_admin(&config.first_admin).await).await?;
 
     let refresh_tokens = RefreshTokens::new(db.sealer().clone());

@@ -93,6 +93,7 @@ pub(super) async fn entries(world: &World) -> Vec<Entry> {
     world.suite.register("nia").await;
     let change = json!({"emailChangeToken": world.suite.email_change_token("nia", "nia-two@muster.example").await});
     add(Who::Fresh("nia"), own, "identity.AccountService/ConfirmEmailChange", change);
+    add(Who::Nobody, own, "identity.AccountService/CheckPassword", json!({"password": PATS}));
     let password = json!({"currentPassword": PATS, "password": PATS});
     add(Who::Pat, own, "identity.AccountService/ChangePassword", password);
     add(Who::Ana, own, "identity.AccountService/SetUsername", json!({"username": "ana-{place}"}));
@@ -116,7 +117,8 @@ pub(super) async fn entries(world: &World) -> Vec<Entry> {
     add(Who::Nobody, own, "identity.TokenService/RevokeToken", json!({"token": "none"}));
     add(Who::Nobody, own, "identity.KeyService/GetOpenIdConfiguration", json!({}));
     let hash = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
-    let imported = json!({"users": [{"email": "uli-{place}@muster.example", "displayName": "Uli", "emailProved": true, "passwordHash": hash}]});
+    let imported =
+        json!({"users": [{"email": "uli-{place}@muster.example", "displayName": "Uli", "emailProved": true, "passwordHash": hash}]});
     add(Who::Admin, own, "identity.UserService/ImportUsers", imported);
     add(Who::Admin, own, "identity.UserService/UnlockSignIn", json!({"userId": world.ben.user_id}));
 

@@ -36,10 +36,14 @@ pub use argon::{Cost, Unreadable};
 pub use pepper::Pepper;
 use stored::{Stored, peppered};
 
+use crate::password::{Person, Strength, strength};
+
 /// Below the requests of the service, above what is idle.
 const NICE: i32 = 5;
 /// A thread without work for so long gives its memory back.
 const IDLE: Duration = Duration::from_secs(60);
+/// So many estimates of a password's strength take about as long as a hash.
+const ESTIMATES_PER_HASH: u64 = 3;
 
 /// The hashing threads and their queue. Cheap to clone; the threads end with the last clone.
 #[derive(Clone)]
@@ -110,6 +114,7 @@ struct Job {
 enum Work {
     Hash(Cost),
     Verify(Stored),
+    Estimate(Person),
     #[cfg(test)]
     Panic,
 }
@@ -118,6 +123,7 @@ enum Work {
 enum Answer {
     Hashed(String),
     Verified(bool),
+    Estimated(Strength),
 }
 
 impl Hashing {
@@ -152,7 +158,7 @@ impl Hashing {
         let (id, cost) = (self.0.pepper.id(), self.0.cost);
         match self.submit(Work::Hash(cost), cost.work(), self.0.pepper.mixed(id, &password), remaining).await? {
             Answer::Hashed(hash) => Ok(peppered(id, hash)),
-            Answer::Verified(_) => Err(Unreadable.into()),
+            Answer::Verified(_) | Answer::Estimated(_) => Err(Unreadable.into()),
         }
     }
 
@@ -167,7 +173,19 @@ impl Hashing {
         let (cost, password) = (stored.work(), self.0.pepper.mixed(stored.pepper_id, &password));
         match self.submit(Work::Verify(stored), cost, password, remaining).await? {
             Answer::Verified(fits) => Ok(fits && known),
-            Answer::Hashed(_) => Err(Unreadable.into()),
+            Answer::Hashed(_) | Answer::Estimated(_) => Err(Unreadable.into()),
+        }
+    }
+
+    /// How good `password` is for `person`, estimated where it keeps no other call waiting than those that hash.
+    ///
+    /// # Errors
+    /// [`Refused::Overloaded`] at once when `remaining`, the time the call still has, does not suffice.
+    pub async fn strength(&self, password: &SecretString, person: Person, remaining: Duration) -> Result<Strength, Refused> {
+        let cost = (self.0.cost.work() / ESTIMATES_PER_HASH).max(1);
+        match self.submit(Work::Estimate(person), cost, self.0.pepper.mixed(0, password), remaining).await? {
+            Answer::Estimated(strength) => Ok(strength),
+            Answer::Hashed(_) | Answer::Verified(_) => Err(Unreadable.into()),
         }
     }
 
@@ -208,6 +226,10 @@ impl Job {
         match &self.work {
             Work::Hash(cost) => Ok(Answer::Hashed(arena.hash(*cost, password)?)),
             Work::Verify(stored) => Ok(Answer::Verified(stored.fits(arena, password)?)),
+            Work::Estimate(person) => {
+                let password = std::str::from_utf8(password).map_err(|_| Unreadable)?;
+                Ok(Answer::Estimated(strength(password, person)))
+            }
             #[cfg(test)]
             Work::Panic => panic!("injected"),
         }
@@ -284,13 +306,15 @@ impl Shared {
                 // What it left behind is nobody's to use.
                 arena = Arena::of(self.cost);
             }
-            histogram!("identity_hash_seconds").record(took.as_secs_f64());
-            self.done.fetch_add(1, Ordering::Relaxed);
+            if !matches!(job.work, Work::Estimate(_)) {
+                histogram!("identity_hash_seconds").record(took.as_secs_f64());
+                self.done.fetch_add(1, Ordering::Relaxed);
+            }
             let mut queue = self.lock();
             queue.running -= 1;
             queue.work -= job.cost;
             // How long ours takes is learned from ours.
-            if job.cost == self.cost.work() {
+            if job.cost == self.cost.work() && !matches!(job.work, Work::Estimate(_)) {
                 queue.hash_time = smoothed(queue.hash_time, took);
                 self.tell_ceiling(queue.hash_time);
             }

@@ -4,7 +4,6 @@
 use db::Tx;
 use rpc::Caller;
 use runtime::{SecretString, UserId};
-use secrecy::ExposeSecret;
 
 use super::ops::Ops;
 use super::{Invitation, InvitationId, InvitationState, store};
@@ -13,9 +12,9 @@ use crate::events;
 use crate::member::ops::{Propagation, ensure};
 use crate::member::{Member, Place, store as rows};
 use crate::organization::{Organization, store as organizations};
-use crate::password;
+use crate::password::Person;
 use crate::token::link::LinkToken;
-use crate::user::ops::RESERVE;
+use crate::user::ops::chosen;
 use crate::user::{User, UserState, store as users};
 
 /// What became of an invitation that was accepted.
@@ -91,8 +90,8 @@ impl Ops {
         let (caller, token) = self.arrived(caller, token).await?;
         let invitation = self.db.read(&caller, async |tx: &mut Tx| self.named(tx, &token).await).await?;
         invitation.require_pending(self.db.clock().now())?;
-        password::check(person.password.expose_secret(), &invitation.email)?;
-        let hash = self.hashing.hash(person.password, caller.deadline().remaining().saturating_sub(RESERVE)).await?;
+        let own = Person { display_name: person.display_name.clone(), ..Person::at(&invitation.email) };
+        let hash = chosen(&self.hashing, &caller, person.password, own).await?;
         let user_id: UserId = self.db.ids().next_id();
         let caller = caller.proven_as(user_id);
         let (invitation, member) = self

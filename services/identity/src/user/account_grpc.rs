@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 use super::ops::{NewUser, Ops};
 use super::username;
 use crate::decode;
+use crate::password::Person;
 
 /// The transport of registration and of what accounts are mailed.
 pub struct Grpc {
@@ -93,5 +94,11 @@ impl AccountService for Grpc {
         let (caller, req) = rpc::open(req)?;
         self.ops.confirm_email_change(&caller, &req.email_change_token).await?;
         Ok(Response::new(pb::ConfirmEmailChangeResponse {}))
+    }
+
+    async fn check_password(&self, req: Request<pb::CheckPasswordRequest>) -> Result<Response<pb::CheckPasswordResponse>, Status> {
+        let (caller, req) = rpc::open(req)?;
+        let person = Person { email: req.email, username: req.username, display_name: req.display_name };
+        Ok(Response::new(self.ops.check_password(&caller, req.password.into(), person).await?.into()))
     }
 }

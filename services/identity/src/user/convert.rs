@@ -5,6 +5,7 @@ use contract::time::timestamp;
 
 use super::import::{Imported, ImportedUser};
 use super::{Seen, SystemRole, User, UserState};
+use crate::password::Strength;
 
 impl From<UserState> for pb::UserState {
     fn from(state: UserState) -> Self {
@@ -44,6 +45,15 @@ impl From<pb::ImportedUser> for ImportedUser {
     fn from(user: pb::ImportedUser) -> Self {
         let pb::ImportedUser { email, email_proved, username, display_name, password_hash } = user;
         ImportedUser { email, email_proved, username, display_name, password_hash: password_hash.into() }
+    }
+}
+
+impl From<Strength> for pb::CheckPasswordResponse {
+    fn from(strength: Strength) -> Self {
+        let Strength { score, weakness, suggestions } = strength;
+        let rule = weakness.as_ref().map(|weakness| weakness.rule.name().to_owned()).unwrap_or_default();
+        let advice = weakness.as_ref().map(ToString::to_string).unwrap_or_default();
+        pb::CheckPasswordResponse { score: score.into(), acceptable: weakness.is_none(), rule, advice, suggestions }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod convert;
 pub mod filter;
 pub mod first_admin;
 pub mod grpc;
+mod history;
 pub mod import;
 pub mod links;
 pub mod ops;

@@ -5,7 +5,6 @@ use std::time::Duration;
 use db::{Db, Page, Tx};
 use rpc::Caller;
 use runtime::{SecretString, UserId};
-use secrecy::ExposeSecret;
 use time::OffsetDateTime;
 
 use super::filter::{COLUMNS, ORDER, blinded};
@@ -15,7 +14,7 @@ use super::{Seen, User, store};
 use crate::error::Error;
 use crate::events;
 use crate::hashing::Hashing;
-use crate::password;
+use crate::password::{Person, Strength};
 use crate::sealed::Sealed;
 use crate::throttle::{Pass, Scope, Throttle};
 use crate::token::link::LinkToken;
@@ -36,6 +35,8 @@ pub struct Ops {
     pub links: Links,
     /// Attempts at passwords and links, and mails that are asked for.
     pub throttle: Throttle,
+    /// So many of a person's last passwords can't be chosen again.
+    pub history: i64,
 }
 
 /// An account to register.
@@ -75,18 +76,19 @@ impl Ops {
     /// # Emits
     /// `UserRegistered`, or `RegistrationRepeated`; same transaction.
     pub async fn register(&self, caller: &Caller, new: NewUser) -> Result<(), Error> {
-        password::check(new.password.expose_secret(), &new.email)?;
         let pass = self.throttle.admit(caller, self.throttle.mail(caller)).await?;
         if let Some(name) = &new.username
             && store::username_taken(&self.db, caller, &self.sealed.username_index(name.as_str())).await?
         {
             return Err(Error::UsernameTaken);
         }
-        let hash = match self.hashing.hash(new.password, caller.deadline().remaining().saturating_sub(RESERVE)).await {
+        let username = new.username.as_ref().map(|name| name.as_str().to_owned()).unwrap_or_default();
+        let person = Person { email: new.email.clone(), username, display_name: new.display_name.clone() };
+        let hash = match chosen(&self.hashing, caller, new.password, person).await {
             Ok(hash) => hash,
             Err(refused) => {
                 self.throttle.give_back(caller, pass).await;
-                return Err(refused.into());
+                return Err(refused);
             }
         };
         let id: UserId = self.db.ids().next_id();
@@ -104,6 +106,14 @@ impl Ops {
                 Ok(())
             })
             .await
+    }
+
+    /// How good a password would be for a person. Nothing is stored, and nobody is looked up.
+    ///
+    /// # Errors
+    /// `HASHING_OVERLOADED`.
+    pub async fn check_password(&self, caller: &Caller, password: SecretString, person: Person) -> Result<Strength, Error> {
+        Ok(self.hashing.strength(&password, person, caller.deadline().remaining()).await?)
     }
 
     /// The token that proves an account's address, and until when it is good. Nothing is stored.
@@ -190,4 +200,14 @@ impl Ops {
         let page = self.db.page(caller, list.page_size, &list.page_token, ORDER, &[&list.filter])?;
         self.db.read(caller, async |tx: &mut Tx| store::list(tx, &self.sealed, &filter, &page).await).await
     }
+}
+
+/// The hash of a new password, if it meets the rules.
+///
+/// # Errors
+/// `PASSWORD_TOO_WEAK`, `HASHING_OVERLOADED`.
+pub(crate) async fn chosen(hashing: &Hashing, caller: &Caller, new: SecretString, person: Person) -> Result<String, Error> {
+    let remaining = || caller.deadline().remaining().saturating_sub(RESERVE);
+    hashing.strength(&new, person, remaining()).await?.require()?;
+    Ok(hashing.hash(new, remaining()).await?)
 }

@@ -3,13 +3,12 @@
 use db::Tx;
 use rpc::Caller;
 use runtime::{OrganizationId, SecretString};
-use secrecy::ExposeSecret;
 
 use super::ops::{Ops, RESERVE};
 use super::store::{self, Own};
 use crate::error::Error;
 use crate::events;
-use crate::password;
+use crate::password::Person;
 use crate::throttle::{Pass, Scope};
 
 impl Ops {
@@ -23,7 +22,7 @@ impl Ops {
     pub async fn change_password(&self, caller: &Caller, current: SecretString, new: SecretString) -> Result<String, Error> {
         let caller = caller.with_organization(OrganizationId::SYSTEM);
         let (own, pass) = self.confirmed(&caller, current).await?;
-        let hash = match self.hashed(&caller, &own, new).await {
+        let hash = match self.replacement(&caller, new, Person::at(&own.email)).await {
             Ok(hash) => hash,
             Err(refused) => {
                 self.throttle.give_back(&caller, pass).await;
@@ -38,6 +37,7 @@ impl Ops {
                 self.throttle.succeeded(tx, &pass).await?;
                 let before = store::find(tx, &self.sealed, user_id).await?.ok_or(Error::UserNotFound)?.user;
                 let after = before.changed(tx.now());
+                self.remember(tx).await?;
                 let generation = store::set_password(tx, &self.sealed, &after, None, &hash).await?.ok_or(Error::UserNotFound)?;
                 tx.emit(events::password_changed(&before, &after));
                 self.end_what_stood_on_it(tx, user_id, caller.session_id()).await?;
@@ -45,12 +45,6 @@ impl Ops {
             })
             .await?;
         Ok(self.throttle.device_token(user_id, generation, None))
-    }
-
-    /// The hash of another password for the account, if it meets the rules.
-    async fn hashed(&self, caller: &Caller, own: &Own, new: SecretString) -> Result<String, Error> {
-        password::check(new.expose_secret(), &own.email)?;
-        Ok(self.hashing.hash(new, caller.deadline().remaining().saturating_sub(RESERVE)).await?)
     }
 
     /// The caller's account, whose password they gave once more, and the attempt, which is theirs to settle. Whoever sits at a session that was

@@ -5,14 +5,12 @@
 use db::Tx;
 use rpc::Caller;
 use runtime::{SecretString, SessionId, UserId};
-use secrecy::ExposeSecret;
 
-use super::ops::{Ops, RESERVE};
+use super::ops::Ops;
 use super::store;
 use crate::email_change::store as email_changes;
 use crate::error::Error;
 use crate::events;
-use crate::password;
 use crate::session::end::end_all;
 
 impl Ops {
@@ -32,16 +30,17 @@ impl Ops {
         };
         let user_id = UserId::from(token.subject_id);
         let caller = caller.proven_as(user_id);
-        let known = self.db.read(&caller, async |tx: &mut Tx| store::find(tx, &self.sealed, user_id).await).await?;
-        let email = known.ok_or(Error::PasswordResetTokenInvalid)?.user.email;
-        password::check(new.expose_secret(), &email)?;
-        let hash = self.hashing.hash(new, caller.deadline().remaining().saturating_sub(RESERVE)).await?;
+        // A link that was used asks nothing more: what was chosen before is told to nobody else.
+        let known = self.db.read(&caller, async |tx: &mut Tx| store::resettable(tx, &self.sealed, user_id, token.generation).await).await?;
+        let person = known.ok_or(Error::PasswordResetTokenInvalid)?;
+        let hash = self.replacement(&caller, new, person).await?;
         let generation = self
             .db
             .write_unrecorded(&caller, async |tx: &mut Tx| {
                 store::hold(tx, user_id).await?;
                 let before = store::find(tx, &self.sealed, user_id).await?.ok_or(Error::PasswordResetTokenInvalid)?.user;
                 let after = before.changed(tx.now());
+                self.remember(tx).await?;
                 let generation = store::set_password(tx, &self.sealed, &after, Some(token.generation), &hash).await?;
                 let generation = generation.ok_or(Error::PasswordResetTokenInvalid)?;
                 let subjects = store::throttled_as(tx, user_id).await?;

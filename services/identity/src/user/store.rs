@@ -7,11 +7,13 @@ use runtime::UserId;
 use sqlx::types::Json;
 use sqlx::{Postgres, QueryBuilder};
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
 use super::links::{Asked, MAILBOX_MAX};
 use super::username::Username;
 use super::{Seen, SystemRole, User, UserState};
 use crate::error::Error;
+use crate::password::Person;
 use crate::sealed::{Column, Index, Sealed, Unopened};
 use crate::throttle::ops::{Pace, SignIn};
 use crate::throttle::store::Admitted;
@@ -375,6 +377,49 @@ pub(crate) async fn own(tx: &mut Tx, sealed: &Sealed) -> Result<Option<Own>, Err
     let password_hash = sealed.open(Column::PASSWORD_HASH, id, &row.password_hash)?;
     let credential = Credential { user_id: row.user_id, password_hash, version: row.version, reset_generation: row.reset_generation };
     Ok(Some(Own { email: sealed.open(Column::EMAIL, id, &row.email)?, credential }))
+}
+
+/// Of whom the password is that the token of `generation` resets; `None` when another one is the good one.
+pub(super) async fn resettable(tx: &mut Tx, sealed: &Sealed, id: UserId, generation: i64) -> Result<Option<Person>, Error> {
+    let row = sqlx::query!(
+        "SELECT email, username, display_name FROM identity.user_account WHERE user_id = $1 AND reset_generation = $2 AND state = 2",
+        id as _,
+        generation,
+    );
+    let Some(row) = row.fetch_optional(tx.conn()).await? else { return Ok(None) };
+    let open = |column, value: &[u8]| sealed.open(column, id.uuid(), value);
+    let username = row.username.map(|name| open(Column::USERNAME, &name)).transpose()?.unwrap_or_default();
+    Ok(Some(Person { email: open(Column::EMAIL, &row.email)?, username, display_name: open(Column::DISPLAY_NAME, &row.display_name)? }))
+}
+
+/// The hashes of the last `at_most` passwords of the user of this transaction, the one in force first.
+pub(super) async fn last_hashes(tx: &mut Tx, sealed: &Sealed, id: UserId, at_most: i64) -> Result<Vec<String>, Error> {
+    let rows = sqlx::query_scalar!(r#"SELECT password_hash AS "password_hash!" FROM identity.own_password_hashes($1)"#, at_most);
+    let rows = rows.fetch_all(tx.conn()).await?;
+    Ok(rows.iter().map(|hash| sealed.open(Column::PASSWORD_HASH, id.uuid(), hash)).collect::<Result<_, _>>()?)
+}
+
+/// Keeps the hash in force of the user of this transaction, whose account is held, as `id`, and forgets all but the last `kept`. It stays
+/// sealed as it is.
+pub(super) async fn keep_hash(tx: &mut Tx, id: Uuid, kept: i64) -> Result<(), Error> {
+    let now = tx.now();
+    sqlx::query!(
+        "INSERT INTO identity.password_history (password_history_id, user_id, password_hash, create_time)
+         SELECT $1, own.user_id, own.password_hash, $2 FROM identity.own_credential() own",
+        id,
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    sqlx::query!(
+        "DELETE FROM identity.password_history WHERE user_id = identity.current_user_id() AND password_history_id NOT IN
+             (SELECT password_history_id FROM identity.password_history WHERE user_id = identity.current_user_id()
+              ORDER BY password_history_id DESC LIMIT $1)",
+        kept,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
 }
 
 /// Stores what [`User::changed`] made of an account, with another password: for a reset if `generation` is that of the good token, once. Every

@@ -4,6 +4,7 @@
 mod accept_invitation;
 mod change_email;
 mod change_password;
+mod check_password;
 mod continue_session;
 mod enroll_factor;
 mod import_users;
@@ -14,6 +15,7 @@ mod list_memberships;
 mod list_revocations;
 mod manage_members;
 mod manage_sessions;
+mod password_history;
 mod personal_data;
 mod refresh_session;
 mod register;

@@ -98,7 +98,7 @@ async fn start_wanting(app: &App, name: &str) -> Result<(), Error> {
     let hashing = identity::hashing::Hashing::start(config.hashing.cost(), 1, 8, identity::hashing::Pepper::none()).unwrap();
     let links = identity::user::links::Links::new(&config, db.sealer());
     let throttle = identity::throttle::Throttle::new(db.clone(), quick().throttle);
-    let users = identity::user::ops::Ops { db, sealed, hashing, links, throttle };
+    let users = identity::user::ops::Ops { db, sealed, hashing, links, throttle, history: 0 };
     users.ensure_first_admin(&config.first_admin).await
 }
 

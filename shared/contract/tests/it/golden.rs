@@ -58,7 +58,7 @@ fn requests() -> BTreeMap<&'static str, Validate> {
         audit: GetEventRequest ListEventsRequest;
         authorization: BatchCheckRequest CheckRequest GetSnapshotRequest ListPermissionsRequest ListRolesRequest WatchRequest;
         common: DropDeadLetterRequest GetEventStatusRequest ListDeadLettersRequest ListLoggedEventsRequest ReplayDeadLetterRequest;
-        identity: AcceptInvitationAsNewUserRequest AcceptInvitationRequest ChangePasswordRequest ConfirmEmailChangeRequest ConfirmTotpRequest ContinueSessionRequest CreateInvitationRequest CreateOrganizationMemberRequest
+        identity: AcceptInvitationAsNewUserRequest AcceptInvitationRequest ChangePasswordRequest CheckPasswordRequest ConfirmEmailChangeRequest ConfirmTotpRequest ContinueSessionRequest CreateInvitationRequest CreateOrganizationMemberRequest
             CreateOrganizationRequest CreateSessionRequest CreateWorkspaceMemberRequest CreateWorkspaceRequest DeclineInvitationRequest
             DeleteFactorRequest DeleteOrganizationMemberRequest DeleteWorkspaceMemberRequest EnrollTotpRequest GetInvitationRequest GetJsonWebKeySetRequest
             GetOpenIdConfigurationRequest GetOrganizationRequest GetOrganizationSettingsRequest GetUserRequest GetWorkspaceRequest ImportUsersRequest IntrospectTokenRequest

@@ -28,6 +28,7 @@ pub(crate) trait Door {
     async fn resend_verification(&self, email: &str) -> Result<ResendVerificationResponse, Status>;
     async fn request_password_reset(&self, email: &str) -> Result<RequestPasswordResetResponse, Status>;
     async fn reset_password(&self, token: &str, password: &str) -> Result<ResetPasswordResponse, Status>;
+    async fn check_password(&self, request: CheckPasswordRequest) -> Result<CheckPasswordResponse, Status>;
     /// What the service that sends mail is told, as that service.
     async fn resolve_recipient(&self, request: ResolveRecipientRequest) -> Result<ResolveRecipientResponse, Status>;
     async fn refresh_session(&self, refresh_token: &str) -> Result<TokenPair, Status>;
@@ -103,6 +104,10 @@ impl Door for App {
     async fn reset_password(&self, token: &str, password: &str) -> Result<ResetPasswordResponse, Status> {
         let request = ResetPasswordRequest { password_reset_token: token.to_owned(), password: password.to_owned() };
         Ok(AccountServiceClient::new(self.anonymous().channel()).reset_password(request).await?.into_inner())
+    }
+
+    async fn check_password(&self, request: CheckPasswordRequest) -> Result<CheckPasswordResponse, Status> {
+        Ok(AccountServiceClient::new(self.anonymous().channel()).check_password(request).await?.into_inner())
     }
 
     async fn resolve_recipient(&self, request: ResolveRecipientRequest) -> Result<ResolveRecipientResponse, Status> {

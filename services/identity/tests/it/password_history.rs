@@ -1,0 +1,76 @@
+use contract::identity::v1::PasswordResetRequested;
+use contract::identity::v1::resolve_recipient_request::Subject;
+use contract::identity::v1::{Link, ResolveRecipientRequest};
+use identity::Config;
+use testkit::{App, assert_fault};
+
+use crate::verbs::{Acts, Door, PASSWORD, Person, address, identity, identity_with, quick};
+
+const SECOND: &str = "another good password";
+const THIRD: &str = "a third one, as good";
+
+/// The service, which looks at the last two passwords.
+async fn remembering() -> App {
+    identity_with(Config { password_history: 2, ..quick() }).await
+}
+
+/// How many former passwords are kept.
+async fn kept(app: &App) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM identity.password_history").fetch_one(&mut app.sql().await).await.unwrap()
+}
+
+async fn is_refused(ana: &Person, current: &str, new: &str) {
+    let refused = assert_fault!(ana.change_password(current, new).await, InvalidArgument, "PASSWORD_TOO_WEAK");
+    assert!(format!("{refused:?}").contains("password.reused"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn one_of_the_last_passwords_is_not_chosen_again_and_an_older_one_is() {
+    let app = remembering().await;
+    let ana = app.person("ana").await;
+    is_refused(&ana, PASSWORD, PASSWORD).await;
+    ana.change_password(PASSWORD, SECOND).await.unwrap();
+    is_refused(&ana, SECOND, PASSWORD).await;
+    ana.change_password(SECOND, THIRD).await.unwrap();
+    is_refused(&ana, THIRD, SECOND).await;
+    ana.change_password(THIRD, PASSWORD).await.unwrap();
+    assert_eq!(kept(&app).await, 1, "no more is kept than is looked at");
+    app.sign_in(&address("ana")).await;
+}
+
+#[tokio::test]
+async fn a_reset_is_no_way_around_it_and_a_used_link_asks_nothing() {
+    let app = remembering().await;
+    app.verified("ana").await;
+    app.request_password_reset(&address("ana")).await.unwrap();
+    let PasswordResetRequested { password_reset_id, user_id } = app.events().await.pop().unwrap();
+    let mail =
+        ResolveRecipientRequest { subject: Some(Subject::UserId(user_id)), link: Link::ResetPassword.into(), link_id: password_reset_id };
+    let token = app.resolve_recipient(mail).await.unwrap().link_token;
+    let refused = assert_fault!(app.reset_password(&token, PASSWORD).await, InvalidArgument, "PASSWORD_TOO_WEAK");
+    assert!(format!("{refused:?}").contains("password.reused"), "{refused:?}");
+    app.reset_password(&token, SECOND).await.unwrap();
+    for guess in [PASSWORD, SECOND, THIRD] {
+        assert_fault!(app.reset_password(&token, guess).await, InvalidArgument, "PASSWORD_RESET_TOKEN_INVALID");
+    }
+    assert_eq!(kept(&app).await, 1);
+}
+
+#[tokio::test]
+async fn nothing_is_kept_unless_it_is_asked_for() {
+    let app = identity().await;
+    let ana = app.person("ana").await;
+    ana.change_password(PASSWORD, SECOND).await.unwrap();
+    ana.change_password(SECOND, PASSWORD).await.unwrap();
+    assert_eq!(kept(&app).await, 0);
+}
+
+#[tokio::test]
+async fn the_login_that_serves_calls_reads_no_former_hash() {
+    use sqlx::Connection;
+    let app = remembering().await;
+    app.person("ana").await.change_password(PASSWORD, SECOND).await.unwrap();
+    let mut login = sqlx::PgConnection::connect(&app.database_url("identity_app")).await.unwrap();
+    let refused = sqlx::query("SELECT password_hash FROM identity.password_history").execute(&mut login).await.unwrap_err();
+    assert_eq!(refused.as_database_error().unwrap().code().unwrap(), "42501");
+}
