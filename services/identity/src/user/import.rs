@@ -81,8 +81,7 @@ impl Ops {
             return Ok(taken(tx, &index, named.as_deref()).await?.unwrap_or(Imported::EmailTaken));
         }
         let asker = self.sealed.asker_index(&index, &tx.caller().user_id()?.to_string());
-        let mail_wanted =
-            !person.email_proved && store::ask_for_mail(tx, &index, Asked::VerifyEmail, &asker, self.links.cooldown).await?;
+        let mail_wanted = !person.email_proved && store::ask_for_mail(tx, &index, Asked::VerifyEmail, &asker, self.links.cooldown).await?;
         tx.emit(events::user_registered(&user, mail_wanted));
         Ok(Imported::Created(id))
     }

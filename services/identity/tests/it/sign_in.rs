@@ -118,7 +118,7 @@ async fn a_call_without_the_time_for_a_hash_is_sent_away_at_once_whoever_it_is_f
 pub(crate) async fn hashes(app: &App, name: &str) -> u64 {
     let (db, minute) = (app.deps().db.clone(), time::Duration::minutes(1));
     let sealer = db.sealer().clone();
-    let hashing = Hashing::start(quick().hashing.cost(), 1, 8).unwrap();
+    let hashing = Hashing::start(quick().hashing.cost(), 1, 8, identity::hashing::Pepper::none()).unwrap();
     let sessions = Ops {
         sealed: Sealed::new(sealer.clone()),
         hashing: hashing.clone(),
