@@ -36,6 +36,7 @@ fn change(value: &mut Value) -> bool {
         Value::String(text) if text.starts_with("WORK_ITEM_STATE_") => json!("WORK_ITEM_STATE_DONE"),
         Value::String(text) if text.bytes().all(|byte| byte.is_ascii_uppercase()) => json!(format!("{text}X")),
         Value::String(text) if !text.contains('@') => json!(format!("{text}-two")),
+        Value::Array(_) => return value.as_array_mut().is_some_and(|several| several.iter_mut().any(change)),
         Value::Object(_) => return value.as_object_mut().is_some_and(|fields| fields.values_mut().any(change)),
         _ => return false,
     };
