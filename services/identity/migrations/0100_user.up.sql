@@ -58,3 +58,12 @@ CREATE INDEX session_user_id_idx ON :schema.session (user_id, create_time DESC, 
 CREATE INDEX session_expire_time_idx ON :schema.session (expire_time);
 SELECT :schema.mark_user('session', 'a session is its user''s alone; system admins end those of others', writable => '(SELECT :schema.in_system_scope())');
 SELECT :schema.grant_worker('session', 'SELECT, DELETE');
+
+-- Whether somebody, whose account is held, has more than `kept` sessions open at `at`. VOLATILE, so that it sees what others committed until the
+-- account was held; the statement around it does not.
+CREATE FUNCTION :schema.has_sessions_beyond(owner uuid, kept bigint, at timestamptz) RETURNS boolean LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM :schema.session s
+                   WHERE s.user_id = owner AND s.state = 1 AND s.refresh_expire_time > at AND s.expire_time > at OFFSET kept);
+END $$;
+GRANT EXECUTE ON FUNCTION :schema.has_sessions_beyond(uuid, bigint, timestamptz) TO :schema_app;

@@ -60,20 +60,26 @@ CREATE TABLE :schema.removed_member (
     PRIMARY KEY (organization_id, workspace_id, user_id)
 );
 
--- Look-ups across floors, one function each. All are read only, take no name from outside, and answer no more than their caller needs.
+-- Look-ups across floors, one function each. All are read only, take no name from outside, and answer no more than their caller needs. Those
+-- that every sign-in and refresh asks are plpgsql, which keeps their plans: a function in SQL that is SECURITY DEFINER is planned at each call.
 
 -- The memberships of the user of this transaction, wherever they are.
 CREATE FUNCTION :schema.my_memberships() RETURNS TABLE (organization_id uuid, workspace_id uuid, role smallint)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = ''
     AS $$
+    BEGIN
+        RETURN QUERY
         SELECT m.organization_id, NULL::uuid, m.role FROM :schema.organization_member m WHERE m.user_id = :schema.current_user_id()
         UNION ALL
-        SELECT m.organization_id, m.workspace_id, m.role FROM :schema.workspace_member m WHERE m.user_id = :schema.current_user_id()
-    $$;
+        SELECT m.organization_id, m.workspace_id, m.role FROM :schema.workspace_member m WHERE m.user_id = :schema.current_user_id();
+    END $$;
 
 -- Whether the user of this transaction is a system admin, as the table has it now.
-CREATE FUNCTION :schema.is_system_admin() RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
-    AS $$ SELECT EXISTS (SELECT FROM :schema.user_account u WHERE u.user_id = :schema.current_user_id() AND u.system_role = 2) $$;
+CREATE FUNCTION :schema.is_system_admin() RETURNS boolean LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = ''
+    AS $$
+    BEGIN
+        RETURN EXISTS (SELECT FROM :schema.user_account u WHERE u.user_id = :schema.current_user_id() AND u.system_role = 2);
+    END $$;
 
 -- Before there is a principal: whether anybody is a system admin.
 CREATE FUNCTION :schema.has_system_admin() RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
@@ -83,11 +89,12 @@ CREATE FUNCTION :schema.has_system_admin() RETURNS boolean LANGUAGE sql STABLE S
 -- could sign in.
 CREATE FUNCTION :schema.sign_in_credential(wanted_email_index text, wanted_username_index text)
     RETURNS TABLE (user_id uuid, password_hash bytea, version bigint, reset_generation bigint)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = ''
     AS $$
-        SELECT u.user_id, u.password_hash, u.version, u.reset_generation FROM :schema.user_account u
-        WHERE u.state = 2 AND (u.email_index = wanted_email_index OR u.username_index = wanted_username_index)
-    $$;
+    BEGIN
+        RETURN QUERY SELECT u.user_id, u.password_hash, u.version, u.reset_generation FROM :schema.user_account u
+        WHERE u.state = 2 AND (u.email_index = wanted_email_index OR u.username_index = wanted_username_index);
+    END $$;
 
 -- Before there is a principal: whether somebody has the username.
 CREATE FUNCTION :schema.username_taken(wanted_index text) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''

@@ -105,5 +105,22 @@ BEGIN
     RETURN settled;
 END $$;
 
+-- What a sign-in begins with: the credential, if there is one, and whether the attempt may be made, charged to the ladders `known` when the
+-- device is the account's and to `stranger` when not. One function, because a statement around both were planned anew at each call: with the
+-- values at hand its plan always looks cheaper than the one that is kept.
+CREATE FUNCTION :schema.begin_sign_in(email_index text, username_index text, device_of uuid, device_generation bigint, known jsonb, stranger jsonb,
+    step_ms bigint, kept_ms bigint, at timestamptz)
+    RETURNS TABLE (user_id uuid, password_hash bytea, version bigint, reset_generation bigint,
+                   wait_ms bigint, scope smallint, failures integer, delay_ms bigint) LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+    SELECT c.user_id, c.password_hash, c.version, c.reset_generation INTO user_id, password_hash, version, reset_generation
+    FROM :schema.sign_in_credential(email_index, username_index) c;
+    SELECT t.wait_ms, t.scope, t.failures, t.delay_ms INTO wait_ms, scope, failures, delay_ms
+    FROM :schema.throttle_admit(CASE WHEN (user_id, reset_generation) = (device_of, device_generation) THEN known ELSE stranger END,
+                                step_ms, kept_ms, at) t;
+    RETURN NEXT;
+END $$;
+
 GRANT EXECUTE ON FUNCTION :schema.throttle_delay_ms(integer, integer, bigint, bigint), :schema.throttle_admit(jsonb, bigint, bigint, timestamptz),
-    :schema.throttle_settle(jsonb, boolean, timestamptz) TO :schema_app;
+    :schema.throttle_settle(jsonb, boolean, timestamptz),
+    :schema.begin_sign_in(text, text, uuid, bigint, jsonb, jsonb, bigint, bigint, timestamptz) TO :schema_app;

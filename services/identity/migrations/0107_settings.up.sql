@@ -11,9 +11,10 @@ SELECT :schema.allow_definer('organization_settings');
 
 -- A refresh stands in no organization and must know what the one its session acts in asks.
 CREATE FUNCTION :schema.session_policy(organization uuid) RETURNS TABLE (idle interval, longest interval)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = ''
     AS $$
-        SELECT make_interval(secs => s.session_idle_seconds), make_interval(secs => s.session_max_seconds)
-        FROM :schema.organization_settings s WHERE s.organization_id = organization
-    $$;
+    BEGIN
+        RETURN QUERY SELECT make_interval(secs => s.session_idle_seconds), make_interval(secs => s.session_max_seconds)
+        FROM :schema.organization_settings s WHERE s.organization_id = organization;
+    END $$;
 GRANT EXECUTE ON FUNCTION :schema.session_policy(uuid) TO :schema_app;

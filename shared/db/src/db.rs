@@ -278,6 +278,12 @@ impl Db {
         self.0.app.counts()
     }
 
+    /// Round trips that calls made so far: statements of the app role, with BEGIN and COMMIT. Not counted is what nobody waits for, or waits
+    /// for once a connection: that a statement is prepared, and the sign of life with which a connection goes back to its pool.
+    pub fn round_trips(&self) -> u64 {
+        self.0.app.round_trips()
+    }
+
     pub(crate) fn statements(&self) -> &Statements {
         &self.0.statements
     }

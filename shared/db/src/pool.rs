@@ -4,6 +4,8 @@
 //! ROLLBACK and hand the connection on; we close it instead, which the server notices within `client_connection_check_interval` and ends
 //! the statement. Only a transaction that ended by COMMIT or ROLLBACK gives its connection back. Measured in `tests/it/cancellation.rs`.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
@@ -43,6 +45,7 @@ pub(crate) struct Pool {
     pool: PgPool,
     labels: Labels,
     acquire_max: Duration,
+    round_trips: Arc<AtomicU64>,
 }
 
 /// Sizes of a pool.
@@ -66,7 +69,7 @@ impl Pool {
             .acquire_timeout(size.acquire_max)
             .test_before_acquire(false)
             .connect_lazy_with(options);
-        let pool = Pool { pool, labels, acquire_max: size.acquire_max };
+        let pool = Pool { pool, labels, acquire_max: size.acquire_max, round_trips: Arc::default() };
         pool.fill(size.min).await?;
         Ok(pool)
     }
@@ -129,7 +132,12 @@ impl Pool {
             Err(_) => return Err(Error::Unavailable(sqlx::Error::PoolTimedOut)),
         };
         histogram!("muster_db_pool_wait_seconds", "service" => self.labels.service, "role" => self.labels.role).record(started.elapsed());
-        Ok(Lease::new(connection, self.labels))
+        Ok(Lease::new(connection, self.labels, self.round_trips.clone()))
+    }
+
+    /// Statements sent so far, BEGIN, COMMIT and ROLLBACK with them: for each, its caller waited for an answer.
+    pub(crate) fn round_trips(&self) -> u64 {
+        self.round_trips.load(Ordering::Relaxed)
     }
 
     pub(crate) async fn close(&self) {
@@ -174,17 +182,20 @@ impl Outcome {
 pub(crate) struct Lease {
     connection: Option<PoolConnection<Postgres>>,
     labels: Labels,
+    round_trips: Arc<AtomicU64>,
     started: Instant,
     outcome: Outcome,
 }
 
 impl Lease {
-    fn new(connection: PoolConnection<Postgres>, labels: Labels) -> Self {
+    fn new(connection: PoolConnection<Postgres>, labels: Labels, round_trips: Arc<AtomicU64>) -> Self {
         gauge!("muster_db_pool_in_use", "service" => labels.service, "role" => labels.role).increment(1.0);
-        Lease { connection: Some(connection), labels, started: Instant::now(), outcome: Outcome::Cancelled }
+        Lease { connection: Some(connection), labels, round_trips, started: Instant::now(), outcome: Outcome::Cancelled }
     }
 
+    /// The connection, for one statement: each use is counted as a round trip.
     pub(crate) fn conn(&mut self) -> &mut PgConnection {
+        self.round_trips.fetch_add(1, Ordering::Relaxed);
         self.connection.as_deref_mut().expect("a lease holds its connection until it is dropped")
     }
 

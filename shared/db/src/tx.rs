@@ -34,7 +34,7 @@ impl Tx {
         Tx { lease, db, caller, now, outbox: Outbox::default(), answer: None, after_commit: Vec::new(), reads_only }
     }
 
-    /// The connection, to execute statements on. What is begun on it is a savepoint.
+    /// The connection, to execute one statement on: each use is counted as a round trip. What is begun on it is a savepoint.
     pub fn conn(&mut self) -> &mut PgConnection {
         self.lease.conn()
     }
@@ -163,7 +163,7 @@ impl WorkTx {
         WorkTx { lease, now }
     }
 
-    /// The connection, to execute statements on.
+    /// The connection, to execute one statement on.
     pub fn conn(&mut self) -> &mut PgConnection {
         self.lease.conn()
     }

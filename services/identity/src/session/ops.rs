@@ -112,13 +112,16 @@ impl Ops {
                 session.client_address = caller.client_address().map(str::to_owned);
                 session.user_agent = caller.user_agent().map(str::to_owned);
                 let challenged = session.challenged();
-                let inserted = store::insert(tx, &self.sealed, &session, &challenged, known.version, &pass.keys).await?;
+                let (both, kept) = ([&session, &challenged], self.sessions_max);
+                let inserted = store::insert(tx, &self.sealed, both, known.version, &pass.keys, kept).await?;
                 let inserted = inserted.ok_or(Error::SignInRefused)?;
                 if inserted.is_challenged {
                     tx.emit(events::session_challenged(&challenged));
                     return Ok((challenged, Held::default()));
                 }
-                self.make_room(tx, known.user_id).await?;
+                if inserted.is_crowded {
+                    self.make_room(tx, known.user_id).await?;
+                }
                 let held = Held { system_admin: inserted.system_role == SystemRole::Admin, ..Held::default() };
                 tx.emit(events::session_created(&session));
                 Ok::<_, Error>((session, held))

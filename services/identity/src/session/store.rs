@@ -61,6 +61,8 @@ pub(super) struct Inserted {
     pub(super) system_role: SystemRole,
     /// Whether the person has a second factor: the session is CHALLENGED.
     pub(super) is_challenged: bool,
+    /// Whether the person has more sessions open now than may be.
+    pub(super) is_crowded: bool,
 }
 
 /// Inserts a session and holds its user's account to the end of the transaction: sign-ins of one user take turns, so that the bound of their
@@ -68,14 +70,15 @@ pub(super) struct Inserted {
 /// that the password was checked against: another one may have been chosen since.
 ///
 /// The account is held first and in the same statement; it does not hold up rows that refer to it (FOR NO KEY UPDATE).
-/// In the same step the attempt that succeeded is settled with the ladders `attempt` it was charged to.
+/// In the same step the attempt that succeeded is settled with the ladders `attempt` it was charged to, and it is seen whether there are more
+/// than `kept` sessions open.
 pub(super) async fn insert(
     tx: &mut Tx,
     sealed: &Sealed,
-    session: &Session,
-    challenged: &Session,
+    [session, challenged]: [&Session; 2],
     version: i64,
     attempt: &[Key],
+    kept: i64,
 ) -> Result<Option<Inserted>, Error> {
     let id = session.id.uuid();
     let seal = |column, value: &Option<String>| value.as_ref().map(|value| sealed.seal(column, id, value));
@@ -90,7 +93,8 @@ pub(super) async fn insert(
            SELECT $1, held.user_id, $3, $4, CASE WHEN held.asks THEN $16 ELSE $5::smallint END, $6, $7, $8, $9, $10, $11, $12,
                   CASE WHEN held.asks THEN $17 ELSE $13::timestamptz END, CASE WHEN held.asks THEN $17 ELSE $14::timestamptz END
            FROM held CROSS JOIN settled
-           RETURNING (SELECT held.system_role FROM held) AS "system_role!: SystemRole", (SELECT held.asks FROM held) AS "is_challenged!""#,
+           RETURNING (SELECT held.system_role FROM held) AS "system_role!: SystemRole", (SELECT held.asks FROM held) AS "is_challenged!",
+                     identity.has_sessions_beyond($2, $19, $11) AS "is_crowded!""#,
         id,
         session.user_id as _,
         session.organization_id as _,
@@ -109,6 +113,7 @@ pub(super) async fn insert(
         challenged.stored_state as i16,
         challenged.expire_time,
         Json(attempt) as _,
+        kept,
     );
     Ok(inserted.fetch_optional(tx.conn()).await?)
 }

@@ -180,9 +180,8 @@ pub(crate) async fn credential(
     sign_in: &SignIn,
     pace: Pace,
 ) -> Result<(Option<Credential>, Admitted), Error> {
-    let sql = "SELECT c.user_id, c.password_hash, c.version, c.reset_generation, t.wait_ms, t.scope, t.failures, t.delay_ms
-               FROM (SELECT) one LEFT JOIN identity.sign_in_credential($1, $2) c ON true
-               CROSS JOIN LATERAL identity.throttle_admit(CASE WHEN (c.user_id, c.reset_generation) = ($3, $9) THEN $4 ELSE $5 END, $6, $7, $8) t";
+    let sql = "SELECT user_id, password_hash, version, reset_generation, wait_ms, scope, failures, delay_ms
+               FROM identity.begin_sign_in($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     let (email, username) = match identifier {
         Index::Email(index) => (Some(index), None),
         Index::Username(index) => (None, Some(index)),
@@ -192,8 +191,8 @@ pub(crate) async fn credential(
     let (known, stranger) = (Json(&sign_in.known), Json(&sign_in.stranger));
     let looked: Vec<LookedUp> = db
         .look_up(caller, sql, |query| {
-            let query = query.bind(email).bind(username).bind(device_of).bind(known).bind(stranger);
-            query.bind(pace.step_ms).bind(pace.kept_ms).bind(now).bind(device_generation)
+            let query = query.bind(email).bind(username).bind(device_of).bind(device_generation).bind(known).bind(stranger);
+            query.bind(pace.step_ms).bind(pace.kept_ms).bind(now)
         })
         .await?;
     let LookedUp { user_id, password_hash, version, reset_generation, admitted } =

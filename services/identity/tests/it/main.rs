@@ -23,6 +23,7 @@ mod resend_verification;
 mod reset_password;
 mod resolve_recipient;
 mod rotate_signing_key;
+mod round_trips;
 mod session_policy;
 mod sign_in;
 mod start;

@@ -11,4 +11,5 @@ mod once;
 mod pad;
 mod pages;
 mod roles;
+mod round_trips;
 mod tenants;
