@@ -29,4 +29,5 @@ pub use context::CallContext;
 pub use contract::Violation;
 pub use deadline::{Deadline, deadline};
 pub use error::{Code, Error, Fault, Reason, status};
+pub use limit::answer::UnreadAnswers;
 pub use open::open;

@@ -6,10 +6,12 @@
 //! Places are kept in [`Lane`]s, so that who can't be told apart can't crowd out who can: a watch that is silent for an hour must not keep a write
 //! waiting, strangers who leave reflection open must not take the place of a feed, and what the services ask of each other must go on while
 //! everybody else is turned away. Among streams each caller has a share. A call takes its place when its message has arrived in full, see
-//! [`message`]: whoever sends half of one holds none. Health is asked for no place, but for its Watch.
+//! [`message`]: whoever sends half of one holds none; and gives it back when its answer is there, see [`answer`]. Health is asked for no place, but
+//! for its Watch.
 //!
 //! Source: field note reliability, 7.3.
 
+pub(crate) mod answer;
 pub(crate) mod message;
 pub(crate) mod share;
 #[cfg(test)]
@@ -26,6 +28,7 @@ use tokio::time::Instant;
 use crate::authn::GATEWAY;
 use crate::server::Limits;
 use crate::{Deadline, Error, Subject};
+use answer::UnreadAnswers;
 use share::{Share, Shares};
 
 /// A kind of call with places of its own.
@@ -68,6 +71,8 @@ pub(crate) struct Limiter {
     shares: Shares<Subject>,
     /// Bytes of messages that are not there in full.
     unread: Arc<Semaphore>,
+    /// What is held of answers.
+    pub(crate) answers: UnreadAnswers,
     read_at_most: Duration,
     queue: Semaphore,
     queue_wait: Duration,
@@ -93,6 +98,7 @@ impl Limiter {
             service_streams: places(limits.service_streams_max),
             shares: Shares::new(limits.caller_streams_max),
             unread: places(limits.unread_bytes_max),
+            answers: UnreadAnswers::new(limits.answer_unread_bytes_max),
             read_at_most: Duration::from_millis(limits.request_read_ms),
             queue: Semaphore::new(limits.queue_max),
             queue_wait: Duration::from_millis(limits.queue_wait_ms),

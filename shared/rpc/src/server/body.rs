@@ -18,6 +18,7 @@ use super::record::Record;
 use super::unread::{self, PIECE_BYTES_MAX};
 use crate::authn::{AccessToken, Verifier};
 use crate::limit::Place;
+use crate::limit::answer::UnreadAnswers;
 use crate::limit::message::PREFIX_BYTES;
 use crate::{CallContext, Error};
 
@@ -68,9 +69,10 @@ impl http_body::Body for RequestBody {
     }
 }
 
-/// The body of an answer. Of a call that is still open, it keeps the call's time and its record until the last frame, and its
-/// place as long as there is work: for a stream to its end, else until the message goes out. It goes out in pieces, and who does not take the next
-/// one is cut off, see [`unread`].
+/// The body of an answer. Of a call that is still open, it keeps the call's time and its record until the last frame, and its place as long as there
+/// is work: for a stream to its end, else until the message is there. What is there and not read is counted ([`limit::answer`](crate::limit::answer)):
+/// where that is too much, the place is kept until the message is out. It goes out in pieces, and who does not take the next one is cut off, see
+/// [`unread`].
 pub(super) struct AnswerBody {
     inner: Body,
     call: Option<Box<OpenCall>>,
@@ -86,6 +88,7 @@ pub(super) struct OpenCall {
     pub(super) sizes: Sizes,
     pub(super) shutdown: Shutdown,
     pub(super) verifier: Option<Verifier>,
+    pub(super) answers: UnreadAnswers,
     /// What ends the call early. Made when it is first asked.
     end: Option<Pin<Box<dyn Future<Output = Error> + Send>>>,
 }
@@ -98,8 +101,9 @@ impl OpenCall {
         sizes: Sizes,
         shutdown: Shutdown,
         verifier: Option<Verifier>,
+        answers: UnreadAnswers,
     ) -> Self {
-        Self { context, record, place, sizes, shutdown, verifier, end: None }
+        Self { context, record, place, sizes, shutdown, verifier, answers, end: None }
     }
 
     fn is_stream(&self) -> bool {
@@ -215,10 +219,12 @@ impl AnswerBody {
                 self.end(*call, Error::MessageTooLarge { limit_bytes })
             }
             Err(frame) => {
-                if !call.is_stream() {
-                    // The work is done. What is left is the client's to read, and it may take its time with that: nobody polls meanwhile.
-                    drop(call.place.take());
-                }
+                // The work of what is no stream is done. What is left is the client's to read, and it may take its time with that.
+                let done = call.place.take_if(|_| !call.context.policy.server_streaming);
+                let frame = match done {
+                    Some(place) => frame.map_data(|message| call.answers.count_or_hold(message, place)),
+                    None => frame,
+                };
                 self.call = Some(call);
                 Poll::Ready(Some(Ok(frame)))
             }

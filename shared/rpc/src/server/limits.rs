@@ -44,6 +44,8 @@ pub struct Limits {
     pub answer_read_ms: u64,
     /// Bytes of messages that have not arrived in full, of all callers together; the first 4 KiB of each are not counted.
     pub unread_bytes_max: usize,
+    /// Bytes of answers that their clients have not read, streams apart, of all callers together; those of at most 4 KiB are not counted.
+    pub answer_unread_bytes_max: usize,
     /// The largest request, unless a method is granted more.
     pub request_bytes_max: usize,
     /// The largest answer.
@@ -76,6 +78,7 @@ impl Default for Limits {
             request_read_ms: 10_000,
             answer_read_ms: 30_000,
             unread_bytes_max: 64 * 1024 * 1024,
+            answer_unread_bytes_max: 64 * 1024 * 1024,
             request_bytes_max: 1024 * 1024,
             response_bytes_max: 4 * 1024 * 1024,
             drain_delay_ms: 0,
@@ -111,6 +114,11 @@ impl Section for Limits {
                 "unread_bytes_max",
                 "Messages that have not arrived in full, all together, without 4 KiB of each, 16777216..=1073741824 bytes.",
             ),
+            (
+                "answer_unread_bytes_max",
+                "Answers that their clients have not read, all together, without those of at most 4 KiB, 16777216..=1073741824 bytes; beyond \
+                 it, calls keep their places until they are read.",
+            ),
             ("request_bytes_max", "The largest request, unless a method is granted more, 1024..=16777216 bytes."),
             ("response_bytes_max", "The largest answer, 1024..=16777216 bytes."),
             (
@@ -141,6 +149,7 @@ impl Section for Limits {
         faults.range("request_read_ms", self.request_read_ms, 100..=60_000);
         faults.range("answer_read_ms", self.answer_read_ms, 100..=600_000);
         faults.range("unread_bytes_max", self.unread_bytes_max, 16_777_216..=1_073_741_824);
+        faults.range("answer_unread_bytes_max", self.answer_unread_bytes_max, 16_777_216..=1_073_741_824);
         faults.range("request_bytes_max", self.request_bytes_max, 1_024..=16_777_216);
         faults.range("response_bytes_max", self.response_bytes_max, 1_024..=16_777_216);
         faults.range("drain_delay_ms", self.drain_delay_ms, 0..=60_000);

@@ -213,7 +213,15 @@ impl Stack {
                 answer.map(AnswerBody::closed)
             }
             None => {
-                let call = OpenCall::new(context, record, place, sizes, self.shutdown.clone(), self.callers.verifier().cloned());
+                let call = OpenCall::new(
+                    context,
+                    record,
+                    place,
+                    sizes,
+                    self.shutdown.clone(),
+                    self.callers.verifier().cloned(),
+                    self.limiter.answers.clone(),
+                );
                 answer.map(|body| AnswerBody::open(body, call))
             }
         }

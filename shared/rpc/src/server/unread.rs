@@ -17,8 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-/// The largest piece of an answer that is handed over at once, in bytes: one frame of HTTP/2. It is what one answer holds at most beyond what its
-/// client has room for.
+/// The largest piece of an answer that is handed over at once, in bytes: one frame of HTTP/2. It is what a client takes within its time; what waits
+/// behind it is counted, see `limit::answer`.
 pub(super) const PIECE_BYTES_MAX: usize = 16 * 1024;
 
 tokio::task_local! {

@@ -162,6 +162,22 @@ async fn who_does_not_read_an_answer_holds_no_place() {
 }
 
 #[tokio::test]
+async fn large_answers_that_nobody_reads_share_a_budget_and_beyond_it_keep_their_places() {
+    let app = App::with(Limits { answer_unread_bytes_max: 300_000, ..narrow() }).await;
+    *app.handlers.key_set.lock().unwrap() = "x".repeat(200_000);
+    let (mut client, mut unread) = (Unreading::connect(&app).await, Vec::new());
+    // One is counted and gives its place back; the two after it keep both that there are.
+    for _ in 0..3 {
+        let answer = client.call(KEY_SET, &[]).await;
+        assert!(answer.headers().get("grpc-status").is_none(), "it is served: {answer:?}");
+        unread.push(answer);
+    }
+    assert_eq!(app.outcome(app.get()).await, is(Code::ResourceExhausted, "OVERLOADED"));
+    drop(unread);
+    soon(async || app.outcome(app.get()).await == is(Code::Ok, "OK")).await;
+}
+
+#[tokio::test]
 async fn streams_that_nobody_reads_hold_their_places_for_their_time_and_no_longer() {
     let app = App::with(Limits { public_streams_max: 64, answer_read_ms: 500, ..Limits::default() }).await;
     let (mut client, mut unread) = (Unreading::connect(&app).await, Vec::new());
