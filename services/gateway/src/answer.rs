@@ -1,67 +1,127 @@
 //! The body of an answer, which ends with a status whatever becomes of the service that sends it.
+//!
+//! A call keeps its place at its service until its answer has come, and an answer comes as its client reads it: whoever asks and does not read would
+//! keep places that others wait for. So what is no stream is read ahead, and what is here in full keeps no place. What is longer, or finds too much
+//! unread already, keeps it, and of those each address has its share.
 
+use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body::Frame;
-use rpc::Error;
+use http_body::{Body, Frame};
 use rpc::client::InTime;
+use rpc::{Error, Share, Shares, UnreadAnswers};
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 
 use crate::forward::lost;
 
-/// An answer's frames as they come. One that breaks off, or ends without a status, ends with one of ours.
-pub(crate) struct Answer {
-    inner: InTime,
-    _place: OwnedSemaphorePermit,
+/// What is read ahead of an answer, in bytes, before its client has read of it; a frame may be more. It is what a service sends of it unasked.
+const AHEAD_BYTES: usize = 64 * 1024;
+
+/// What the edge holds for clients that do not read.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    bytes: UnreadAnswers,
+    shares: Shares<IpAddr>,
+}
+
+impl Unread {
+    /// At most `bytes_max` of what was read ahead, and `address_max` answers of one address that keep their places.
+    pub(crate) fn new(bytes_max: usize, address_max: usize) -> Self {
+        Self { bytes: UnreadAnswers::new(bytes_max), shares: Shares::new(address_max) }
+    }
+}
+
+/// An answer's frames as they come from the service `name`, where its call has a place. One that breaks off, or ends without a status, ends with
+/// one of ours.
+pub(crate) struct Coming {
+    frames: InTime,
     name: &'static str,
-    ended: bool,
+    _place: OwnedSemaphorePermit,
+    share: Option<Share<IpAddr>>,
+}
+
+impl Coming {
+    pub(crate) fn new(frames: InTime, name: &'static str, place: OwnedSemaphorePermit) -> Self {
+        Self { frames, name, _place: place, share: None }
+    }
+
+    /// The next frame. After trailers there is none.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame<Bytes>, Status>> {
+        let error = match ready!(Pin::new(&mut self.frames).poll_frame(cx)) {
+            Some(Ok(frame)) => return Poll::Ready(Ok(frame)),
+            Some(Err(status)) => lost(self.name, status),
+            None => Error::unavailable(self.name, "the answer ended without a status"),
+        };
+        let mut trailers = HeaderMap::new();
+        Status::from(error).add_header(&mut trailers)?;
+        Poll::Ready(Ok(Frame::trailers(trailers)))
+    }
+}
+
+/// An answer on its way to its client.
+pub(crate) struct Answer {
+    /// What was read ahead, in one piece of its own: the frames it came in hold the memory of their neighbours.
+    ahead: Bytes,
+    /// What ends it, when that was read too.
+    trailers: Option<HeaderMap>,
+    /// What is still to come, or the place that is kept meanwhile.
+    coming: Option<Coming>,
 }
 
 impl Answer {
-    /// The body of an answer of `name`, whose place it keeps; `ended` says that the status stands in the headers already.
-    pub(crate) fn new(inner: InTime, place: OwnedSemaphorePermit, name: &'static str, ended: bool) -> Self {
-        Self { inner, _place: place, name, ended }
+    /// That of a stream: as it comes.
+    pub(crate) fn stream(coming: Coming) -> Self {
+        Self { ahead: Bytes::new(), trailers: None, coming: Some(coming) }
     }
 
-    fn end(&mut self, error: Error) -> Result<Frame<Bytes>, Status> {
-        self.ended = true;
-        let mut trailers = HeaderMap::new();
-        let status = Status::from(error);
-        status.add_header(&mut trailers)?;
-        Ok(Frame::trailers(trailers))
+    /// That of any other call, by the client at `address`: read ahead, and the place given back if it is here in full.
+    ///
+    /// # Errors
+    /// `OVERLOADED`: it keeps its place, and too many of that address do.
+    pub(crate) async fn read_ahead(mut coming: Coming, unread: &Unread, address: IpAddr) -> Result<Self, Error> {
+        let (mut ahead, mut trailers) = (Vec::new(), None);
+        while trailers.is_none() && ahead.len() < AHEAD_BYTES {
+            let frame = poll_fn(|cx| coming.poll_frame(cx)).await.map_err(|status| Error::Internal(status.to_string()))?;
+            match frame.into_data() {
+                Ok(data) => ahead.extend_from_slice(&data),
+                Err(frame) => trailers = frame.into_trailers().ok(),
+            }
+        }
+        let counted = unread.bytes.count(ahead.into_boxed_slice().into());
+        if trailers.is_none() || counted.is_err() {
+            coming.share = Some(unread.shares.take(&address).ok_or_else(Error::overloaded)?);
+        }
+        let coming = coming.share.is_some().then_some(coming);
+        Ok(Self { ahead: counted.unwrap_or_else(|ahead| ahead), trailers, coming })
     }
 }
 
-impl http_body::Body for Answer {
+impl Body for Answer {
     type Data = Bytes;
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if self.ended {
-            return Poll::Ready(None);
+        if !self.ahead.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.ahead)))));
         }
-        let frame = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
-            Some(Ok(frame)) => {
-                self.ended = frame.is_trailers();
-                Ok(frame)
-            }
-            Some(Err(status)) => {
-                let error = lost(self.name, status);
-                self.end(error)
-            }
-            None => {
-                let error = Error::unavailable(self.name, "the answer ended without a status");
-                self.end(error)
-            }
-        };
+        if let Some(trailers) = self.trailers.take() {
+            self.coming = None;
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        let Some(coming) = &mut self.coming else { return Poll::Ready(None) };
+        let frame = ready!(coming.poll_frame(cx));
+        if !frame.as_ref().is_ok_and(Frame::is_data) {
+            self.coming = None;
+        }
         Poll::Ready(Some(frame))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended
+        self.ahead.is_empty() && self.trailers.is_none() && self.coming.is_none()
     }
 }

@@ -20,6 +20,8 @@ pub struct Config {
     pub connections_max: usize,
     /// Connections that one address has open at once; behind a proxy, all of its connections are those of one.
     pub address_connections_max: usize,
+    /// Answers, without streams, that one address is sent at once of those that are too long to be read ahead, or that nobody reads.
+    pub address_answers_max: usize,
     /// Calls that run at once, without streams.
     pub calls_max: usize,
     /// Streams that are open at once.
@@ -34,6 +36,7 @@ impl Default for Config {
             request_bytes_max: 4 * 1024 * 1024,
             connections_max: 4096,
             address_connections_max: 512,
+            address_answers_max: 64,
             calls_max: 1024,
             streams_max: 4096,
         }
@@ -65,6 +68,10 @@ impl host::ServiceConfig for Config {
             ("request_bytes_max", "the largest request, 1024..=16777216 bytes; the service that owns the method may take less"),
             ("connections_max", "connections that are open at once, 1..=100000; keep it below the limit of file descriptors"),
             ("address_connections_max", "connections that one address has open at once, 1..=100000; a proxy's are all of one address"),
+            (
+                "address_answers_max",
+                "answers of more than 64 KiB that one address has not read at once, 1..=100000; a proxy's are all of one address",
+            ),
             ("calls_max", "calls that run at once, without streams, 1..=100000"),
             ("streams_max", "streams that are open at once, 1..=100000"),
         ]
@@ -76,6 +83,7 @@ impl host::ServiceConfig for Config {
         faults.range("request_bytes_max", self.request_bytes_max, 1_024..=16_777_216);
         faults.range("connections_max", self.connections_max, 1..=100_000);
         faults.range("address_connections_max", self.address_connections_max, 1..=100_000);
+        faults.range("address_answers_max", self.address_answers_max, 1..=100_000);
         faults.range("calls_max", self.calls_max, 1..=100_000);
         faults.range("streams_max", self.streams_max, 1..=100_000);
     }

@@ -1,5 +1,6 @@
 //! A call on its way to the service that owns its method, and its answer on the way back. Nothing is decoded.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -13,7 +14,7 @@ use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::Service;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Coming, Unread};
 use crate::client_address::{FORWARDED_FOR, TrustedProxies};
 use crate::retry::{self, Message, Retries};
 use crate::upstream::{Upstream, Upstreams};
@@ -34,12 +35,14 @@ pub(crate) struct Forward {
     upstreams: Upstreams,
     proxies: TrustedProxies,
     retries: Arc<Retries>,
+    unread: Arc<Unread>,
 }
 
 impl Forward {
-    /// To `upstreams`, some calls twice, as `retries` has it; what `proxies` say of where a call comes from is believed.
-    pub(crate) fn new(upstreams: Upstreams, proxies: TrustedProxies, retries: Retries) -> Self {
-        Self { upstreams, proxies, retries: Arc::new(retries) }
+    /// To `upstreams`, some calls twice, as `retries` has it; what `proxies` say of where a call comes from is believed. Answers that nobody reads
+    /// are held within `unread`.
+    pub(crate) fn new(upstreams: Upstreams, proxies: TrustedProxies, retries: Retries, unread: Unread) -> Self {
+        Self { upstreams, proxies, retries: Arc::new(retries), unread: Arc::new(unread) }
     }
 
     /// The handler of every path. Which paths there are is the server's to say.
@@ -59,28 +62,57 @@ impl Forward {
         let context = CallContext::current().ok_or_else(|| Error::Internal("a call without a context".to_owned()))?;
         let policy: &MethodPolicy = context.policy();
         let upstream = self.upstreams.get(policy.owner).ok_or(Error::MethodUnknown)?;
-        self.rewrite(request.headers_mut(), &context);
+        let address = self.rewrite(request.headers_mut(), &context);
         upstream.budget.earn();
         let (mut parts, body) = request.into_parts();
         match self.retries.keep(policy, body).await? {
-            Message::Once(body) => send(upstream, Request::from_parts(parts, body)).await,
+            Message::Once(body) => self.send(upstream, policy, address, Request::from_parts(parts, body)).await,
             Message::Twice(message) => {
                 let body = || Body::new(Full::new(message.clone()));
-                let answered = send(upstream, Request::from_parts(parts.clone(), body())).await;
+                let answered = self.send(upstream, policy, address, Request::from_parts(parts.clone(), body())).await;
                 if !is_away(&answered) || !upstream.budget.spend() {
                     return answered;
                 }
                 metrics::counter!("muster_gateway_retries_total", "service" => crate::NAME, "upstream" => upstream.name).increment(1);
                 retry::wait().await;
                 parts.headers.insert(ATTEMPTS, HeaderValue::from_static("1"));
-                send(upstream, Request::from_parts(parts, body())).await
+                self.send(upstream, policy, address, Request::from_parts(parts, body())).await
             }
         }
     }
 
-    /// What goes on: the client's headers, less what it may not say, and where it is.
-    fn rewrite(&self, headers: &mut HeaderMap, context: &CallContext) {
-        let address = context.client_address().and_then(|address| address.parse().ok()).map(|peer| self.proxies.client(peer, headers));
+    /// Sends `request` of the client at `address`; its answer ends with a status whatever becomes of it.
+    async fn send(
+        &self,
+        upstream: &Upstream,
+        policy: &MethodPolicy,
+        address: IpAddr,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Error> {
+        let (mut channel, place) = upstream.place().ok_or_else(Error::overloaded)?;
+        let answer = channel.call(request).await.map_err(|status| lost(upstream.name, status))?;
+        if answer.status() != StatusCode::OK {
+            return Err(Error::unavailable(upstream.name, format!("answered HTTP {}", answer.status())));
+        }
+        if is_older(answer.headers()) {
+            return Err(Error::MethodUnknown);
+        }
+        let (head, frames) = answer.into_parts();
+        if head.headers.contains_key(STATUS) {
+            return Ok(Response::from_parts(head, Body::empty()));
+        }
+        let coming = Coming::new(frames, upstream.name, place);
+        let answer = match policy.server_streaming {
+            true => Answer::stream(coming),
+            false => Answer::read_ahead(coming, &self.unread, address).await?,
+        };
+        Ok(Response::from_parts(head, Body::new(answer)))
+    }
+
+    /// What goes on: the client's headers, less what it may not say, and where it is, which is answered too.
+    fn rewrite(&self, headers: &mut HeaderMap, context: &CallContext) -> IpAddr {
+        let peer = context.client_address().and_then(|address| address.parse().ok());
+        let address = self.proxies.client(peer.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), headers);
         let forged: Vec<_> = headers.keys().filter(|name| name.as_str().starts_with(OWN_PREFIX)).cloned().collect();
         for name in forged {
             headers.remove(name);
@@ -91,28 +123,12 @@ impl Forward {
         headers.remove(HOST);
         headers.remove(USER_AGENT);
         let mut insert = |name, text: &str| HeaderValue::from_str(text).map(|value| headers.insert(name, value)).is_ok();
-        if let Some(address) = address {
-            insert(CLIENT_ADDRESS, &address.to_string());
-        }
+        insert(CLIENT_ADDRESS, &address.to_string());
         if let Some(agent) = context.user_agent() {
             insert(CLIENT_AGENT, agent);
         }
+        address
     }
-}
-
-/// Sends `request` to `upstream`; its answer ends with a status whatever becomes of it.
-async fn send(upstream: &Upstream, request: Request<Body>) -> Result<Response<Body>, Error> {
-    let (mut channel, place) = upstream.place().ok_or_else(Error::overloaded)?;
-    let answer = channel.call(request).await.map_err(|status| lost(upstream.name, status))?;
-    if answer.status() != StatusCode::OK {
-        return Err(Error::unavailable(upstream.name, format!("answered HTTP {}", answer.status())));
-    }
-    if is_older(answer.headers()) {
-        return Err(Error::MethodUnknown);
-    }
-    let name = upstream.name;
-    let ended = answer.headers().contains_key(STATUS);
-    Ok(answer.map(|body| Body::new(Answer::new(body, place, name, ended))))
 }
 
 /// Whether nothing of an answer came because the service is away, or says that it takes no calls.

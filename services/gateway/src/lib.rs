@@ -26,6 +26,7 @@ use rpc::server::Front;
 pub use client_address::{Network, NotANetwork};
 pub use config::Config;
 
+use answer::Unread;
 use forward::Forward;
 use retry::Retries;
 use upstream::Upstreams;
@@ -39,13 +40,14 @@ pub const NAME: &str = "gateway";
 /// # Errors
 /// `suite.peers` does not say where one of them is.
 pub async fn build(deps: &EdgeDeps, config: &Config) -> anyhow::Result<(Service, Arc<dyn Front>)> {
-    let (upstreams, owners) = (Upstreams::new(&deps.peers)?, owners());
+    let (upstreams, owners) = (Upstreams::new(&deps.peers, deps.limits.connection_streams_max)?, owners());
     for upstream in upstreams.all() {
         let names = owners[upstream.name].clone();
         deps.tasks
             .spawn("health of a service", health::follow(upstream.channel(), names, deps.health.clone(), deps.tasks.shutdown().child()));
     }
-    let forward = Forward::new(upstreams, config.trusted_proxies.iter().copied().collect(), Retries::new()?);
+    let unread = Unread::new(deps.limits.answer_unread_bytes_max, config.address_answers_max);
+    let forward = Forward::new(upstreams, config.trusted_proxies.iter().copied().collect(), Retries::new()?, unread);
     let service = Service::new(NAME).pass_on(forward.routes(), owners.into_values().flatten().collect());
     Ok((service, Arc::new(Web::new(&config.allowed_origins))))
 }

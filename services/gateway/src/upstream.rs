@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use host::Peers;
-use rpc::client::Channel;
+use rpc::client::{Channel, UNREAD_MAX};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::retry::Budget;
@@ -15,8 +15,6 @@ const CONNECTIONS: usize = 4;
 /// Connections at most: enough for every call and stream that the edge takes by default (`calls_max`, `streams_max`), so that streams that are open
 /// for an hour keep no call waiting.
 const CONNECTIONS_MAX: usize = 64;
-/// Calls on one connection: some less than a service takes (`connection_streams_max`), so that none waits there behind the others.
-const CALLS_MAX: usize = 90;
 
 /// The services behind the edge, by name. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
@@ -40,14 +38,14 @@ struct Connection {
 }
 
 impl Upstreams {
-    /// The owner of each method for the outside, where `peers` says it is.
+    /// The owner of each method for the outside, where `peers` says it is. It takes `connection_streams_max` streams on a connection.
     ///
     /// # Errors
     /// `suite.peers` has no address for one of them, or none that is one.
-    pub(crate) fn new(peers: &Peers) -> anyhow::Result<Self> {
-        let mut upstreams = BTreeMap::new();
+    pub(crate) fn new(peers: &Peers, connection_streams_max: u32) -> anyhow::Result<Self> {
+        let (mut upstreams, calls_max) = (BTreeMap::new(), calls_max(connection_streams_max));
         for name in crate::owners().into_keys() {
-            let connection = |_| Ok(Connection { channel: peers.channel(name)?, places: Arc::new(Semaphore::new(CALLS_MAX)) });
+            let connection = |_| Ok(Connection { channel: peers.channel(name)?, places: Arc::new(Semaphore::new(calls_max)) });
             let connections = (0..CONNECTIONS_MAX).map(connection).collect::<anyhow::Result<_>>()?;
             upstreams.insert(name, Upstream { name, connections, next: AtomicUsize::new(0), budget: Budget::new() });
         }
@@ -65,6 +63,12 @@ impl Upstreams {
     }
 }
 
+/// Calls on one connection: some less than a service takes of `streams_max`, so that none waits there behind the others and those that have no
+/// place, and no more than may stay unread on one.
+fn calls_max(streams_max: u32) -> usize {
+    (streams_max - streams_max / 10).min(UNREAD_MAX) as usize
+}
+
 impl Upstream {
     /// A connection for the next call, and the call's place on it until the answer is over: each of the first ones in its turn, the next one when
     /// they are full; none when all are.
@@ -80,5 +84,15 @@ impl Upstream {
     /// A connection for what is open as long as the edge is, and has no place.
     pub(crate) fn channel(&self) -> Channel {
         self.connections[0].channel.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_has_fewer_places_than_its_service_takes_streams_and_none_that_another_s_unread_answer_stops() {
+        assert_eq!([10, 100, 1_000].map(calls_max), [9, 90, 128]);
     }
 }

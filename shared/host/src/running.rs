@@ -136,7 +136,7 @@ where
     let tasks = Tasks::new(name, Shutdown::new());
     let health = HealthHandle::new();
     let peers = Peers::new(&bound, &suite.suite, &suite.peer_keys(name)?);
-    let deps = EdgeDeps { peers, tasks: tasks.clone(), health: health.clone() };
+    let deps = EdgeDeps { peers, tasks: tasks.clone(), health: health.clone(), limits: limits.clone() };
     let (service, front) = build(&deps).await?;
     let hosting = Hosting {
         gate: Gate { verifier: None, authorizer: Authorizer::new() },

@@ -8,6 +8,7 @@ use db::Db;
 use events::Log;
 use rpc::authn::Verifier;
 use rpc::health::HealthHandle;
+use rpc::server::Limits;
 use runtime::{Clock, Ids, Tasks};
 use tonic::{
     body::Body,
@@ -49,6 +50,8 @@ pub struct EdgeDeps {
     pub tasks: Tasks,
     /// What health answers; of the services behind it the edge says it with `set_of_other`.
     pub health: HealthHandle,
+    /// The limits of its server; what it shares with the suite, its services keep too.
+    pub limits: Limits,
 }
 
 /// A service ready to be served.

@@ -31,10 +31,11 @@ use crate::{CallContext, Deadline, Error};
 const MARGIN: Duration = Duration::from_millis(10);
 /// The time of a call to a method without a policy.
 const DEFAULT: Duration = Duration::from_secs(5);
-/// What a peer may send of one answer before this side has read of it, in bytes; and of all together on a connection: as much as 128 answers that
-/// nobody reads, more than the 100 streams that a peer takes on one. So they never stop an answer that is read.
+/// Answers on one connection that may stay unread without stopping one that is read. A peer takes 100 streams on one, unless it is set otherwise.
+pub const UNREAD_MAX: u32 = 128;
+/// What a peer may send of one answer before this side has read of it, in bytes; and of all together on a connection.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 128 * STREAM_WINDOW_BYTES;
+const CONNECTION_WINDOW_BYTES: u32 = UNREAD_MAX * STREAM_WINDOW_BYTES;
 /// Calls that wait for the connection, before further ones wait for them.
 const BUFFER: usize = 64;
 

@@ -1,4 +1,4 @@
-//! How many things each one has, so that no one of them can take all places: streams of a caller, connections of an address.
+//! How many things each one has, so that no one of them can take all places: streams of a caller, connections and unread answers of an address.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -6,26 +6,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// What each one has that has any.
 #[derive(Clone, Debug)]
-pub(crate) struct Shares<K> {
+pub struct Shares<K> {
     open: Arc<Mutex<HashMap<K, usize>>>,
     max: usize,
 }
 
 /// One thing of `owner`, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Share<K: Eq + Hash> {
+pub struct Share<K: Eq + Hash> {
     shares: Shares<K>,
     owner: K,
 }
 
 impl<K: Clone + Eq + Hash> Shares<K> {
     /// At most `max` for each.
-    pub(crate) fn new(max: usize) -> Self {
+    pub fn new(max: usize) -> Self {
         Self { open: Arc::default(), max }
     }
 
     /// One more for `owner`; none when that were too many.
-    pub(crate) fn take(&self, owner: &K) -> Option<Share<K>> {
+    pub fn take(&self, owner: &K) -> Option<Share<K>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let held = open.entry(owner.clone()).or_insert(0);
         if *held >= self.max {

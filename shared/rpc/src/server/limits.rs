@@ -103,7 +103,7 @@ impl Section for Limits {
             ),
             ("connections_max", "Connections that are open at once, 1..=100000; keep it below the limit of file descriptors."),
             ("address_connections_max", "Connections that one address has open at once, 1..=100000."),
-            ("connection_streams_max", "Streams on one connection at once, 1..=1000."),
+            ("connection_streams_max", "Streams on one connection at once, 10..=1000."),
             ("connection_age_ms", "After which a connection is asked to end, plus or minus a tenth, 1000..=86400000 ms."),
             ("handshake_ms", "Within which a new connection must say something, 100..=60000 ms."),
             ("keepalive_ms", "Silence after which a connection is pinged, 1000..=3600000 ms."),
@@ -141,7 +141,7 @@ impl Section for Limits {
         faults.range("service_streams_max", self.service_streams_max, 1..=100_000);
         faults.range("connections_max", self.connections_max, 1..=100_000);
         faults.range("address_connections_max", self.address_connections_max, 1..=100_000);
-        faults.range("connection_streams_max", self.connection_streams_max, 1..=1_000);
+        faults.range("connection_streams_max", self.connection_streams_max, 10..=1_000);
         faults.range("connection_age_ms", self.connection_age_ms, 1_000..=86_400_000);
         faults.range("handshake_ms", self.handshake_ms, 100..=60_000);
         faults.range("keepalive_ms", self.keepalive_ms, 1_000..=3_600_000);
