@@ -125,6 +125,12 @@ pub enum Error {
     /// Who has a second factor steps up by it.
     #[error("a code of the second factor is needed")]
     FactorCodeRequired,
+    /// The organization asks for aal 2, and the caller has a factor to step up by.
+    #[error("the organization asks for a second factor; step up with a code")]
+    MfaRequired,
+    /// The organization asks for aal 2, and the caller has no factor.
+    #[error("the organization asks for a second factor; enrol one")]
+    FactorEnrollmentRequired,
     /// The sign-in queue is longer than the call's time.
     #[error("too many sign-ins at once")]
     HashingOverloaded {
@@ -233,6 +239,8 @@ impl Fault for Error {
             Error::ChallengeInvalid => (Code::Unauthenticated, IdentityReason::ChallengeInvalid),
             Error::StepUpRefused => (Code::Unauthenticated, IdentityReason::StepUpRefused),
             Error::FactorCodeRequired => (Code::FailedPrecondition, IdentityReason::FactorCodeRequired),
+            Error::MfaRequired => (Code::FailedPrecondition, IdentityReason::MfaRequired),
+            Error::FactorEnrollmentRequired => (Code::FailedPrecondition, IdentityReason::FactorEnrollmentRequired),
             Error::HashingFailed | Error::Stored(_) => return (Code::Internal, Common::Internal.into()),
             Error::Events(error) => return error.status(),
             Error::Rpc(error) => return error.status(),

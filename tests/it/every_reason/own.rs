@@ -17,6 +17,7 @@ const NOBODY: &str = "018f4f2e-0000-7000-8000-00000000dead";
 pub(super) async fn provoke(world: &World, seen: &mut Seen) {
     accounts(world, seen).await;
     factors(world, seen).await;
+    mfa(world, seen).await;
     members(world, seen).await;
     invitations(world, seen).await;
     decisions(world, seen).await;
@@ -97,6 +98,20 @@ async fn factors(world: &World, seen: &mut Seen) {
                 SELECT $1::uuid, gen_random_uuid(), '', '', 2, now(), now() FROM generate_series(1, 4)";
     sqlx::query(full).bind(&una.actor.user_id).execute(&mut suite.database().await).await.unwrap();
     seen.note("identity.muster/TOO_MANY_FACTORS", call("FactorService/EnrollTotp", json!({})).await);
+}
+
+/// Whose session has no second factor asks nobody for one: Ana, without any, and then with one that her session did not see.
+async fn mfa(world: &World, seen: &mut Seen) {
+    let ask = json!({"organizationId": world.organization_id, "organizationSettings": {"mfaRequiredTime": "2026-01-01T00:00:00Z"},
+                     "updateMask": "mfaRequiredTime"});
+    let asked = async || world.ana.call("identity.OrganizationService/UpdateOrganizationSettings", ask.clone()).await;
+    seen.note("identity.muster/FACTOR_ENROLLMENT_REQUIRED", asked().await);
+    let mut conn = world.suite.database().await;
+    let has = "INSERT INTO identity.factor (user_id, factor_id, display_name, secret, state, create_time, confirm_time) \
+               VALUES ($1::uuid, gen_random_uuid(), '', '', 2, now(), now())";
+    sqlx::query(has).bind(&world.ana.user_id).execute(&mut conn).await.unwrap();
+    seen.note("identity.muster/MFA_REQUIRED", asked().await);
+    sqlx::query("DELETE FROM identity.factor WHERE user_id = $1::uuid").bind(&world.ana.user_id).execute(&mut conn).await.unwrap();
 }
 
 async fn members(world: &World, seen: &mut Seen) {

@@ -19,10 +19,10 @@ use crate::events;
 use crate::revocation::{Revocation, store as revocations};
 use crate::sealed::Sealed;
 use crate::session::assurance::Methods;
+use crate::session::context;
 use crate::session::ops::Ops as Sessions;
 use crate::session::step_up::Authenticated;
 use crate::session::store as sessions;
-use crate::session::{Held, Session};
 use crate::user::store as users;
 
 /// Second factors.
@@ -113,12 +113,14 @@ impl Ops {
     }
 
     /// Takes a factor away. With the last one in force the recovery codes go, the sessions fall to aal 1, and every access token that was
-    /// issued before is void: a token says its level for as long as it lives, so those that say 2 must not be taken any more.
+    /// issued before is void: a token says its level for as long as it lives, so those that say 2 must not be taken any more. This session
+    /// leaves an organization that asks for a second factor now, the others at their next refresh.
     ///
     /// # Errors
     /// `FACTOR_NOT_FOUND`, `SESSION_NOT_FOUND`.
     /// # Emits
-    /// `FactorRemoved` for one that was in force, same transaction; with the last one every verifier of the suite hears of it.
+    /// `FactorRemoved` for one that was in force, `SessionSwitched` when its organization was left; same transaction. With the last one every
+    /// verifier of the suite hears of it.
     pub async fn delete(&self, caller: &Caller, id: FactorId) -> Result<Authenticated, Error> {
         let user_id = caller.user_id()?;
         let (session, held) = self
@@ -131,8 +133,7 @@ impl Ops {
                     tx.emit(events::factor_removed(&before, revocation.as_ref()));
                 }
                 let session = self.sessions.hold_own(tx).await?;
-                let held = sessions::held(tx, session.context()).await?;
-                Ok::<(Session, Held), Error>((session, held))
+                context::stay(tx, session).await
             })
             .await?;
         self.sessions.authenticated(session, &held)

@@ -50,15 +50,18 @@ impl SessionService for Grpc {
 
     async fn refresh_session(&self, req: Request<pb::RefreshSessionRequest>) -> Result<Response<pb::RefreshSessionResponse>, Status> {
         let (caller, req) = rpc::open(req)?;
-        let tokens = self.ops.refresh(&caller, &req.refresh_token).await?;
-        Ok(Response::new(pb::RefreshSessionResponse { tokens: Some(tokens.into()) }))
+        let (tokens, mfa_required_time) = self.ops.refresh(&caller, &req.refresh_token).await?;
+        let mfa_required_time = mfa_required_time.map(timestamp);
+        Ok(Response::new(pb::RefreshSessionResponse { tokens: Some(tokens.into()), mfa_required_time }))
     }
 
     async fn switch_context(&self, req: Request<pb::SwitchContextRequest>) -> Result<Response<pb::SwitchContextResponse>, Status> {
         let (caller, req) = rpc::open(req)?;
-        let (session, access_token, expire_time) = self.ops.switch(&caller, Context::try_from(&req)?).await?;
-        let (session, access_token_expire_time) = (Some(self.now(session)), Some(timestamp(expire_time)));
-        Ok(Response::new(pb::SwitchContextResponse { session, access_token, access_token_expire_time }))
+        let entered = self.ops.switch(&caller, Context::try_from(&req)?).await?;
+        let (access_token_expire_time, mfa_required_time) =
+            (Some(timestamp(entered.expire_time)), entered.mfa_required_time.map(timestamp));
+        let (session, access_token) = (Some(self.now(entered.session)), entered.access_token);
+        Ok(Response::new(pb::SwitchContextResponse { session, access_token, access_token_expire_time, mfa_required_time }))
     }
 
     async fn list_sessions(&self, req: Request<pb::ListSessionsRequest>) -> Result<Response<pb::ListSessionsResponse>, Status> {

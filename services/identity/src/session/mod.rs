@@ -5,6 +5,7 @@
 
 pub mod assurance;
 pub mod challenge;
+pub mod context;
 pub mod convert;
 pub mod end;
 pub mod grpc;
@@ -103,7 +104,7 @@ pub struct Context {
     pub workspace_id: Option<WorkspaceId>,
 }
 
-/// What a user holds where a session acts, as the tables have it now.
+/// What a user holds where a session acts, and what is asked of them there, as the tables have it now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Held {
     /// Whether the user is a system admin.
@@ -112,6 +113,8 @@ pub struct Held {
     pub organization_role: Option<Role>,
     /// The role in the workspace itself.
     pub workspace_role: Option<Role>,
+    /// From when on the organization asks for a second factor.
+    pub mfa_required_time: Option<OffsetDateTime>,
 }
 
 /// What a session is used with.
@@ -200,6 +203,17 @@ impl Session {
         Context { organization_id: self.organization_id, workspace_id: self.workspace_id }
     }
 
+    /// Whether it may act where it does at `now`, by what its user holds and is asked for there.
+    pub fn may_act(&self, held: &Held, now: OffsetDateTime) -> bool {
+        self.organization_id.is_nil() || held.may_enter() && held.mfa_lacked_from(self.methods).is_none_or(|from| now < from)
+    }
+
+    /// Until when it may act where it does, as far as is known.
+    pub fn acting_until(&self, held: &Held) -> OffsetDateTime {
+        let asked = held.mfa_lacked_from(self.methods).filter(|_| !self.organization_id.is_nil());
+        asked.map_or(self.expire_time, |from| from.min(self.expire_time))
+    }
+
     /// The session in another context.
     pub fn in_context(&self, context: Context) -> Self {
         Session { organization_id: context.organization_id, workspace_id: context.workspace_id, ..self.clone() }
@@ -215,6 +229,18 @@ impl Held {
     /// Whether the user may act in an organization at all.
     pub fn may_enter(&self) -> bool {
         self.system_admin || self.organization_role.is_some()
+    }
+
+    /// From when on the organization asks for a second factor, if a session that was authenticated by `methods` lacks it.
+    pub fn mfa_lacked_from(&self, methods: Methods) -> Option<OffsetDateTime> {
+        self.mfa_required_time.filter(|_| methods.aal() < 2)
+    }
+
+    /// What is left of it when the session is led out. What the organization asks is told to who belongs to it alone.
+    #[must_use]
+    pub fn outside(&self) -> Self {
+        let mfa_required_time = self.mfa_required_time.filter(|_| self.may_enter());
+        Held { system_admin: self.system_admin, mfa_required_time, ..Held::default() }
     }
 
     /// For display in the access token.
@@ -282,8 +308,29 @@ mod tests {
     }
 
     #[test]
+    fn a_session_acts_where_a_second_factor_is_asked_for_until_then_or_with_one() {
+        let start = OffsetDateTime::UNIX_EPOCH;
+        let there = Session { organization_id: Uuid::from_u128(3).into(), ..session() };
+        let asked = Held { organization_role: Some(Role::Owner), mfa_required_time: Some(start + Duration::HOUR), ..Held::default() };
+        assert!(there.may_act(&asked, start + Duration::HOUR - Duration::SECOND) && !there.may_act(&asked, start + Duration::HOUR));
+        assert_eq!((there.acting_until(&asked), session().acting_until(&asked)), (start + Duration::HOUR, session().expire_time));
+        let sure = Session { methods: Methods::PASSWORD.and(Methods::TOTP), ..there.clone() };
+        assert!(sure.may_act(&asked, start + Duration::HOUR) && sure.acting_until(&asked) == sure.expire_time);
+        assert!(!sure.may_act(&Held::default(), start), "and who is no member acts nowhere");
+        assert!(session().may_act(&Held::default(), start), "but outside of every organization");
+    }
+
+    #[test]
+    fn who_is_led_out_takes_no_role_along_and_who_was_no_member_is_not_told_what_is_asked() {
+        let asked = Held { mfa_required_time: Some(OffsetDateTime::UNIX_EPOCH), ..Held::default() };
+        let member = Held { organization_role: Some(Role::Owner), ..asked };
+        assert_eq!((member.outside(), asked.outside()), (asked, Held::default()));
+    }
+
+    #[test]
     fn roles_are_named_for_display_from_the_widest_on() {
-        let held = Held { system_admin: true, organization_role: Some(Role::Member), workspace_role: Some(Role::Owner) };
+        let held =
+            Held { system_admin: true, organization_role: Some(Role::Member), workspace_role: Some(Role::Owner), mfa_required_time: None };
         assert_eq!(held.roles(), ["system.admin", "organization.member", "workspace.owner"]);
         assert!(Held::default().roles().is_empty() && !Held::default().may_enter());
     }

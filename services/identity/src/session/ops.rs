@@ -1,10 +1,10 @@
-//! Use cases of sessions: sign-in, switching, listing, ending. Refreshing is beside, in `refresh`.
+//! Use cases of sessions: sign-in, listing, ending. Refreshing is beside, in `refresh`, and where a session acts in `context`.
 
 use db::{Db, Kind, Order, Page, Tx};
 use rpc::Caller;
 use runtime::{SecretString, SessionId, UserId};
 
-use super::{Context, Given, Held, Identifier, Lifetimes, Opened, Session, SessionState, Tokens, store};
+use super::{Given, Held, Identifier, Lifetimes, Opened, Session, SessionState, Tokens, store};
 use crate::error::Error;
 use crate::events;
 use crate::hashing::Hashing;
@@ -18,7 +18,6 @@ use crate::token::refresh::{RefreshToken, RefreshTokens};
 use crate::user::ops::RESERVE;
 use crate::user::store::Credential;
 use crate::user::{SystemRole, store as users};
-use crate::{organization, settings, workspace};
 
 /// Newest first.
 const ORDER: Order = Order::desc("create_time", Kind::Time, "session_id");
@@ -155,43 +154,6 @@ impl Ops {
         Err(Error::SignInRefused)
     }
 
-    /// Moves the caller's session to `context` and gives an access token for it. Whether the caller may enter is read from the tables, not
-    /// from a snapshot. Moving to where the session is already changes nothing and gives a fresh token.
-    ///
-    /// # Errors
-    /// `ORGANIZATION_NOT_FOUND`, `WORKSPACE_NOT_FOUND`; `SESSION_NOT_FOUND` when the session is over, or too old for what the organization
-    /// asks: its user signs in again.
-    /// # Emits
-    /// `SessionSwitched`, same transaction.
-    pub async fn switch(&self, caller: &Caller, context: Context) -> Result<(Session, String, time::OffsetDateTime), Error> {
-        let id = caller.session_id().ok_or(Error::SessionNotFound)?;
-        let caller = caller.with_organization(context.organization_id);
-        let (session, held) = self
-            .db
-            .write_unrecorded(&caller, async |tx: &mut Tx| {
-                let held = enter(tx, context).await?;
-                let before = store::lock(tx, &self.sealed, id).await?.ok_or(Error::SessionNotFound)?;
-                if before.state(tx.now()) != SessionState::Active {
-                    return Err(Error::SessionNotFound);
-                }
-                let asked = settings::store::find(tx, context.organization_id).await?;
-                let after = asked.put_on(&before.in_context(context), tx.now());
-                if after.state(tx.now()) != SessionState::Active {
-                    return Err(Error::SessionNotFound);
-                }
-                if after != before {
-                    store::set_context(tx, &after).await?;
-                }
-                if after.context() != before.context() {
-                    events::emit_session_switched(tx, &before, &after);
-                }
-                Ok((after, held))
-            })
-            .await?;
-        let (access_token, expire_time) = self.access_token(&session, &held)?;
-        Ok((session, access_token, expire_time))
-    }
-
     /// A page of the caller's open sessions, newest first.
     ///
     /// # Errors
@@ -239,10 +201,11 @@ impl Ops {
         Ok(Tokens { access_token, access_token_expire_time, refresh_token, refresh_token_expire_time: session.refresh_expire_time })
     }
 
+    /// A token for the session where it acts, and until when it is good: not beyond the moment from which the session may not act there.
     pub(super) fn access_token(&self, session: &Session, held: &Held) -> Result<(String, time::OffsetDateTime), Error> {
         let issue_time = self.db.clock().now();
         // Whole seconds, as the claim has it.
-        let expire_time = (issue_time + self.lifetimes.access_token).min(session.expire_time);
+        let expire_time = (issue_time + self.lifetimes.access_token).min(session.acting_until(held));
         let expire_time = expire_time.replace_nanosecond(0).unwrap_or(expire_time);
         let token = AccessToken {
             user_id: session.user_id,
@@ -257,21 +220,5 @@ impl Ops {
             expire_time,
         };
         Ok((self.keys.sign(&token)?, expire_time))
-    }
-}
-
-/// What the caller holds in `context`, if they may enter it and it is there.
-async fn enter(tx: &mut Tx, context: Context) -> Result<Held, Error> {
-    let held = store::held(tx, context).await?;
-    if !context.organization_id.is_nil() {
-        let there = organization::store::exists(tx, context.organization_id).await?;
-        if !(there && held.may_enter()) {
-            return Err(rpc::Error::OrganizationNotFound.into());
-        }
-    }
-    match context.workspace_id {
-        // A role in an organization cascades into each of its workspaces, so a workspace that is there is one to enter.
-        Some(workspace_id) if !workspace::store::exists(tx, workspace_id).await? => Err(rpc::Error::WorkspaceNotFound.into()),
-        _ => Ok(held),
     }
 }

@@ -3,9 +3,10 @@
 
 use db::Tx;
 use rpc::Caller;
+use time::OffsetDateTime;
 
 use super::ops::Ops;
-use super::{Context, Held, Session, Tokens, store};
+use super::{Held, Session, Tokens, context, store};
 use crate::error::Error;
 use crate::events;
 use crate::token::refresh::{RefreshToken, Verdict};
@@ -19,34 +20,36 @@ enum Outcome {
 
 impl Ops {
     /// Trades a refresh token for its successor and a fresh access token. A repeat within the grace, while the successor is unused, gets the
-    /// same successor byte for byte; any other reuse revokes the session.
+    /// same successor byte for byte; any other reuse revokes the session. With the tokens: from when on the organization that the session acts
+    /// in asks for a second factor that it lacks; when that is past, the session was led out for it now.
     ///
     /// # Errors
     /// `REFRESH_TOKEN_INVALID`, `REFRESH_TOKEN_REUSED`.
     /// # Emits
     /// `SessionRefreshReused` on reuse, in a transaction that commits though the call is refused; `SessionSwitched` when the session leaves an
-    /// organization that its user is no longer a member of.
-    pub async fn refresh(&self, caller: &Caller, token: &str) -> Result<Tokens, Error> {
+    /// organization that its user is no longer a member of, or that asks for a second factor which it lacks.
+    pub async fn refresh(&self, caller: &Caller, token: &str) -> Result<(Tokens, Option<OffsetDateTime>), Error> {
         let token = self.refresh_tokens.decode(token).map_err(|_| Error::RefreshTokenInvalid)?;
         let outcome = self.db.write_unrecorded(&caller.proven_as(token.user_id), async |tx: &mut Tx| self.trade(tx, &token).await).await?;
         match outcome {
-            Outcome::Good(session, held) => self.tokens(&session, &held),
+            Outcome::Good(session, held) => Ok((self.tokens(&session, &held)?, held.mfa_lacked_from(session.methods))),
             Outcome::Reused => Err(Error::RefreshTokenReused),
             Outcome::Invalid => Err(Error::RefreshTokenInvalid),
         }
     }
 
     async fn trade(&self, tx: &mut Tx, token: &RefreshToken) -> Result<Outcome, Error> {
-        if let Some((session, former, held)) = store::trade(tx, &self.sealed, token, self.lifetimes.refresh_token).await? {
-            if former != session.context() {
-                events::emit_session_switched(tx, &session.in_context(former), &session);
-            }
+        if let Some((session, held)) = store::trade(tx, &self.sealed, token, self.lifetimes.refresh_token).await? {
+            let (session, held) = context::stay_with(tx, session, held).await?;
             return Ok(Outcome::Good(Box::new(session), held));
         }
         // Held from here on: who switches or ends the session at this moment comes before or after all of it.
         let Some(session) = store::lock(tx, &self.sealed, token.session_id).await? else { return Ok(Outcome::Invalid) };
         match session.standing(tx.now()).judge(token.generation, tx.now(), self.lifetimes.refresh_grace) {
-            Verdict::Repeat => repeated(tx, session).await,
+            Verdict::Repeat => {
+                let (session, held) = context::stay(tx, session).await?;
+                Ok(Outcome::Good(Box::new(session), held))
+            }
             Verdict::Invalid => Ok(Outcome::Invalid),
             Verdict::Reused => {
                 if let Some((after, revocation)) = self.end(tx, &session).await? {
@@ -56,16 +59,4 @@ impl Ops {
             }
         }
     }
-}
-
-/// The session, which is held, with what its user holds now. Who stopped being a member since the trade is led out of the organization too.
-async fn repeated(tx: &mut Tx, session: Session) -> Result<Outcome, Error> {
-    let held = store::held(tx, session.context()).await?;
-    if session.organization_id.is_nil() || held.may_enter() {
-        return Ok(Outcome::Good(Box::new(session), held));
-    }
-    let outside = session.in_context(Context::NOWHERE);
-    store::set_context(tx, &outside).await?;
-    events::emit_session_switched(tx, &session, &outside);
-    Ok(Outcome::Good(Box::new(outside), held))
 }

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use super::assurance::Methods;
 use super::ops::Ops;
-use super::{FAILURES_MAX, Held, Session, SessionState, store};
+use super::{FAILURES_MAX, Held, Session, SessionState, context, store};
 use crate::error::Error;
 use crate::events;
 use crate::factor::check::{Attempt, Code};
@@ -55,7 +55,7 @@ impl Ops {
     /// # Errors
     /// `STEP_UP_REFUSED`, `FACTOR_CODE_REQUIRED`, `ATTEMPTS_THROTTLED`, `SESSION_NOT_FOUND`, `HASHING_OVERLOADED`.
     /// # Emits
-    /// `SessionSteppedUp`, `RecoveryCodeUsed`; or `SignInFailed`, with `SessionRevoked` for the fifth, in a transaction that commits though the
+    /// `SessionSteppedUp`, `RecoveryCodeUsed`, `SessionSwitched` when led out; or `SignInFailed`, with `SessionRevoked` for the fifth, in a transaction that commits though the
     /// call is refused.
     pub async fn step_up(&self, caller: &Caller, proof: Proof) -> Result<Authenticated, Error> {
         let user_id = caller.user_id()?;
@@ -129,13 +129,12 @@ impl Ops {
         if session.state(tx.now()) == SessionState::Active { Ok(session) } else { Err(Error::SessionNotFound) }
     }
 
-    /// Notes that a session, which is held, was authenticated by these methods too, now; with what its user holds where it acts.
+    /// Notes that a session, which is held, was authenticated by these methods too, now; gives it where it may act, with what its user holds there.
     pub(crate) async fn rise(&self, tx: &mut Tx, before: &Session, methods: Methods) -> Result<(Session, Held), Error> {
         let after = Session { methods: before.methods.and(methods), auth_time: tx.now(), ..before.clone() };
         store::authenticate(tx, &after).await?;
         events::emit_session_stepped_up(tx, before, &after);
-        let held = store::held(tx, after.context()).await?;
-        Ok((after, held))
+        context::stay(tx, after).await
     }
 
     /// A session with an access token for it.

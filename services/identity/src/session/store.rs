@@ -150,9 +150,8 @@ pub(crate) async fn lower(tx: &mut Tx, user_id: UserId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Trades the refresh token in, if it is the good one of a session that is open: at most one caller gets the row. In the same step a session
-/// leaves the organization that its user is no longer a member of, and is put under what the organization asks of sessions. Gives the session as it is now, where it acted before, and what its user
-/// holds where it acts now.
+/// Trades the refresh token in, if it is the good one of a session that is open: at most one caller gets the row. In the same step the session
+/// is put under what the organization asks of sessions. Gives it as it is now, and what its user holds where it acts.
 ///
 /// The row is locked before anything is asked about it: what a switch that was under way made of it decides where the session is.
 pub(super) async fn trade(
@@ -160,7 +159,7 @@ pub(super) async fn trade(
     sealed: &Sealed,
     token: &RefreshToken,
     refresh_ttl: Duration,
-) -> Result<Option<(Session, Context, Held)>, Error> {
+) -> Result<Option<(Session, Held)>, Error> {
     let now = tx.now();
     let row = sqlx::query!(
         r#"WITH locked AS MATERIALIZED (
@@ -168,9 +167,8 @@ pub(super) async fn trade(
              WHERE h.session_id = $1 AND h.generation = $2 AND h.state = 1 AND h.refresh_expire_time > $3 AND h.expire_time > $3
              FOR NO KEY UPDATE),
            held AS MATERIALIZED (
-             SELECT h.session_id, h.organization_id, h.workspace_id, u.system_admin, o.role AS organization_role, w.role AS workspace_role,
-                    p.idle, h.create_time + p.longest AS last_time,
-                    h.organization_id = $5 OR u.system_admin OR o.role IS NOT NULL AS stays
+             SELECT h.session_id, u.system_admin, o.role AS organization_role, w.role AS workspace_role, p.mfa_required_time,
+                    p.idle, h.create_time + p.longest AS last_time
              FROM locked h
              LEFT JOIN LATERAL identity.session_policy(h.organization_id) p ON true
              CROSS JOIN LATERAL (SELECT identity.is_system_admin() AS system_admin) u
@@ -181,25 +179,25 @@ pub(super) async fn trade(
              WHERE (p.idle IS NULL OR h.last_use_time + p.idle > $3) AND (p.longest IS NULL OR h.create_time + p.longest > $3))
            UPDATE identity.session s
            SET generation = s.generation + 1, last_use_time = $3, expire_time = least(s.expire_time, held.last_time),
-               refresh_expire_time = least($4, s.expire_time, held.last_time, $3 + held.idle),
-               organization_id = CASE WHEN held.stays THEN s.organization_id ELSE $5 END,
-               workspace_id = CASE WHEN held.stays THEN s.workspace_id END
+               refresh_expire_time = least($4, s.expire_time, held.last_time, $3 + held.idle)
            FROM held WHERE s.session_id = held.session_id
            RETURNING s.session_id AS "session_id: SessionId", s.user_id AS "user_id: UserId", s.organization_id AS "organization_id: OrganizationId",
                      s.workspace_id AS "workspace_id: WorkspaceId", s.state AS "state: SessionState", s.amr AS "amr: Methods", s.auth_time, s.generation, s.client_address, s.user_agent, s.create_time,
                      s.last_use_time, s.refresh_expire_time, s.expire_time,
-                     held.organization_id AS "former_organization_id: OrganizationId", held.workspace_id AS "former_workspace_id: WorkspaceId",
-                     held.system_admin AS "system_admin!", held.organization_role AS "organization_role: Role", held.workspace_role AS "workspace_role: Role""#,
+                     held.system_admin AS "system_admin!", held.organization_role AS "organization_role?: Role",
+                     held.workspace_role AS "workspace_role?: Role", held.mfa_required_time AS "mfa_required_time?""#,
         token.session_id as _,
         token.generation,
         now,
         now + refresh_ttl,
-        Context::NOWHERE.organization_id as _,
     );
     let Some(row) = row.fetch_optional(tx.conn()).await? else { return Ok(None) };
-    let former = Context { organization_id: row.former_organization_id, workspace_id: row.former_workspace_id };
-    // Who does not stay holds nothing there.
-    let held = Held { system_admin: row.system_admin, organization_role: row.organization_role, workspace_role: row.workspace_role };
+    let held = Held {
+        system_admin: row.system_admin,
+        organization_role: row.organization_role,
+        workspace_role: row.workspace_role,
+        mfa_required_time: row.mfa_required_time,
+    };
     let row = Row {
         session_id: row.session_id,
         user_id: row.user_id,
@@ -216,7 +214,13 @@ pub(super) async fn trade(
         refresh_expire_time: row.refresh_expire_time,
         expire_time: row.expire_time,
     };
-    Ok(Some((row.open(sealed)?, former, held)))
+    Ok(Some((row.open(sealed)?, held)))
+}
+
+/// What an open session was authenticated by.
+pub(super) async fn methods(tx: &mut Tx, id: SessionId) -> Result<Option<Methods>, Error> {
+    let methods = sqlx::query_scalar!(r#"SELECT amr AS "amr: Methods" FROM identity.session WHERE session_id = $1 AND state = 1"#, id as _);
+    Ok(methods.fetch_optional(tx.conn()).await?)
 }
 
 pub(crate) async fn find(tx: &mut Tx, sealed: &Sealed, id: SessionId) -> Result<Option<Session>, Error> {
@@ -291,18 +295,24 @@ pub(crate) async fn revoke_all(
     Ok(open.into_iter().map(|before| (before.clone(), Session { stored_state: SessionState::Revoked, ..before })).collect())
 }
 
-/// What the user of this transaction holds in `context`.
+/// What the user of this transaction holds in `context`, and what is asked there.
 pub(crate) async fn held(tx: &mut Tx, context: Context) -> Result<Held, Error> {
     let row = sqlx::query!(
         r#"SELECT identity.is_system_admin() AS "system_admin!",
                   (SELECT m.role FROM identity.my_memberships() m WHERE m.organization_id = $1 AND m.workspace_id IS NULL) AS "organization_role: Role",
-                  (SELECT m.role FROM identity.my_memberships() m WHERE m.organization_id = $1 AND m.workspace_id = $2) AS "workspace_role: Role""#,
+                  (SELECT m.role FROM identity.my_memberships() m WHERE m.organization_id = $1 AND m.workspace_id = $2) AS "workspace_role: Role",
+                  (SELECT p.mfa_required_time FROM identity.session_policy($1) p) AS mfa_required_time"#,
         context.organization_id as _,
         context.workspace_id as _,
     )
     .fetch_one(tx.conn())
     .await?;
-    Ok(Held { system_admin: row.system_admin, organization_role: row.organization_role, workspace_role: row.workspace_role })
+    Ok(Held {
+        system_admin: row.system_admin,
+        organization_role: row.organization_role,
+        workspace_role: row.workspace_role,
+        mfa_required_time: row.mfa_required_time,
+    })
 }
 
 /// A page of the caller's open sessions, newest first.

@@ -1,7 +1,8 @@
 //! What an organization asks of who acts in it.
 //!
 //! A limit is put on the session itself when it comes in and at each refresh, so that nothing else has to know of it; leaving the organization does
-//! not lift what it put on. Deliberately absent: what the suite asks of everybody, which is configuration.
+//! not lift what it put on. Whether a session has the second factor that is asked for is seen whenever it is given a token (`session::context`).
+//! Deliberately absent: what the suite asks of everybody, which is configuration.
 
 pub mod convert;
 pub mod ops;
@@ -26,6 +27,8 @@ pub struct Settings {
     pub session_idle_seconds: Option<i32>,
     /// So long after it was opened a session is over, in seconds.
     pub session_max_seconds: Option<i32>,
+    /// From then on a session that acts here is at aal 2, to the microsecond; `None` asks for no second factor.
+    pub mfa_required_time: Option<OffsetDateTime>,
     /// Grows by one with every change, from 0; the etag.
     pub version: i64,
     /// When they were last changed; `None` while they never were.
@@ -39,24 +42,26 @@ pub struct Change {
     pub session_idle_seconds: Option<Option<i32>>,
     /// The new absolute limit, or none.
     pub session_max_seconds: Option<Option<i32>>,
+    /// From when on a second factor is asked for, or none is.
+    pub mfa_required_time: Option<Option<OffsetDateTime>>,
 }
 
 impl Settings {
     /// Of an organization that never asked anything.
     pub fn unset(organization_id: OrganizationId) -> Self {
-        Settings { organization_id, session_idle_seconds: None, session_max_seconds: None, version: 0, update_time: None }
+        let (session_idle_seconds, session_max_seconds, mfa_required_time) = (None, None, None);
+        Settings { organization_id, session_idle_seconds, session_max_seconds, mfa_required_time, version: 0, update_time: None }
     }
 
     /// With `change`, as of `now`; the same when it changes nothing.
     pub fn changed(&self, change: Change, now: OffsetDateTime) -> Self {
-        let session_idle_seconds = change.session_idle_seconds.unwrap_or(self.session_idle_seconds);
-        let session_max_seconds = change.session_max_seconds.unwrap_or(self.session_max_seconds);
-        let same = (session_idle_seconds, session_max_seconds) == (self.session_idle_seconds, self.session_max_seconds);
-        if same {
-            return self.clone();
-        }
-        let (organization_id, version) = (self.organization_id, self.version + 1);
-        Settings { organization_id, session_idle_seconds, session_max_seconds, version, update_time: Some(now) }
+        let wanted = Settings {
+            session_idle_seconds: change.session_idle_seconds.unwrap_or(self.session_idle_seconds),
+            session_max_seconds: change.session_max_seconds.unwrap_or(self.session_max_seconds),
+            mfa_required_time: change.mfa_required_time.unwrap_or(self.mfa_required_time),
+            ..self.clone()
+        };
+        if wanted == *self { wanted } else { Settings { version: self.version + 1, update_time: Some(now), ..wanted } }
     }
 
     /// Refuses unless `etag` is empty or that of this version.

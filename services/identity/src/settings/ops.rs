@@ -6,6 +6,7 @@ use rpc::Caller;
 use super::{Change, Settings, store};
 use crate::error::Error;
 use crate::events;
+use crate::session::context::require_second_factor;
 
 /// Settings of organizations.
 #[derive(Clone)]
@@ -26,7 +27,8 @@ impl Ops {
     /// Changes what the organization of the call asks.
     ///
     /// # Errors
-    /// `ETAG_MISMATCH`; `CONFLICT` when two changes meet.
+    /// `ETAG_MISMATCH`; `CONFLICT` when two changes meet; `MFA_REQUIRED`, `FACTOR_ENROLLMENT_REQUIRED`, `SESSION_NOT_FOUND` when whether a second
+    /// factor is asked for is to change and the caller's session is not at aal 2: who asks for one would be led out first.
     /// # Emits
     /// `OrganizationSettingsUpdated`, same transaction, when something changed.
     pub async fn update(&self, caller: &Caller, change: Change, etag: &str) -> Result<Settings, Error> {
@@ -35,6 +37,9 @@ impl Ops {
                 let before = store::find(tx, caller.organization_id()).await?;
                 before.require_etag(etag)?;
                 let after = before.changed(change, tx.now());
+                if after.mfa_required_time != before.mfa_required_time {
+                    require_second_factor(tx).await?;
+                }
                 if after != before {
                     store::put(tx, &after).await?;
                     tx.emit(events::organization_settings_updated(&before, &after));

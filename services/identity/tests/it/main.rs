@@ -15,6 +15,7 @@ mod list_memberships;
 mod list_revocations;
 mod manage_members;
 mod manage_sessions;
+mod mfa_policy;
 mod password_history;
 mod personal_data;
 mod refresh_session;

@@ -21,7 +21,7 @@ use testkit::{Actor, App, Setup};
 
 pub(crate) use acts::Acts;
 pub(crate) use door::{Door, Watches};
-pub(crate) use factors::{Factors, Waits};
+pub(crate) use factors::{Factors, Guarded, Waits};
 pub(crate) use invites::{Invited, Invites};
 
 /// Everybody's password, unless a test says otherwise.

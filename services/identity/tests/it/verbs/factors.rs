@@ -4,9 +4,12 @@ use std::ops::Deref;
 
 use contract::identity::v1::continue_session_request::Code;
 use contract::identity::v1::factor_service_client::FactorServiceClient;
+use contract::identity::v1::organization_service_client::OrganizationServiceClient;
 use contract::identity::v1::session_service_client::SessionServiceClient;
 use contract::identity::v1::*;
+use contract::time::timestamp;
 use testkit::{Actor, App, Authenticator};
+use time::OffsetDateTime;
 use tonic::Status;
 
 use super::{Door, PASSWORD, Person, address};
@@ -41,6 +44,8 @@ pub(crate) trait Factors {
     async fn step_up_by(&self, request: StepUpSessionRequest) -> Result<StepUpSessionResponse, Status>;
     async fn step_up_by_password(&self, password: &str) -> Result<StepUpSessionResponse, Status>;
     async fn step_up_by_code(&self, code: &str) -> Result<StepUpSessionResponse, Status>;
+    /// Asks members of the organization for a second factor from then on, or for none.
+    async fn require_mfa(&self, from: Option<OffsetDateTime>) -> Result<OrganizationSettings, Status>;
 }
 
 impl Factors for Actor {
@@ -85,6 +90,18 @@ impl Factors for Actor {
         let code = Some(step_up_session_request::Code::TotpCode(code.to_owned()));
         self.step_up_by(StepUpSessionRequest { password: String::new(), code }).await
     }
+
+    async fn require_mfa(&self, from: Option<OffsetDateTime>) -> Result<OrganizationSettings, Status> {
+        let settings = OrganizationSettings { mfa_required_time: from.map(timestamp), ..OrganizationSettings::default() };
+        let request = UpdateOrganizationSettingsRequest {
+            organization_id: self.organization_id.to_string(),
+            organization_settings: Some(settings),
+            update_mask: Some(prost_types::FieldMask { paths: vec!["mfa_required_time".to_owned()] }),
+            etag: String::new(),
+        };
+        let answer = OrganizationServiceClient::new(self.channel()).update_organization_settings(request).await?;
+        Ok(answer.into_inner().organization_settings.unwrap())
+    }
 }
 
 /// The verbs of people who wait for their second factor, and shortcuts to have one.
@@ -98,6 +115,8 @@ pub(crate) trait Waits {
     async fn answer_by_recovery(&self, challenge: &Challenge, code: &str) -> Result<ContinueSessionResponse, Status>;
     /// A code that the app does not show for a while: none of the steps nearby.
     fn wrong_code(&self, who: &Guarded) -> String;
+    /// `who` enrols an app with the code that it shows now; gives the token that says so.
+    async fn enrolling(&self, who: &Actor) -> (Actor, ConfirmTotpResponse, Authenticator);
     /// What the app of `who` shows now.
     fn code_of(&self, who: &Guarded) -> String;
     /// Time goes on by one step of the app.
@@ -107,12 +126,16 @@ pub(crate) trait Waits {
 impl Waits for App {
     async fn guarded(&self, name: &str) -> Guarded {
         let person = self.person(name).await;
-        let enrolled = person.enroll_totp().await.unwrap();
-        let app = Authenticator::of(&enrolled.otpauth_uri);
-        let confirmed = person.confirm_totp(&enrolled.factor.unwrap(), &app.code_at(self.now())).await.unwrap();
-        let actor = person.with_token(&confirmed.access_token);
+        let (actor, confirmed, app) = self.enrolling(&person).await;
         self.next_step();
         Guarded { actor, person, factor: confirmed.factor.unwrap(), app, recovery_codes: confirmed.recovery_codes }
+    }
+
+    async fn enrolling(&self, who: &Actor) -> (Actor, ConfirmTotpResponse, Authenticator) {
+        let enrolled = who.enroll_totp().await.unwrap();
+        let app = Authenticator::of(&enrolled.otpauth_uri);
+        let confirmed = who.confirm_totp(&enrolled.factor.unwrap(), &app.code_at(self.now())).await.unwrap();
+        (who.with_token(&confirmed.access_token), confirmed, app)
     }
 
     async fn challenge(&self, name: &str) -> Challenge {
