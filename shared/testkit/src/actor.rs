@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rpc::authn::PeerKeys;
 use runtime::{Clock, OrganizationId, SessionId, UserId, WorkspaceId};
 
-use crate::{Authority, Channel, Claims, wire::Wire};
+use crate::{Authority, Channel, Claims, Replica, wire::Wire};
 
 /// A user with an access token, or nobody at all.
 #[derive(Clone, Debug)]
@@ -61,6 +61,12 @@ impl Actor {
     #[must_use]
     pub fn with_token(&self, token: &str) -> Actor {
         Actor { token: token.to_owned(), ..self.clone() }
+    }
+
+    /// The same actor, who calls this replica.
+    #[must_use]
+    pub fn at(&self, replica: &Replica) -> Actor {
+        Actor { way: Way { wire: replica.wire.clone(), ..self.way.clone() }, ..self.clone() }
     }
 
     /// The claims that this actor's tokens have, minted now: change them and sign them with `app.authority().signer()`.

@@ -34,6 +34,12 @@ pub struct App {
     processes: Processes,
 }
 
+/// Another replica of the service under test.
+#[derive(Clone, Debug)]
+pub struct Replica {
+    pub(crate) wire: Wire,
+}
+
 impl App {
     /// Starts `build`'s service, ready to take calls: `App::of(tasks::NAME, tasks::SCHEMA, &tasks::MIGRATIONS, async |deps|
     /// tasks::build(deps, &tasks::Config::default()).await).await`.
@@ -167,6 +173,16 @@ impl App {
     pub async fn restart(&mut self) {
         self.up = self.stage.restart().await;
         self.wire.redirect(self.up.address);
+    }
+
+    /// One more of the service, on the same database and bus and by the same clock, ready to take calls from those who are [at](crate::Actor::at) it. It
+    /// stops with the test.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub async fn replica(&self) -> Replica {
+        let up = self.stage.replicate().await;
+        Replica { wire: Wire::to(up.address, self.world.runtime.clone()) }
     }
 
     /// This test leaves dead letters.

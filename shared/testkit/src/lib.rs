@@ -35,7 +35,7 @@ mod stage;
 mod wire;
 
 pub use actor::{Actor, Peer};
-pub use app::App;
+pub use app::{App, Replica};
 pub use authenticator::Authenticator;
 pub use authority::{Authority, Claims};
 pub(crate) use bus::Bus;

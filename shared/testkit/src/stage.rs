@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context;
 use devstack::Nats;
 use events::NatsConfig;
-use futures::FutureExt;
+use futures::{FutureExt, future::join_all};
 use host::{Bound, Deps, Hosted, Running, ServiceConfig, Suite, SuiteConfig};
 use runtime::{Clock, Ids, feed::FeedFaults};
 use serde::{Deserialize, Serialize};
@@ -61,6 +61,8 @@ pub(crate) struct Up {
 
 enum Command {
     Restart(oneshot::Sender<Result<Up, String>>),
+    /// Start one more beside it.
+    Replicate(oneshot::Sender<Result<Up, String>>),
     /// The test is over: say what it left behind, and stop.
     End(Option<Expected>, blocking::Sender<Vec<String>>),
 }
@@ -118,6 +120,12 @@ impl Stage {
         told.await.expect("an answer").unwrap_or_else(|error| panic!("the service does not start again: {error}"))
     }
 
+    pub(crate) async fn replicate(&self) -> Up {
+        let (tell, told) = oneshot::channel();
+        self.commands.send(Command::Replicate(tell)).unwrap_or_else(|_| panic!("the service under test is gone"));
+        told.await.expect("an answer").unwrap_or_else(|error| panic!("the replica does not start: {error}"))
+    }
+
     /// Ends everything and answers what was left behind that should not have been; looks at nothing without `expected`.
     pub(crate) fn end(&mut self, expected: Option<Expected>) -> Vec<String> {
         let Some(thread) = self.thread.take() else { return Vec::new() };
@@ -172,10 +180,12 @@ impl<F: AsyncFn(&Deps) -> anyhow::Result<host::Service>> Play<F> {
     }
 
     async fn go_on(&self, mut running: Running, mut commands: mpsc::UnboundedReceiver<Command>) {
-        let mut died = Vec::new();
+        let (mut died, mut replicas) = (Vec::new(), Vec::<Running>::new());
         loop {
             let command = commands.recv().await;
-            died.extend(running.failed().now_or_never().map(|failure| failure.to_string()));
+            for running in std::iter::once(&running).chain(&replicas) {
+                died.extend(running.failed().now_or_never().map(|failure| failure.to_string()));
+            }
             match command {
                 Some(Command::Restart(tell)) => {
                     running.stop().await;
@@ -188,13 +198,23 @@ impl<F: AsyncFn(&Deps) -> anyhow::Result<host::Service>> Play<F> {
                         Err(error) => return drop(tell.send(Err(format!("{error:#}")))),
                     }
                 }
+                Some(Command::Replicate(tell)) => {
+                    let replica = self.begin().await.map_err(|error| format!("{error:#}"));
+                    let up = replica.map(|(replica, up)| {
+                        replicas.push(replica);
+                        up
+                    });
+                    // A test that gave up waiting drops the app next.
+                    let _ = tell.send(up);
+                }
                 Some(Command::End(expected, tell)) => {
                     let mut left = died;
                     if let Some(expected) = &expected {
                         left.extend(leftovers::find(&self.world.database, self.subject.schema, expected).await);
                     }
                     // A transaction that the test itself holds open would hold up the pools for ever.
-                    if timeout(STOPPED, running.stop()).await.is_err() && expected.is_some() {
+                    let all = join_all(std::iter::once(running).chain(replicas).map(Running::stop));
+                    if timeout(STOPPED, all).await.is_err() && expected.is_some() {
                         left.push(format!(
                             "the service does not stop within {} s (was its database used outside of `App::inside`?)",
                             STOPPED.as_secs()
@@ -202,7 +222,7 @@ impl<F: AsyncFn(&Deps) -> anyhow::Result<host::Service>> Play<F> {
                     }
                     return drop(tell.send(left));
                 }
-                None => return running.stop().await,
+                None => return drop(join_all(std::iter::once(running).chain(replicas).map(Running::stop)).await),
             }
         }
     }

@@ -20,6 +20,7 @@ mod password_history;
 mod personal_data;
 mod refresh_session;
 mod register;
+mod replicas;
 mod resend_verification;
 mod reset_password;
 mod resolve_recipient;
