@@ -10,6 +10,7 @@ use super::{EmailChange, EmailChangeState, store};
 use crate::error::Error;
 use crate::events;
 use crate::token::link::LinkToken;
+use crate::user::credential::store as credentials;
 use crate::user::links::{Asked, whole_seconds};
 use crate::user::ops::Ops;
 use crate::user::store as users;
@@ -34,7 +35,7 @@ impl Ops {
         self.db
             .write_unrecorded(&caller, async |tx: &mut Tx| {
                 let user_id = own.credential.user_id;
-                users::hold_as(tx, &own.credential).await?;
+                credentials::hold_as(tx, &own.credential).await?;
                 self.throttle.succeeded(tx, &pass).await?;
                 store::void(tx, user_id, Some(&index)).await?;
                 let asker = self.sealed.asker_index(&index, &user_id.to_string());

@@ -15,9 +15,9 @@ use crate::throttle::{Pass, Throttle};
 use crate::token::access::AccessToken;
 use crate::token::challenge::{ChallengeToken, ChallengeTokens};
 use crate::token::refresh::{RefreshToken, RefreshTokens};
+use crate::user::SystemRole;
+use crate::user::credential::{Credential, store as credentials};
 use crate::user::ops::RESERVE;
-use crate::user::store::Credential;
-use crate::user::{SystemRole, store as users};
 
 /// Newest first.
 const ORDER: Order = Order::desc("create_time", Kind::Time, "session_id");
@@ -71,7 +71,7 @@ impl Ops {
         // Whoever can't be hashed is not charged an attempt.
         self.hashing.has_room(remaining())?;
         let sign_in = self.throttle.sign_in(caller, index.as_str(), device_token);
-        let (known, admitted) = users::credential(&self.db, caller, &self.sealed, &index, &sign_in, self.throttle.pace()).await?;
+        let (known, admitted) = credentials::find(&self.db, caller, &self.sealed, &index, &sign_in, self.throttle.pace()).await?;
         let device = known.as_ref().and_then(|known| sign_in.device_of(known.user_id, known.reset_generation));
         let pass = self.throttle.signing_in(admitted, sign_in, device)?;
         let stored = known.as_ref().map(|known| known.password_hash.clone());
@@ -105,7 +105,7 @@ impl Ops {
             .db
             .write_unrecorded(caller, async |tx: &mut Tx| {
                 if let Some(hash) = &rehashed {
-                    users::rehash(tx, &self.sealed, known, hash).await?;
+                    credentials::rehash(tx, &self.sealed, known, hash).await?;
                 }
                 let mut session = Session::opened(self.db.ids().next_id(), known.user_id, &self.lifetimes, tx.now());
                 session.client_address = caller.client_address().map(str::to_owned);

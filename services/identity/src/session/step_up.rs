@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::events;
 use crate::factor::check::{Attempt, Code};
 use crate::factor::store as factors;
+use crate::user::credential::store as credentials;
 use crate::user::ops::RESERVE;
 use crate::user::store as users;
 
@@ -75,7 +76,7 @@ impl Ops {
     }
 
     async fn check_password(&self, caller: &Caller, password: SecretString) -> Result<Checked, Error> {
-        let own = self.db.read(caller, async |tx: &mut Tx| users::own(tx, &self.sealed).await).await?;
+        let own = self.db.read(caller, async |tx: &mut Tx| credentials::own(tx, &self.sealed).await).await?;
         let known = own.ok_or(Error::SessionNotFound)?.credential;
         let remaining = caller.deadline().remaining().saturating_sub(RESERVE);
         let fits = self.hashing.verify(password, Some(known.password_hash), remaining).await?;

@@ -7,8 +7,8 @@ use db::Tx;
 use rpc::Caller;
 use runtime::SecretString;
 
+use super::credential::store as credentials;
 use super::ops::{Ops, RESERVE, chosen};
-use super::store;
 use crate::error::Error;
 use crate::password::{Person, Weakness};
 
@@ -23,7 +23,7 @@ impl Ops {
             return Ok(hash);
         }
         let id = caller.user_id()?;
-        let last = self.db.read(caller, async |tx: &mut Tx| store::last_hashes(tx, &self.sealed, id, self.history).await).await?;
+        let last = self.db.read(caller, async |tx: &mut Tx| credentials::last_hashes(tx, &self.sealed, id, self.history).await).await?;
         for former in last {
             let remaining = caller.deadline().remaining().saturating_sub(RESERVE);
             if self.hashing.verify(new.clone(), Some(former), remaining).await? {
@@ -38,6 +38,6 @@ impl Ops {
         if self.history == 0 {
             return Ok(());
         }
-        store::keep_hash(tx, self.db.ids().next(), self.history - 1).await
+        credentials::keep_hash(tx, self.db.ids().next(), self.history - 1).await
     }
 }

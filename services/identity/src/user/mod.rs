@@ -9,6 +9,7 @@
 
 pub mod account_grpc;
 pub mod convert;
+pub mod credential;
 pub mod filter;
 pub mod first_admin;
 pub mod grpc;

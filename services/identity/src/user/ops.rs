@@ -7,6 +7,7 @@ use rpc::Caller;
 use runtime::{SecretString, UserId};
 use time::OffsetDateTime;
 
+use super::credential::store as credentials;
 use super::filter::{COLUMNS, ORDER, blinded};
 use super::links::{Asked, Links};
 use super::username::Username;
@@ -121,7 +122,7 @@ impl Ops {
     /// # Errors
     /// `USER_NOT_FOUND`, also when the address is proved already.
     pub async fn issue_verification_token(&self, caller: &Caller, id: UserId) -> Result<(String, OffsetDateTime), Error> {
-        let pending = store::pending(&self.db, caller, &self.sealed, id).await?;
+        let pending = credentials::pending(&self.db, caller, &self.sealed, id).await?;
         Ok(self.verification_token(id, pending.ok_or(Error::UserNotFound)?.generation))
     }
 
@@ -143,7 +144,7 @@ impl Ops {
         let user_id = UserId::from(token.subject_id);
         let pass = self.throttle.admit(caller, self.throttle.attempt(Scope::Link, token.subject_id)).await?;
         let caller = caller.proven_as(user_id);
-        let pending = store::pending(&self.db, &caller, &self.sealed, user_id).await?;
+        let pending = credentials::pending(&self.db, &caller, &self.sealed, user_id).await?;
         let stored = pending.filter(|pending| pending.generation == token.generation).map(|pending| pending.password_hash);
         match self.hashing.verify(password, stored, caller.deadline().remaining().saturating_sub(RESERVE)).await {
             Ok(true) => {}

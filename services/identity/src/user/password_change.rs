@@ -4,8 +4,9 @@ use db::Tx;
 use rpc::Caller;
 use runtime::{OrganizationId, SecretString};
 
+use super::credential::{Own, store as credentials};
 use super::ops::{Ops, RESERVE};
-use super::store::{self, Own};
+use super::store;
 use crate::error::Error;
 use crate::events;
 use crate::password::Person;
@@ -33,12 +34,12 @@ impl Ops {
         let generation = self
             .db
             .write_unrecorded(&caller, async |tx: &mut Tx| {
-                store::hold_as(tx, &own.credential).await?;
+                credentials::hold_as(tx, &own.credential).await?;
                 self.throttle.succeeded(tx, &pass).await?;
                 let before = store::find(tx, &self.sealed, user_id).await?.ok_or(Error::UserNotFound)?.user;
                 let after = before.changed(tx.now());
                 self.remember(tx).await?;
-                let generation = store::set_password(tx, &self.sealed, &after, None, &hash).await?.ok_or(Error::UserNotFound)?;
+                let generation = credentials::set_password(tx, &self.sealed, &after, None, &hash).await?.ok_or(Error::UserNotFound)?;
                 tx.emit(events::password_changed(&before, &after));
                 self.end_what_stood_on_it(tx, user_id, caller.session_id()).await?;
                 Ok::<_, Error>(generation)
@@ -53,7 +54,7 @@ impl Ops {
     /// # Errors
     /// `PASSWORD_INCORRECT`, `ATTEMPTS_THROTTLED`, `USER_NOT_FOUND`, `HASHING_OVERLOADED`.
     pub(crate) async fn confirmed(&self, caller: &Caller, password: SecretString) -> Result<(Own, Pass), Error> {
-        let own = self.db.read(caller, async |tx: &mut Tx| store::own(tx, &self.sealed).await).await?.ok_or(Error::UserNotFound)?;
+        let own = self.db.read(caller, async |tx: &mut Tx| credentials::own(tx, &self.sealed).await).await?.ok_or(Error::UserNotFound)?;
         let user_id = own.credential.user_id;
         let pass = self.throttle.admit(caller, self.throttle.attempt(Scope::Password, user_id.uuid())).await?;
         let remaining = caller.deadline().remaining().saturating_sub(RESERVE);

@@ -6,6 +6,7 @@ use db::Tx;
 use rpc::Caller;
 use runtime::{SecretString, SessionId, UserId};
 
+use super::credential::store as credentials;
 use super::ops::Ops;
 use super::store;
 use crate::email_change::store as email_changes;
@@ -31,7 +32,8 @@ impl Ops {
         let user_id = UserId::from(token.subject_id);
         let caller = caller.proven_as(user_id);
         // A link that was used asks nothing more: what was chosen before is told to nobody else.
-        let known = self.db.read(&caller, async |tx: &mut Tx| store::resettable(tx, &self.sealed, user_id, token.generation).await).await?;
+        let known =
+            self.db.read(&caller, async |tx: &mut Tx| credentials::resettable(tx, &self.sealed, user_id, token.generation).await).await?;
         let person = known.ok_or(Error::PasswordResetTokenInvalid)?;
         let hash = self.replacement(&caller, new, person).await?;
         let generation = self
@@ -41,7 +43,7 @@ impl Ops {
                 let before = store::find(tx, &self.sealed, user_id).await?.ok_or(Error::PasswordResetTokenInvalid)?.user;
                 let after = before.changed(tx.now());
                 self.remember(tx).await?;
-                let generation = store::set_password(tx, &self.sealed, &after, Some(token.generation), &hash).await?;
+                let generation = credentials::set_password(tx, &self.sealed, &after, Some(token.generation), &hash).await?;
                 let generation = generation.ok_or(Error::PasswordResetTokenInvalid)?;
                 let subjects = store::throttled_as(tx, user_id).await?;
                 self.throttle.clear(tx, &subjects.unwrap_or_default()).await?;
