@@ -3,7 +3,7 @@
 //!
 //! A use case runs inside [`Db::read`] or [`Db::write`]. The transaction knows its caller: floors in the database let it see the caller's
 //! organization, workspaces and person alone; its statements end with the call's deadline; what it emits is committed with what it wrote.
-//! Nobody begins a transaction elsewhere, and a cancelled call closes its connection (`pool.rs` says why).
+//! Nobody begins a transaction elsewhere, and a cancelled call closes its connection (`lease.rs` says why).
 //!
 //! ```no_run
 //! use db::{Column, Cursor, Db, EnumValue, Error, Filter, Kind, OnConstraint, Order, Page, Tx};
@@ -58,6 +58,7 @@
 //!
 //! Deliberately absent: repository traits, an ORM, a service's name, retries (only the edge retries), and the relay (shared/events).
 
+mod at_hand;
 mod begin;
 mod config;
 mod connect;
@@ -65,6 +66,7 @@ mod db;
 mod deadline;
 mod error;
 mod filter;
+mod lease;
 mod migrate;
 mod once;
 mod order;

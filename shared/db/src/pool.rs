@@ -1,28 +1,20 @@
-//! Pools, and the lease by which a transaction holds one of their connections.
-//!
-//! Why a lease: a call may be cancelled at any `.await`, and then its connection stands somewhere inside a statement. sqlx would flush a
-//! ROLLBACK and hand the connection on; we close it instead, which the server notices within `client_connection_check_interval` and ends
-//! the statement. Only a transaction that ended by COMMIT or ROLLBACK gives its connection back. Measured in `tests/it/cancellation.rs`.
+//! Pools of connections, of which transactions take leases.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use metrics::{counter, gauge, histogram};
-use sqlx::pool::PoolConnection;
+use metrics::histogram;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow, PgTransactionManager};
 use sqlx::query::QueryAs;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, FromRow, PgConnection, PgPool, Postgres, SqlSafeStr, SqlStr};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, FromRow, PgPool, Postgres, SqlSafeStr, SqlStr};
 use sqlx_core::transaction::TransactionManager;
 use tokio::time::Instant;
 
+use crate::at_hand::AtHand;
+use crate::lease::{Lease, Outcome};
 use crate::startup::{STARTUP_MAX, refuse_powerful_login};
 use crate::{Error, StartupError};
-
-/// How long the server may take to answer the sign of life with which a connection goes back.
-const RELEASE_MAX: Duration = Duration::from_secs(2);
-/// How long a ROLLBACK may take before its connection is closed instead.
-const ROLLBACK_MAX: Duration = Duration::from_secs(1);
 
 /// A statement that reads rows, for its values to be bound to.
 pub type Reading<'q, T> = QueryAs<'q, Postgres, T, PgArguments>;
@@ -43,6 +35,7 @@ pub(crate) struct Labels {
 #[derive(Clone, Debug)]
 pub(crate) struct Pool {
     pool: PgPool,
+    at_hand: Arc<AtHand>,
     labels: Labels,
     acquire_max: Duration,
     round_trips: Arc<AtomicU64>,
@@ -69,7 +62,8 @@ impl Pool {
             .acquire_timeout(size.acquire_max)
             .test_before_acquire(false)
             .connect_lazy_with(options);
-        let pool = Pool { pool, labels, acquire_max: size.acquire_max, round_trips: Arc::default() };
+        let at_hand = AtHand::new(size.max);
+        let pool = Pool { pool, at_hand, labels, acquire_max: size.acquire_max, round_trips: Arc::default() };
         pool.fill(size.min).await?;
         Ok(pool)
     }
@@ -127,12 +121,12 @@ impl Pool {
 
     async fn lease(&self, until: Instant) -> Result<Lease, Error> {
         let started = Instant::now();
-        let connection = match tokio::time::timeout_at(until, self.pool.acquire()).await {
-            Ok(acquired) => acquired?,
+        let held = match tokio::time::timeout_at(until, self.at_hand.take(&self.pool)).await {
+            Ok(held) => held?,
             Err(_) => return Err(Error::Unavailable(sqlx::Error::PoolTimedOut)),
         };
         histogram!("muster_db_pool_wait_seconds", "service" => self.labels.service, "role" => self.labels.role).record(started.elapsed());
-        Ok(Lease::new(connection, self.labels, self.round_trips.clone()))
+        Ok(Lease::new(held, self.labels, self.round_trips.clone()))
     }
 
     /// Statements sent so far, BEGIN, COMMIT and ROLLBACK with them: for each, its caller waited for an answer.
@@ -141,116 +135,12 @@ impl Pool {
     }
 
     pub(crate) async fn close(&self) {
+        self.at_hand.close();
         self.pool.close().await;
     }
 
     /// Connections that exist and those of them that nobody holds.
     pub(crate) fn counts(&self) -> (u32, usize) {
-        (self.pool.size(), self.pool.num_idle())
+        (self.pool.size(), self.pool.num_idle() + self.at_hand.count())
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    Commit,
-    Rollback,
-    Cancelled,
-    Failed,
-    Stale,
-}
-
-impl Outcome {
-    fn name(self) -> &'static str {
-        match self {
-            Outcome::Commit => "commit",
-            Outcome::Rollback => "rollback",
-            Outcome::Cancelled => "cancelled",
-            Outcome::Failed => "failed",
-            Outcome::Stale => "stale",
-        }
-    }
-
-    /// Whether the connection is known to stand between two transactions.
-    fn is_clean(self) -> bool {
-        matches!(self, Outcome::Commit | Outcome::Rollback)
-    }
-}
-
-/// A connection with an open transaction. Dropped before [`commit`](Lease::commit) or [`rollback`](Lease::rollback) ended it, or after they
-/// failed, it closes the connection.
-#[derive(Debug)]
-pub(crate) struct Lease {
-    connection: Option<PoolConnection<Postgres>>,
-    labels: Labels,
-    round_trips: Arc<AtomicU64>,
-    started: Instant,
-    outcome: Outcome,
-}
-
-impl Lease {
-    fn new(connection: PoolConnection<Postgres>, labels: Labels, round_trips: Arc<AtomicU64>) -> Self {
-        gauge!("muster_db_pool_in_use", "service" => labels.service, "role" => labels.role).increment(1.0);
-        Lease { connection: Some(connection), labels, round_trips, started: Instant::now(), outcome: Outcome::Cancelled }
-    }
-
-    /// The connection, for one statement: each use is counted as a round trip.
-    pub(crate) fn conn(&mut self) -> &mut PgConnection {
-        self.round_trips.fetch_add(1, Ordering::Relaxed);
-        self.connection.as_deref_mut().expect("a lease holds its connection until it is dropped")
-    }
-
-    /// After its first statement failed: fine when the connection was dead before and there is time to try another one.
-    fn died_in_the_pool(mut self, error: sqlx::Error, until: Instant) -> Result<(), Error> {
-        match Error::from(error) {
-            Error::Unavailable(_) if Instant::now() < until => {
-                self.outcome = Outcome::Stale;
-                Ok(())
-            }
-            error => Err(error),
-        }
-    }
-
-    /// # Errors
-    /// As the server says; the connection is closed then, and whether the work is committed is unknown if the connection broke.
-    pub(crate) async fn commit(mut self) -> Result<(), Error> {
-        let result = PgTransactionManager::commit(self.conn()).await;
-        self.outcome = if result.is_ok() { Outcome::Commit } else { Outcome::Failed };
-        Ok(result?)
-    }
-
-    /// Ends the transaction without effect. Nobody waits long for it: at worst the connection is closed.
-    pub(crate) async fn rollback(mut self) {
-        let result = tokio::time::timeout(ROLLBACK_MAX, PgTransactionManager::rollback(self.conn())).await;
-        self.outcome = if matches!(result, Ok(Ok(()))) { Outcome::Rollback } else { Outcome::Failed };
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let Labels { service, role } = self.labels;
-        gauge!("muster_db_pool_in_use", "service" => service, "role" => role).decrement(1.0);
-        histogram!("muster_db_transaction_seconds", "service" => service, "role" => role, "outcome" => self.outcome.name())
-            .record(self.started.elapsed());
-        let Some(mut connection) = self.connection.take() else { return };
-        if self.outcome.is_clean() {
-            give_back(connection);
-        } else {
-            counter!("muster_db_connections_closed_total", "service" => service, "role" => role, "cause" => self.outcome.name())
-                .increment(1);
-            connection.close_on_drop();
-        }
-    }
-}
-
-/// Gives a connection back. sqlx asks the server for a sign of life first, without a bound: behind a network that swallows packets the
-/// connection would count as used until TCP gives up, a quarter of an hour later.
-fn give_back(mut connection: PoolConnection<Postgres>) {
-    let back = connection.return_to_pool();
-    #[expect(clippy::disallowed_methods, reason = "ends by itself within two seconds; sqlx spawns the same task, without the bound")]
-    tokio::spawn(async move {
-        // Dropped at the bound, the connection is closed and its place in the pool is free.
-        if tokio::time::timeout(RELEASE_MAX, back).await.is_err() {
-            tracing::warn!("the database did not answer in time; a connection was closed");
-        }
-    });
 }

@@ -7,9 +7,9 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::lease::Lease;
 use crate::once::Claim;
 use crate::outbox::{Outbox, actor};
-use crate::pool::Lease;
 use crate::{Db, Error, Origin};
 
 /// A transaction in the name of a caller: floors are set, time is bounded, events wait for the commit. Given by [`Db::read`] and

@@ -5,7 +5,7 @@ use std::time::Duration;
 use db::Error as DbError;
 use rand::Rng;
 
-use crate::pad::{Error, Pad, insert, of_time, organization, titles, until, user_of};
+use crate::pad::{Error, Pad, backend, insert, of_time, organization, titles, until, user_of};
 
 const NOBODY_SLEEPS: &str = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid())";
 const SOMEBODY_SLEEPS: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_sleep(60)%' AND state = 'active' AND pid <> pg_backend_pid())";
@@ -180,8 +180,4 @@ async fn a_server_that_was_killed_is_found_again() {
     calls_end(&pad).await;
     pad.stack.postgres().restart().await.unwrap();
     whole(&pad, 4).await;
-}
-
-async fn backend(tx: &mut db::Tx) -> Result<i32, DbError> {
-    Ok(sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(tx.conn()).await?)
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
+mod at_hand;
 mod cancellation;
 mod errors;
 mod events;

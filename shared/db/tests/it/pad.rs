@@ -176,3 +176,8 @@ pub(crate) async fn until(pad: &Pad, query: &'static str) {
     }
     panic!("never true: {query}");
 }
+
+/// The server process behind the connection.
+pub(crate) async fn backend(tx: &mut Tx) -> Result<i32, db::Error> {
+    Ok(sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(tx.conn()).await?)
+}

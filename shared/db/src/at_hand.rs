@@ -1,0 +1,153 @@
+//! Connections at hand: those that came back clean and wait for the next transaction, the last one back first.
+//!
+//! Why beside sqlx's pool: that one asks the server for a sign of life whenever a connection comes back, a round trip after each transaction,
+//! and hands out the one that rested longest, so that the caches of all server processes stay cold. Here the question is asked at most every
+//! [`UNASKED_MAX`], when the connection goes back to sqlx, which also closes what is old or left over.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, PgPool, Postgres};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use crate::Error;
+
+/// How long a connection is used without a question for its life, and how long it waits here for its next use at most.
+const UNASKED_MAX: Duration = Duration::from_secs(30);
+/// How long the server may take to answer the question.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+
+/// Connections of one pool.
+#[derive(Debug)]
+pub(crate) struct AtHand {
+    /// As many as the pool has connections, so that whoever has one finds a connection here or gets the next from the pool.
+    permits: Arc<Semaphore>,
+    resting: Mutex<Resting>,
+}
+
+#[derive(Debug, Default)]
+struct Resting {
+    connections: Vec<Asked>,
+    /// Whether somebody gives back what rests too long.
+    is_tended: bool,
+    is_closed: bool,
+}
+
+/// A connection and when it was taken from sqlx, which had asked for its life.
+#[derive(Debug)]
+struct Asked {
+    connection: PoolConnection<Postgres>,
+    at: Instant,
+}
+
+impl Asked {
+    fn is_due(&self) -> bool {
+        self.at.elapsed() >= UNASKED_MAX
+    }
+}
+
+/// A connection that somebody uses, who says what becomes of it.
+#[derive(Debug)]
+pub(crate) struct Held {
+    asked: Asked,
+    at_hand: Arc<AtHand>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl AtHand {
+    pub(crate) fn new(connections_max: u32) -> Arc<Self> {
+        Arc::new(AtHand { permits: Arc::new(Semaphore::new(connections_max as usize)), resting: Mutex::default() })
+    }
+
+    /// The connection that came back last, else one of `pool`. Waits until there is one; first come, first served.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]
+    pub(crate) async fn take(self: &Arc<Self>, pool: &PgPool) -> Result<Held, Error> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Error::Unavailable(sqlx::Error::PoolClosed))?;
+        let resting = self.resting().connections.pop();
+        let asked = match resting {
+            Some(asked) => asked,
+            None => Asked { connection: pool.acquire().await?, at: Instant::now() },
+        };
+        Ok(Held { asked, at_hand: Arc::clone(self), _permit: permit })
+    }
+
+    /// How many rest here.
+    pub(crate) fn count(&self) -> usize {
+        self.resting().connections.len()
+    }
+
+    /// Gives all of them back to sqlx, and whatever comes back from now on.
+    pub(crate) fn close(&self) {
+        self.permits.close();
+        let mut resting = self.resting();
+        resting.is_closed = true;
+        resting.connections.drain(..).for_each(|asked| give_back(asked.connection));
+    }
+
+    fn rest(self: Arc<Self>, asked: Asked) {
+        let mut resting = self.resting();
+        if resting.is_closed || asked.is_due() {
+            drop(resting);
+            return give_back(asked.connection);
+        }
+        resting.connections.push(asked);
+        if !std::mem::replace(&mut resting.is_tended, true) {
+            drop(resting);
+            #[expect(clippy::disallowed_methods, reason = "ends by itself once nothing rests here")]
+            tokio::spawn(self.tend());
+        }
+    }
+
+    /// Gives back what rests too long, until nothing is left.
+    async fn tend(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(UNASKED_MAX / 2).await;
+            let mut resting = self.resting();
+            resting.connections.extract_if(.., |asked| asked.is_due()).for_each(|asked| give_back(asked.connection));
+            if resting.connections.is_empty() {
+                resting.is_tended = false;
+                return;
+            }
+        }
+    }
+
+    fn resting(&self) -> std::sync::MutexGuard<'_, Resting> {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    pub(crate) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.asked.connection
+    }
+
+    /// For the next one. The connection stands between two transactions.
+    pub(crate) fn give_back(self) {
+        let Held { asked, at_hand, _permit } = self;
+        // Before the permit, or the next one would open another connection.
+        at_hand.rest(asked);
+    }
+
+    /// Closes the connection.
+    pub(crate) fn close(self) {
+        let Held { mut asked, .. } = self;
+        asked.connection.close_on_drop();
+    }
+}
+
+/// Gives a connection back to sqlx, which asks the server for a sign of life first, without a bound: behind a network that swallows packets
+/// the connection would count as used until TCP gives up, a quarter of an hour later.
+fn give_back(mut connection: PoolConnection<Postgres>) {
+    let back = connection.return_to_pool();
+    #[expect(clippy::disallowed_methods, reason = "ends by itself within two seconds; sqlx spawns the same task, without the bound")]
+    tokio::spawn(async move {
+        // Dropped at the bound, the connection is closed and its place in the pool is free.
+        if tokio::time::timeout(ANSWER_MAX, back).await.is_err() {
+            tracing::warn!("the database did not answer in time; a connection was closed");
+        }
+    });
+}
