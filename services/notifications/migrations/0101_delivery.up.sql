@@ -17,13 +17,15 @@ CREATE TABLE :schema.delivery (
     due_time        timestamptz,                                            -- when it is looked at next
     lease_token     uuid,                                                   -- whose SENDING it is: another token's outcome is not written
     lease_expire_time timestamptz,                                          -- by this server's clock: those of replicas may differ
+    handed_over     boolean     NOT NULL DEFAULT false,                     -- whether the last attempt may have reached an SMTP server; said before it may
     create_time     timestamptz NOT NULL,
     update_time     timestamptz NOT NULL,
     PRIMARY KEY (organization_id, delivery_id),
     UNIQUE (event_id, recipient_id, channel),
     CHECK ((state = 2) = (lease_token IS NOT NULL)),
     CHECK ((state = 2) = (lease_expire_time IS NOT NULL)),
-    CHECK (state NOT IN (1, 4) OR due_time IS NOT NULL)
+    CHECK (state NOT IN (1, 4) OR due_time IS NOT NULL),
+    CHECK (state <> 5 OR handed_over)                                       -- of what never left nobody has to wonder
 );
 CREATE INDEX delivery_create_time_idx ON :schema.delivery (organization_id, create_time DESC, delivery_id DESC);
 CREATE INDEX delivery_due_time_idx ON :schema.delivery (due_time) WHERE due_time IS NOT NULL;

@@ -16,7 +16,7 @@ pub struct Config {
     pub senders: usize,
     /// How often a sender looks for work while there is none, in milliseconds, 10..=60000.
     pub poll_ms: u64,
-    /// How long a sender may have a mail in hand, in milliseconds: afterwards nobody knows what became of it.
+    /// How long a sender may have a mail in hand, in milliseconds: afterwards another one takes it.
     pub lease_ms: u64,
     /// How often a mail is tried, 1..=100.
     pub attempt_max: i32,
@@ -171,7 +171,7 @@ impl host::ServiceConfig for Config {
             ("watch_bookmark_ms", "the longest time without a message to a watcher, 10..=15000"),
             ("senders", "mails that one process sends at a time, 1..=64"),
             ("poll_ms", "how often a sender looks for work while there is none, 10..=60000"),
-            ("lease_ms", "how long a sender may have a mail in hand; afterwards nobody knows what became of it"),
+            ("lease_ms", "how long a sender may have a mail in hand; afterwards another one takes it"),
             ("attempt_max", "how often a mail is tried, 1..=100"),
             ("retry_delays_ms", "waits between the tries, each a fifth more or less; the last one repeats"),
             ("mailbox_max", "mails that the development mailbox keeps, 1..=100000"),

@@ -9,6 +9,7 @@
 
 mod conservation;
 mod killer;
+mod mails;
 mod plan;
 mod writers;
 
@@ -29,7 +30,8 @@ fn what_was_acknowledged_survives_every_kill_exactly_once() {
         let size = plan::Size::of_run();
         let seed = plan::seed();
         say(&format!("MUSTER_SEED={seed}: {} random kills, {} at each crash point", size.random, size.each_point));
-        let suite = Suite::new().await;
+        let sink = mails::Sink::bind().await;
+        let suite = Suite::with(&sink.settings()).await;
         let mut processes = Vec::new();
         let services = SCHEMAS.map(|(service, ..)| service);
         for service in services {
@@ -48,14 +50,14 @@ fn what_was_acknowledged_survives_every_kill_exactly_once() {
             over.set(true);
             healed
         };
-        let (written, healed) = join(writers::write(&world, seed, &over), killing).await;
+        let (written, healed) = sink.during(join(writers::write(&world, seed, &over), killing)).await;
 
         let hits = killer::hits(&suite);
         say(&format!("{} writes acknowledged; hits: {hits:?}", written.len()));
         for (point, _) in plan::POINTS {
             assert!(hits.get(point).is_some_and(|hits| *hits >= size.each_point), "{point} was hit too seldom: {hits:?}");
         }
-        conservation::check(&suite, &world, &written).await;
+        sink.during(conservation::check(&suite, &world, &written, &sink)).await;
         drop(healed);
         suite.stop().await;
     });

@@ -44,6 +44,11 @@ pub(crate) struct Suite {
 
 impl Suite {
     pub(crate) async fn new() -> Suite {
+        Suite::with(&[]).await
+    }
+
+    /// As `new`, with more variables in the environment of every process.
+    pub(crate) async fn with(extra: &[(&str, String)]) -> Suite {
         runtime::init_crypto();
         let stack = Stack::start(Options { redis: false, ..Options::temporary() }).await.unwrap();
         keys::make(&stack.dir().join("keys")).unwrap();
@@ -52,7 +57,8 @@ impl Suite {
         migrate::bootstrap(&database.url, &database).await.unwrap();
         migrate::up(&database, &[]).await.unwrap();
         let ports = free_ports();
-        let environment = serve::environment(&stack, &ports);
+        let mut environment = serve::environment(&stack, &ports);
+        environment.extend(extra.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         Suite { stack, ports, environment }
     }
 

@@ -3,11 +3,13 @@
 use std::{cell::RefCell, time::Duration};
 
 use contract::{
+    annotations::v1::BaseRole,
     audit::v1::audit_service_client::AuditServiceClient,
     identity::v1::{
-        CreateOrganizationRequest, CreateSessionRequest, CreateWorkspaceRequest, SwitchContextRequest, create_session_request::Identifier,
-        organization_service_client::OrganizationServiceClient, session_service_client::SessionServiceClient,
-        workspace_service_client::WorkspaceServiceClient,
+        CreateOrganizationMemberRequest, CreateOrganizationRequest, CreateSessionRequest, CreateWorkspaceRequest, SwitchContextRequest,
+        create_organization_member_request::Subject, create_session_request::Identifier,
+        organization_member_service_client::OrganizationMemberServiceClient, organization_service_client::OrganizationServiceClient,
+        session_service_client::SessionServiceClient, workspace_service_client::WorkspaceServiceClient,
     },
     tasks::v1::{
         CreateProductRequest, CreateWorkItemRequest, WorkItem, product_service_client::ProductServiceClient,
@@ -36,6 +38,8 @@ pub(crate) struct World {
     pub(crate) ids: Ids,
     pub(crate) workspace_id: String,
     pub(crate) product_ids: Vec<String>,
+    /// A member of the organization, who never calls.
+    pub(crate) assignee_id: String,
     /// Items that several writers change.
     pub(crate) shared: Vec<WorkItem>,
     /// The request ids under which the workspace and the shared items were made.
@@ -57,6 +61,7 @@ impl World {
             ids: Ids::system(),
             workspace_id: String::new(),
             product_ids: Vec::new(),
+            assignee_id: String::new(),
             shared: Vec::new(),
             made: std::iter::repeat_with(|| Ids::system().next().to_string()).take(1 + SHARED_ITEMS).collect(),
             sessions: SessionServiceClient::new(identity.clone()),
@@ -65,7 +70,7 @@ impl World {
         };
         world.token = RefCell::new((world.sign_in().await, Instant::now()));
         let organization = CreateOrganizationRequest { slug: "acme".into(), display_name: "Acme".into(), ..Default::default() };
-        let mut organizations = OrganizationServiceClient::new(identity);
+        let mut organizations = OrganizationServiceClient::new(identity.clone());
         let organization = organizations.create_organization(world.request(&world.ids.next().to_string(), organization).await).await;
         world.organization_id = organization.unwrap().into_inner().organization.unwrap().organization_id;
         world.token = RefCell::new((world.sign_in().await, Instant::now()));
@@ -87,15 +92,28 @@ impl World {
             let product_id = product.await.product.unwrap().product_id;
             world.product_ids.push(product_id);
         }
+        let member = CreateOrganizationMemberRequest {
+            organization_id: world.organization_id.clone(),
+            subject: Some(Subject::Email(seed::PEOPLE[1].0.to_owned())),
+            role: BaseRole::Member.into(),
+            ..Default::default()
+        };
+        let mut members = OrganizationMemberServiceClient::new(identity);
+        let member = members.create_organization_member(world.request(&world.ids.next().to_string(), member).await).await;
+        world.assignee_id = member.unwrap().into_inner().organization_member.unwrap().user_id;
         for request_id in &world.made[1..] {
-            let item = CreateWorkItemRequest {
-                workspace_id: world.workspace_id.clone(),
-                product_id: world.product_ids[0].clone(),
-                title: "everybody's".into(),
-                ..Default::default()
-            };
-            let item = world.items.clone().create_work_item(world.request(request_id, item).await).await;
-            world.shared.push(item.unwrap().into_inner().work_item.unwrap());
+            let item = until_known(async || {
+                let item = CreateWorkItemRequest {
+                    workspace_id: world.workspace_id.clone(),
+                    product_id: world.product_ids[0].clone(),
+                    title: "everybody's".into(),
+                    assignee_ids: vec![world.assignee_id.clone()],
+                    ..Default::default()
+                };
+                world.items.clone().create_work_item(world.request(request_id, item).await).await
+            });
+            let item = item.await.work_item.unwrap();
+            world.shared.push(item);
         }
         world
     }
@@ -159,7 +177,7 @@ async fn until_known<T>(call: impl AsyncFn() -> Result<Response<T>, Status>) -> 
         match call().await {
             Ok(answer) => return answer.into_inner(),
             Err(status) => {
-                let unknown = matches!(status.code(), Code::NotFound | Code::PermissionDenied);
+                let unknown = matches!(status.code(), Code::NotFound | Code::PermissionDenied | Code::FailedPrecondition);
                 assert!(unknown && began.elapsed() < AT_MOST, "{status:?}");
             }
         }

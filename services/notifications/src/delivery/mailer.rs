@@ -1,4 +1,4 @@
-//! One attempt: asks identity for the address, makes the mail and hands it over. It writes nothing.
+//! One attempt: asks identity for the address, makes the mail and brings it to its server. It writes nothing.
 
 use std::collections::BTreeMap;
 
@@ -39,12 +39,6 @@ pub(crate) enum Attempted {
     Left,
 }
 
-/// A mail that waits to be handed over.
-enum Prepared {
-    Box(Box<Mail>),
-    Server(Box<Ready>),
-}
-
 impl From<Outcome> for Attempted {
     fn from(outcome: Outcome) -> Self {
         Attempted::Ended(outcome, None)
@@ -79,21 +73,15 @@ impl Mailer {
         self.smtp.as_ref().map_or(idle, |smtp| smtp.room(idle))
     }
 
-    /// Tries to hand `delivery` over. A wish to stop cuts it off as long as nothing was handed over; afterwards the server's answer is waited
-    /// for as long as a stop allows.
-    pub(crate) async fn attempt(&self, delivery: &Delivery, stop: &Shutdown) -> Attempted {
-        match stop.or(self.prepare(delivery)).await {
-            None => Attempted::Left,
-            Some(Err(attempted)) => attempted,
-            Some(Ok(Prepared::Box(mail))) => Attempted::Made(mail),
-            Some(Ok(Prepared::Server(ready))) => match &self.smtp {
-                Some(smtp) => smtp.hand_over(*ready, stop).await.into(),
-                None => Attempted::Left,
-            },
-        }
+    /// Everything up to where a server waits for the message of `delivery`. A wish to stop cuts it off: nothing was handed over.
+    ///
+    /// # Errors
+    /// What became of the attempt where there is nothing to hand over, or it did not come so far.
+    pub(crate) async fn prepare(&self, delivery: &Delivery, stop: &Shutdown) -> Result<Ready<'_>, Attempted> {
+        stop.or(self.prepared(delivery)).await.unwrap_or(Err(Attempted::Left))
     }
 
-    async fn prepare(&self, delivery: &Delivery) -> Result<Prepared, Attempted> {
+    async fn prepared(&self, delivery: &Delivery) -> Result<Ready<'_>, Attempted> {
         let recipient = self.resolve(delivery).await.map_err(|status| match status.code() {
             Code::NotFound => Outcome::Obsolete,
             code => {
@@ -110,8 +98,8 @@ impl Mailer {
             Outcome::Refused
         })?;
         match &self.smtp {
-            Some(smtp) => Ok(Prepared::Server(Box::new(smtp.begin(&message).await?))),
-            None => Ok(Prepared::Box(Box::new(mail))),
+            Some(smtp) => Ok(smtp.begin(&message).await?),
+            None => Err(Attempted::Made(Box::new(mail))),
         }
     }
 

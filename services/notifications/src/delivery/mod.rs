@@ -3,7 +3,8 @@
 //! ```text
 //! PENDING ──► SENDING ──► SENT
 //!                ├──► RETRY_WAIT ──► SENDING        refused for now: again after a wait, until the attempts are used up;
-//!                │                                  or left by a process that stops: at once, and that was no attempt
+//!                │                                  or left by a process that stops: at once, and that was no attempt;
+//!                │                                  or by one that died before it handed anything over
 //!                ├──► DEAD                          refused for good, or too often
 //!                ├──► OBSOLETE                      nobody to send it to
 //!                └──► UNKNOWN ──► SENDING           once by itself where a second copy does no harm
@@ -15,6 +16,7 @@
 
 pub(crate) mod convert;
 pub(crate) mod grpc;
+pub(crate) mod hand_over;
 pub(crate) mod mailer;
 pub(crate) mod ops;
 pub(crate) mod poke;

@@ -1,8 +1,10 @@
 //! Senders: they take what is due into hand, have it sent, and say what became of it.
 //!
-//! What holds under a kill at any moment: a delivery is in hand by one lease token, written with its attempt before anything is done. Whoever
-//! dies with it leaves it SENDING; when the lease is over it becomes UNKNOWN. Whoever comes back late finds another token, and writes nothing.
-//! In the development mailbox mail and outcome are one commit, so there nothing is ever UNKNOWN but by a kill, and nothing comes twice.
+//! What holds under a kill at any moment: a delivery is in hand by one lease token, written with its attempt before anything is done, and that
+//! its message leaves is written before it does ([`hand_over`](super::hand_over)). Whoever dies with it leaves it SENDING; when the lease is over
+//! it becomes UNKNOWN if the message may have left, else it is put off, as by an attempt that failed: one that kills its senders comes to an end
+//! too. Whoever comes back late finds another token: it hands nothing over, and writes nothing. In the development mailbox mail and outcome are
+//! one commit, so there nothing is ever UNKNOWN, and nothing comes twice.
 //!
 //! Why batches: a transaction costs more than what it says of one mail. Who looks for work takes as much into hand as there are senders with
 //! nothing to do; while one writes what became of a mail, what ends meanwhile waits and is written together.
@@ -16,9 +18,10 @@ use std::time::Duration;
 use db::{Db, Tx, WorkTx};
 use rand::Rng;
 use rpc::Caller;
-use runtime::{Ids, OrganizationId, Shutdown};
+use runtime::{Ids, OrganizationId, Shutdown, crash_point};
 use tokio::time::{Instant, sleep};
 
+use super::hand_over::HandOver;
 use super::mailer::{Attempted, Mailer};
 use super::poke::Poke;
 use super::store::{self, Claimed, Said};
@@ -39,6 +42,7 @@ struct Shared {
     db: Db,
     ids: Ids,
     mailer: Mailer,
+    hand_over: HandOver,
     poke: Poke,
     config: Config,
     /// Senders with nothing to do.
@@ -63,19 +67,37 @@ impl Sender {
     pub(crate) fn new(db: Db, ids: Ids, mailer: Mailer, poke: Poke, config: &Config) -> Self {
         let (config, idle, next) = (config.clone(), AtomicUsize::default(), tokio::sync::Mutex::default());
         let (ended, settling) = (Mutex::default(), tokio::sync::Mutex::default());
-        Sender(Arc::new(Shared { db, ids, mailer, poke, config, idle, next, ended, settling }))
+        let hand_over = HandOver::new(db.clone());
+        Sender(Arc::new(Shared { db, ids, mailer, hand_over, poke, config, idle, next, ended, settling }))
     }
 
     /// Sends one delivery after the other until `shutdown`. What is in hand then is brought to its end.
     pub(crate) async fn run(self, shutdown: Shutdown) {
         while let Some(claimed) = self.next(&shutdown).await {
-            let attempted = match claimed.lapsed {
-                true => Outcome::Unknown.into(),
-                false => self.0.mailer.attempt(&claimed.delivery, &shutdown).await,
+            crash_point!("mail_in_hand");
+            let attempted = match (claimed.lapsed, claimed.handed_over) {
+                (false, _) => self.attempt(&claimed, &shutdown).await,
+                (true, false) => Outcome::PutOff.into(),
+                (true, true) => Outcome::Unknown.into(),
             };
+            crash_point!("mail_ended");
             let wait = self.wait(&claimed.delivery);
             self.settle(Ended { claimed, attempted, wait }).await;
         }
+    }
+
+    /// Once the message is on its way the server's answer is waited for as long as a stop allows.
+    async fn attempt(&self, claimed: &Claimed, shutdown: &Shutdown) -> Attempted {
+        let ready = match self.0.mailer.prepare(&claimed.delivery, shutdown).await {
+            Ok(ready) => ready,
+            Err(attempted) => return attempted,
+        };
+        crash_point!("mail_awaited");
+        if !self.0.hand_over.allows(claimed).await {
+            return Outcome::PutOff.into();
+        }
+        crash_point!("mail_handed_over");
+        ready.hand_over(shutdown).await.into()
     }
 
     /// A delivery in hand; `None` at the end, when nothing is left in hand that nobody began.

@@ -1,4 +1,4 @@
-//! SQL of deliveries. `waits`, `claim` and `forget` are of the worker role, which serves every organization; all else
+//! SQL of deliveries. `waits`, `claim`, `hand_over` and `forget` are of the worker role, which serves every organization; all else
 //! stands in one.
 
 use std::collections::BTreeMap;
@@ -39,6 +39,8 @@ pub(crate) struct Claimed {
     pub lease_until: Instant,
     /// Whether somebody had it in hand before and did not say what became of it.
     pub lapsed: bool,
+    /// Whether that one may have handed it over.
+    pub handed_over: bool,
 }
 
 /// What became of a delivery in hand, to be written.
@@ -105,7 +107,7 @@ pub(crate) async fn claim(tx: &mut WorkTx, lease_token: Uuid, lease: Duration, a
            taken AS (
                UPDATE notifications.delivery AS d
                SET state = 2, lease_token = $2, lease_expire_time = clock_timestamp() + make_interval(secs => $3), due_time = NULL, update_time = $1,
-                   attempt_count = attempt_count + CASE WHEN chosen.lapsed THEN 0 ELSE 1 END
+                   attempt_count = attempt_count + CASE WHEN chosen.lapsed THEN 0 ELSE 1 END, handed_over = chosen.lapsed AND handed_over
                FROM chosen WHERE d.organization_id = chosen.organization_id AND d.delivery_id = chosen.delivery_id
                RETURNING d.*, chosen.lapsed),
            attempt AS (
@@ -115,7 +117,7 @@ pub(crate) async fn claim(tx: &mut WorkTx, lease_token: Uuid, lease: Duration, a
                   event_id AS "event_id!", channel AS "channel!: Channel", category AS "category!: Category", template AS "template!: Template",
                   data AS "data!: Json<BTreeMap<String, String>>", state AS "state!: State",
                   attempt_count AS "attempt_count!", attempt_limit AS "attempt_limit!", unknown_count AS "unknown_count!", due_time,
-                  create_time AS "create_time!", update_time AS "update_time!", lapsed AS "lapsed!"
+                  create_time AS "create_time!", update_time AS "update_time!", lapsed AS "lapsed!", handed_over AS "handed_over!"
            FROM taken ORDER BY create_time"#,
         now,
         lease_token,
@@ -145,8 +147,30 @@ pub(crate) async fn claim(tx: &mut WorkTx, lease_token: Uuid, lease: Duration, a
         lease_token,
         lease_until,
         lapsed: row.lapsed,
+        handed_over: row.handed_over,
     });
     Ok(claimed.collect())
+}
+
+/// Writes down that those of `claimed` that are still in hand may reach an SMTP server from now on; answers which. Written once more it says
+/// the same.
+pub(crate) async fn hand_over(tx: &mut WorkTx, claimed: &[&Claimed]) -> db::Result<Vec<DeliveryId>> {
+    let organization_ids: Vec<OrganizationId> = claimed.iter().map(|claimed| claimed.delivery.organization_id).collect();
+    let delivery_ids: Vec<DeliveryId> = claimed.iter().map(|claimed| claimed.delivery.delivery_id).collect();
+    let lease_tokens: Vec<Uuid> = claimed.iter().map(|claimed| claimed.lease_token).collect();
+    let handed_over = sqlx::query_scalar!(
+        r#"UPDATE notifications.delivery AS d SET handed_over = true
+           FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS c (organization_id, delivery_id, lease_token)
+           WHERE d.organization_id = c.organization_id AND d.delivery_id = c.delivery_id AND d.lease_token = c.lease_token
+             AND d.lease_expire_time > clock_timestamp()
+           RETURNING d.delivery_id AS "delivery_id!: DeliveryId""#,
+        organization_ids as _,
+        delivery_ids as _,
+        &lease_tokens,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(handed_over)
 }
 
 /// Writes what became of deliveries of the organization; answers which were still in the hands of who says so.

@@ -38,9 +38,10 @@ pub(crate) enum Sent {
     Unknown,
 }
 
-/// A connection on which the server waits for the message, and the message.
-pub(crate) struct Ready {
-    connection: AsyncSmtpConnection,
+/// A connection on which the server waits for the message, and the message. Dropped, it hands nothing over.
+pub(crate) struct Ready<'a> {
+    smtp: &'a Smtp,
+    connection: Box<AsyncSmtpConnection>,
     message: Vec<u8>,
 }
 
@@ -107,35 +108,13 @@ impl Smtp {
     ///
     /// # Errors
     /// What became of the mail instead. It takes at most `smtp.timeout_ms`.
-    pub(crate) async fn begin(&self, message: &Message) -> Result<Ready, Sent> {
+    pub(crate) async fn begin(&self, message: &Message) -> Result<Ready<'_>, Sent> {
         let begun = timeout(Duration::from_millis(self.config.timeout_ms), self.announced(message.envelope())).await;
         let connection = begun.unwrap_or_else(|_| {
             tracing::warn!(timeout_ms = self.config.timeout_ms, "the SMTP server did not wait for a mail in time");
             Err(Sent::PutOff(None))
         })?;
-        Ok(Ready { connection, message: message.formatted() })
-    }
-
-    /// Hands the message over and waits for the answer: at most `smtp.answer_ms`, and once `stop` is raised no longer than a stop allows.
-    pub(crate) async fn hand_over(&self, ready: Ready, stop: &Shutdown) -> Sent {
-        let Ready { mut connection, message } = ready;
-        let stopped = async {
-            stop.requested().await;
-            sleep(ANSWER_AT_STOP).await;
-        };
-        let answer = tokio::select! {
-            biased;
-            answer = timeout(Duration::from_millis(self.config.answer_ms), connection.message(&message)) => answer,
-            () = stopped => return Sent::Unknown,
-        };
-        match answer {
-            Ok(Ok(response)) => {
-                self.keep(connection);
-                Sent::Taken(response.code().into())
-            }
-            Ok(Err(error)) => answered(&error).unwrap_or(Sent::Unknown),
-            Err(_) => Sent::Unknown,
-        }
+        Ok(Ready { smtp: self, connection: Box::new(connection), message: message.formatted() })
     }
 
     /// One that lay idle may be gone, or the server tired of it: then a new one is made.
@@ -218,6 +197,30 @@ impl Smtp {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ready<'_> {
+    /// Hands the message over and waits for the answer: at most `smtp.answer_ms`, and once `stop` is raised no longer than a stop allows.
+    pub(crate) async fn hand_over(self, stop: &Shutdown) -> Sent {
+        let Ready { smtp, mut connection, message } = self;
+        let stopped = async {
+            stop.requested().await;
+            sleep(ANSWER_AT_STOP).await;
+        };
+        let answer = tokio::select! {
+            biased;
+            answer = timeout(Duration::from_millis(smtp.config.answer_ms), connection.message(&message)) => answer,
+            () = stopped => return Sent::Unknown,
+        };
+        match answer {
+            Ok(Ok(response)) => {
+                smtp.keep(*connection);
+                Sent::Taken(response.code().into())
+            }
+            Ok(Err(error)) => answered(&error).unwrap_or(Sent::Unknown),
+            Err(_) => Sent::Unknown,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod deliveries;
 mod inbox;
+mod lapse;
 mod mailbox;
 mod preferences;
 mod retention;

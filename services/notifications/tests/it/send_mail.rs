@@ -236,7 +236,7 @@ async fn a_server_that_never_speaks_and_one_that_is_not_there_put_mails_off() {
 }
 
 #[tokio::test]
-async fn a_lease_ends_by_the_clock_of_the_database_and_then_nobody_knows_of_its_mail() {
+async fn a_lease_ends_by_the_clock_of_the_database_and_then_nobody_knows_of_a_mail_that_was_handed_over() {
     let sink = Sink::start(Mood::HangsAfterDot).await;
     let smtp = notifications::SmtpConfig { timeout_ms: 60_000, answer_ms: 60_000, ..sink.config().smtp };
     let app = app_with(notifications::Config { smtp, lease_ms: 130_000, ..sink.config() }).await;

@@ -36,6 +36,8 @@ pub(crate) enum Mood {
     HangsAfterDot,
     /// Says nothing from the first moment.
     Hangs,
+    /// Lets a mail come as far as its message, and waits for another mood before it asks for that.
+    HangsBeforeMessage,
     /// Takes one mail and hangs up while the connection lies idle.
     LeavesAfterEach,
     /// Knows nobody's credentials.
@@ -191,8 +193,11 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(stream: S, state: &State, s
             ("MAIL", _) if !known => "530 who are you?".to_owned(),
             ("RCPT", Mood::SaysToRecipient(answer)) => answer.to_owned(),
             ("DATA", _) => {
+                while mood() == Mood::HangsBeforeMessage {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
                 stream.write_all(b"354 go on\r\n").await?;
-                let message = message(&mut stream).await?;
+                let Some(message) = message(&mut stream).await? else { return Ok(None) };
                 state.messages.lock().unwrap().push(message);
                 match mood() {
                     Mood::DropsAfterDot => return Ok(None),
@@ -237,13 +242,15 @@ async fn credentials<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufReader<S
     Ok(answers == [USER, PASSWORD])
 }
 
-/// Up to the dot, with doubled dots made single.
-async fn message<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> std::io::Result<String> {
+/// Up to the dot, with doubled dots made single; `None` when it ends before.
+async fn message<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> std::io::Result<Option<String>> {
     let (mut message, mut line) = (String::new(), String::new());
     loop {
         line.clear();
-        if stream.read_line(&mut line).await? == 0 || line == ".\r\n" {
-            return Ok(message);
+        match (stream.read_line(&mut line).await?, line.as_str()) {
+            (0, _) => return Ok(None),
+            (_, ".\r\n") => return Ok(Some(message)),
+            _ => {}
         }
         message += line.strip_prefix('.').unwrap_or(&line);
     }

@@ -1,4 +1,5 @@
-//! What must be true of the schemas when all is healed and has come to rest: changes = events = audit records = inbox rows, once each, in order.
+//! What must be true of the schemas when all is healed and has come to rest: changes = events = audit records = inbox rows, once each, in order; and
+//! wanted mails = SENT + UNKNOWN that was handed over + DEAD, which an SMTP server took once, perhaps, and never.
 //!
 //! Everything is read as the superuser from the tables themselves: no RPC could hide a second effect.
 
@@ -10,13 +11,15 @@ use prost::{Message, Name};
 use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::time::{Instant, sleep};
 
+use super::mails::Sink;
 use super::writers::Written;
 use crate::suite::{AT_MOST, PERIOD, Suite};
 use crate::world::World;
 
 /// Waits for rest, then checks.
-pub(crate) async fn check(suite: &Suite, world: &World, written: &[Written]) {
+pub(crate) async fn check(suite: &Suite, world: &World, written: &[Written], sink: &Sink) {
     let mut sql = Sql(suite.database().await);
+    sql.leases_of_the_dead_end().await;
     sql.come_to_rest().await;
     sql.logs_are_whole().await;
     sql.every_write_is_there_once(world, written).await;
@@ -24,6 +27,7 @@ pub(crate) async fn check(suite: &Suite, world: &World, written: &[Written]) {
     sql.audit_has_every_event_once().await;
     sql.audit_kept_the_order().await;
     sql.authorization_knows_every_workspace().await;
+    sql.every_mail_is_accounted_for(sink).await;
     sql.nothing_is_left_behind().await;
 }
 
@@ -32,6 +36,12 @@ struct Sql(PgConnection);
 impl Sql {
     async fn count(&mut self, query: &str) -> i64 {
         sqlx::query_scalar(AssertSqlSafe(query.to_owned())).fetch_one(&mut self.0).await.unwrap()
+    }
+
+    /// Mails that a process died with wait for six minutes. Those that the living one has in hand are taken from it too: it must bear that.
+    async fn leases_of_the_dead_end(&mut self) {
+        let over = "UPDATE notifications.delivery SET lease_expire_time = now() WHERE lease_expire_time IS NOT NULL";
+        sqlx::query(over).execute(&mut self.0).await.unwrap();
     }
 
     /// Waits until every event is numbered, published, and taken by audit, authorization and notifications.
@@ -53,9 +63,7 @@ impl Sql {
             let untold = "SELECT (SELECT count(*) FROM identity.event WHERE type LIKE ANY ('{%.InvitationCreated,%.InvitationResent,%.UserRegistered,%.VerificationRequested,%.PasswordResetRequested,%.PasswordReset,%.PasswordChanged,%.EmailChangeRequested,%.EmailChanged,%.SessionCreated}')) + (SELECT count(*) FROM tasks.event \
                  WHERE type LIKE ANY ('{%.WorkItemCreated,%.WorkItemUpdated,%.WorkItemTransitioned}')) - (SELECT count(*) FROM notifications.inbox)";
             restless.insert("notifications to take".to_owned(), self.count(untold).await);
-            // What a dead process had in hand waits for the end of its lease.
-            let unsent =
-                "SELECT count(*) FROM notifications.delivery WHERE state = 1 OR state = 2 AND update_time > now() - interval '2 s'";
+            let unsent = "SELECT count(*) FROM notifications.delivery WHERE state IN (1, 2, 4) OR due_time IS NOT NULL";
             restless.insert("notifications to send".to_owned(), self.count(unsent).await);
             restless.retain(|_, left| *left != 0);
             if restless.is_empty() {
@@ -158,6 +166,34 @@ impl Sql {
         let unlike = "SELECT count(*) FROM (SELECT organization_id, workspace_id FROM identity.workspace) AS w FULL JOIN authz.workspace AS a \
              USING (organization_id, workspace_id) WHERE (w IS NULL) <> (a IS NULL)";
         assert_eq!(self.count(unlike).await, 0, "workspaces that one of the two does not know");
+    }
+
+    /// Each item that somebody is to do made one mail, which is lost only where nobody can know, and never came twice. What protects an account
+    /// may come twice where nobody can know.
+    async fn every_mail_is_accounted_for(&mut self, sink: &Sink) {
+        let wanted = "SELECT count(*) FROM tasks.event WHERE type LIKE '%.WorkItemCreated'";
+        let made = "SELECT count(*) FROM notifications.delivery WHERE category = 3";
+        assert_eq!(self.count(wanted).await, self.count(made).await, "mails of assignments");
+        let rows: Vec<(String, i16, bool, i16, i32)> =
+            sqlx::query_as("SELECT delivery_id::text, state, handed_over, category, unknown_count FROM notifications.delivery")
+                .fetch_all(&mut self.0)
+                .await
+                .unwrap();
+        let mut taken = sink.taken();
+        for (delivery_id, state, handed_over, category, unknown_count) in rows {
+            let copies = taken.remove(&delivery_id).unwrap_or_default();
+            let lost = usize::try_from(unknown_count).unwrap();
+            let copies_max = if category == 3 { 1 } else { 1 + lost };
+            let accounted = match state {
+                // SENT, UNKNOWN, DEAD.
+                3 => copies >= 1,
+                5 => handed_over,
+                6 => copies <= lost,
+                _ => false,
+            };
+            assert!(accounted && copies <= copies_max, "a mail of category {category} in state {state} came {copies} times");
+        }
+        assert_eq!(taken.len(), 0, "mails of no delivery: {taken:?}");
     }
 
     /// No dead letter, no event that waits for another try, no transaction or lock of a dead process.

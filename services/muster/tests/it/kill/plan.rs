@@ -6,7 +6,7 @@ use muster::migrate::SCHEMAS;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 
 /// Every crash point (`grep crash_point!`), with the service that the load leads past it.
-pub(crate) const POINTS: [(&str, &str); 8] = [
+pub(crate) const POINTS: [(&str, &str); 12] = [
     ("after_begin", tasks::NAME),
     ("after_domain_write", tasks::NAME),
     ("after_outbox_insert", tasks::NAME),
@@ -15,6 +15,10 @@ pub(crate) const POINTS: [(&str, &str); 8] = [
     ("relay_after_ack_before_cursor", tasks::NAME),
     ("consumer_after_effect_before_commit", audit::NAME),
     ("consumer_after_commit_before_ack", audit::NAME),
+    ("mail_in_hand", notifications::NAME),
+    ("mail_awaited", notifications::NAME),
+    ("mail_handed_over", notifications::NAME),
+    ("mail_ended", notifications::NAME),
 ];
 
 /// How the life of one process ends.

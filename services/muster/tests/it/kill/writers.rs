@@ -37,7 +37,7 @@ pub(crate) async fn write(world: &World, seed: u64, over: &Cell<bool>) -> Vec<Wr
     items.into_iter().flatten().chain(workspaces).collect()
 }
 
-/// Creates items, takes each one a part of its way, and changes shared ones in between.
+/// Creates items that somebody else is to do, who gets a mail of each, takes each one a part of its way, and changes shared ones in between.
 async fn write_items(world: &World, mut random: StdRng, over: &Cell<bool>) -> Vec<Written> {
     let mut written = Vec::new();
     while !over.get() {
@@ -59,6 +59,7 @@ async fn create(world: &World, product_id: &str) -> (WorkItem, Written) {
             workspace_id: world.workspace_id.clone(),
             product_id: product_id.to_owned(),
             title: "paint the shed".into(),
+            assignee_ids: vec![world.assignee_id.clone()],
             request_id: request_id.clone(),
             ..Default::default()
         };
