@@ -12,8 +12,9 @@ use crate::category::Category;
 use crate::delivery::{self, Addressed, Channel, Delivery, poke::Poke};
 use crate::device::{self, Device, Sighting};
 use crate::inbox::{InboxItem, store};
+use crate::notice::Letter;
 use crate::preference::{self, Preferences};
-use crate::rule::{self, Letter};
+use crate::rule;
 
 /// The name of its durable consumer.
 pub(crate) const CONSUMER: &str = "notifications";

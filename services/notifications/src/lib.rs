@@ -14,6 +14,7 @@ mod events;
 mod inbox;
 mod mail;
 mod mailbox;
+mod notice;
 mod preference;
 mod retention;
 mod rule;

@@ -1,64 +1,21 @@
 //! Who is told of what: the rules from an event of another service to those who must hear of it. Pure.
 //!
-//! Nobody is told of what they did themselves, but for what protects their account. Deliberately absent: rules that people edit (N-08), and
-//! everything about the way to a person.
+//! Nobody is told of what they did themselves, but for what protects their account. Deliberately absent: rules that people edit (N-08), what is
+//! said (`notice`), and everything about the way to a person.
 
 use std::collections::BTreeMap;
 
 use contract::common::v1::ActorKind;
 use contract::identity::v1 as identity;
 use contract::tasks::v1 as tasks;
-use contract::time::datetime;
 use events::{Logged, Outcome};
-use runtime::{UserId, WorkspaceId};
+use runtime::UserId;
 use uuid::Uuid;
 
 use crate::category::Category;
 use crate::device::Sighting;
-use crate::mail::{Template, shown};
-
-/// The longest line and the longest text of a notice, in characters.
-const TITLE_CHARS_MAX: usize = 200;
-const TEXT_CHARS_MAX: usize = 1_000;
-/// Under which name a letter's data says what its link is for.
-pub(crate) const LINK_ID: &str = "link_id";
-
-/// One thing to tell one person.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Notice {
-    /// Whom.
-    pub user_id: UserId,
-    /// What it is about.
-    pub category: Category,
-    /// What the inbox says; `None` for who can't look into it yet.
-    pub line: Option<Line>,
-    /// The mail; `None` for what the inbox alone tells.
-    pub letter: Option<Letter>,
-    /// The workspace of the thing.
-    pub workspace_id: Option<WorkspaceId>,
-    /// The kind of thing.
-    pub resource_type: &'static str,
-    /// The thing.
-    pub resource_id: String,
-}
-
-/// What stands in an inbox.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Line {
-    /// In one line.
-    pub title: String,
-    /// More of it.
-    pub text: String,
-}
-
-/// What a mail is made of, but for the person.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Letter {
-    /// Its words.
-    pub template: Template,
-    /// What they are filled with.
-    pub data: BTreeMap<String, String>,
-}
+use crate::mail::Template;
+use crate::notice::{self, Letter, Notice, asked_for, email_changed, factor_changed, letter, password_changed, session_ended, signed_in};
 
 /// Whether events of the type can lead to a notice.
 pub(crate) fn wants(type_name: &str) -> bool {
@@ -106,16 +63,16 @@ pub(crate) fn invited(event: &Logged) -> Result<Option<(Uuid, Letter)>, Outcome>
 /// [`Outcome::Poison`] for a body that is not what its type says.
 pub(crate) fn sighting(event: &Logged) -> Result<Option<Sighting>, Outcome> {
     if let Some(body) = event.of::<identity::SessionCreated>()? {
-        return Ok(Some(Sighting::SignedIn(id(&body.after.unwrap_or_default().user_id)?)));
+        return Ok(Some(Sighting::SignedIn(notice::user_id(&body.after.unwrap_or_default().user_id)?)));
     }
     if let Some(body) = event.of::<identity::UserRegistered>()? {
-        return Ok(Some(Sighting::Registered(id(&body.user_id)?)));
+        return Ok(Some(Sighting::Registered(notice::user_id(&body.user_id)?)));
     }
     if let Some(body) = event.of::<identity::PasswordReset>()? {
-        return Ok(Some(Sighting::PasswordReset(id(&body.user_id)?)));
+        return Ok(Some(Sighting::PasswordReset(notice::user_id(&body.user_id)?)));
     }
     if let Some(body) = event.of::<identity::PasswordChanged>()? {
-        return Ok(Some(Sighting::PasswordChanged(id(&body.user_id)?)));
+        return Ok(Some(Sighting::PasswordChanged(notice::user_id(&body.user_id)?)));
     }
     Ok(None)
 }
@@ -173,44 +130,6 @@ pub(crate) fn notices(event: &Logged) -> Result<Vec<Notice>, Outcome> {
     Ok(Vec::new())
 }
 
-/// A mail with a link that somebody asked for and waits for: who can't sign in can't look into an inbox either. `link_id` says to identity what
-/// was asked for.
-fn asked_for(user_id: &str, template: Template, link_id: &str) -> Result<Notice, Outcome> {
-    let letter = Some(Letter { template, data: BTreeMap::from([(LINK_ID.to_owned(), link_id.to_owned())]) });
-    let (resource_type, resource_id) = ("user", user_id.to_owned());
-    Ok(Notice { user_id: id(user_id)?, category: Category::Account, line: None, letter, workspace_id: None, resource_type, resource_id })
-}
-
-fn password_changed(event: &Logged, user_id: &str, ended: &str) -> Result<Notice, Outcome> {
-    let title = "Your password was changed".to_owned();
-    let text = format!("{ended} If this was not you, ask for another password.");
-    Ok(Notice {
-        user_id: id(user_id)?,
-        category: Category::Security,
-        line: Some(Line { title, text }),
-        letter: Some(Letter { template: Template::PasswordChanged, data: BTreeMap::from([("time".to_owned(), time_of(event))]) }),
-        workspace_id: None,
-        resource_type: "user",
-        resource_id: user_id.to_owned(),
-    })
-}
-
-/// The mail goes to the address that was given up.
-fn email_changed(event: &Logged, user_id: &str, change_id: &str) -> Result<Notice, Outcome> {
-    let title = "Your address was changed".to_owned();
-    let text = "If this was not you, change your password and tell whoever runs this service.".to_owned();
-    let data = BTreeMap::from([("time".to_owned(), time_of(event)), (LINK_ID.to_owned(), change_id.to_owned())]);
-    Ok(Notice {
-        user_id: id(user_id)?,
-        category: Category::Security,
-        line: Some(Line { title, text }),
-        letter: Some(Letter { template: Template::EmailChanged, data }),
-        workspace_id: None,
-        resource_type: "user",
-        resource_id: user_id.to_owned(),
-    })
-}
-
 /// Whose second factor an event changed, and how a mail says it.
 fn factor_change(event: &Logged) -> Result<Option<(String, &'static str)>, Outcome> {
     if let Some(body) = event.of::<identity::FactorEnrolled>()? {
@@ -228,55 +147,6 @@ fn factor_change(event: &Logged) -> Result<Option<(String, &'static str)>, Outco
     Ok(event.of::<identity::RecoveryCodeUsed>()?.map(|body| (body.user_id, "A recovery code of your account was used")))
 }
 
-fn factor_changed(event: &Logged, user_id: &str, change: &str) -> Result<Notice, Outcome> {
-    let text = "If this was not you, look at your second factors and change your password.".to_owned();
-    let data = [("time", time_of(event)), ("change", change.to_owned())].map(|(name, value)| (name.to_owned(), value));
-    Ok(Notice {
-        user_id: id(user_id)?,
-        category: Category::Security,
-        line: Some(Line { title: change.to_owned(), text }),
-        letter: Some(Letter { template: Template::FactorChanged, data: data.into() }),
-        workspace_id: None,
-        resource_type: "user",
-        resource_id: user_id.to_owned(),
-    })
-}
-
-/// When it happened, as a mail shows it.
-fn time_of(event: &Logged) -> String {
-    event.envelope.create_time.as_ref().and_then(datetime).map(shown).unwrap_or_default()
-}
-
-fn signed_in(event: &Logged, session: &identity::Session) -> Result<Notice, Outcome> {
-    let title = "New sign-in to your account".to_owned();
-    let text = "From a device or a network that is new. If this was not you, end the session and change your password.".to_owned();
-    Ok(Notice {
-        user_id: id(&session.user_id)?,
-        category: Category::Security,
-        line: Some(Line { title, text }),
-        letter: Some(Letter { template: Template::SignIn, data: BTreeMap::from([("time".to_owned(), time_of(event))]) }),
-        workspace_id: None,
-        resource_type: "session",
-        resource_id: session.session_id.clone(),
-    })
-}
-
-/// Two held one refresh token, so the session was ended: one of them may be a thief.
-fn session_ended(event: &Logged, session: &identity::Session) -> Result<Notice, Outcome> {
-    let title = "One of your sessions was ended".to_owned();
-    let text = "Its token was used twice, as if somebody had a copy of it. Sign in again; if you can't explain it, change your password."
-        .to_owned();
-    Ok(Notice {
-        user_id: id(&session.user_id)?,
-        category: Category::Security,
-        line: Some(Line { title, text }),
-        letter: Some(Letter { template: Template::SessionEnded, data: BTreeMap::from([("time".to_owned(), time_of(event))]) }),
-        workspace_id: None,
-        resource_type: "session",
-        resource_id: session.session_id.clone(),
-    })
-}
-
 /// Those who are to do it and were not before.
 fn assigned(event: &Logged, before: &[String], item: &tasks::WorkItem) -> Result<Vec<Notice>, Outcome> {
     let added = item.assignee_ids.iter().filter(|id| !before.contains(id));
@@ -286,16 +156,9 @@ fn assigned(event: &Logged, before: &[String], item: &tasks::WorkItem) -> Result
 
 /// Those who do it, and who reported it.
 fn moved(event: &Logged, before: &tasks::WorkItem, after: &tasks::WorkItem) -> Result<Vec<Notice>, Outcome> {
-    let title = format!("{} went from {} to {}", after.key, state(before), state(after));
-    let letter = letter(Template::StatusChanged, after, [("from", state(before)), ("to", state(after))]);
+    let title = format!("{} went from {} to {}", after.key, notice::state(before), notice::state(after));
+    let letter = letter(Template::StatusChanged, after, [("from", notice::state(before)), ("to", notice::state(after))]);
     about(event, after, Category::Status, after.assignee_ids.iter().chain([&after.reporter_id]), title, letter)
-}
-
-/// A mail about an item, with `more` to put in.
-fn letter<const N: usize>(template: Template, item: &tasks::WorkItem, more: [(&str, String); N]) -> Letter {
-    let of_item = [("key", &item.key), ("title", &item.title), ("work_item_id", &item.work_item_id)];
-    let of_item = of_item.map(|(name, value)| (name.to_owned(), shortened(value, TITLE_CHARS_MAX)));
-    Letter { template, data: of_item.into_iter().chain(more.map(|(name, value)| (name.to_owned(), value))).collect() }
 }
 
 fn about<'a>(
@@ -309,35 +172,13 @@ fn about<'a>(
     let actor = event.envelope.actor.as_ref().filter(|actor| actor.kind() == ActorKind::User);
     let mut people: Vec<UserId> = Vec::new();
     for user_id in whom.filter(|user_id| actor.is_none_or(|actor| actor.actor_id != **user_id)) {
-        let user_id = id(user_id)?;
+        let user_id = notice::user_id(user_id)?;
         if !people.contains(&user_id) {
             people.push(user_id);
         }
     }
     let workspace_id = item.workspace_id.parse().map_err(|_| Outcome::Poison("the workspace id is no UUID".to_owned()))?;
-    let notice = |user_id| Notice {
-        user_id,
-        category,
-        line: Some(Line { title: shortened(&title, TITLE_CHARS_MAX), text: shortened(&item.title, TEXT_CHARS_MAX) }),
-        letter: Some(letter.clone()),
-        workspace_id: Some(workspace_id),
-        resource_type: "work_item",
-        resource_id: item.work_item_id.clone(),
-    };
-    Ok(people.into_iter().map(notice).collect())
-}
-
-fn id(text: &str) -> Result<UserId, Outcome> {
-    text.parse().map_err(|_| Outcome::Poison("a user id is no UUID".to_owned()))
-}
-
-/// A state as people say it: `in progress`.
-fn state(item: &tasks::WorkItem) -> String {
-    item.state().as_str_name().trim_start_matches("WORK_ITEM_STATE_").to_lowercase().replace('_', " ")
-}
-
-fn shortened(text: &str, chars_max: usize) -> String {
-    if text.chars().count() <= chars_max { text.to_owned() } else { text.chars().take(chars_max - 1).chain(['…']).collect() }
+    Ok(people.into_iter().map(|user_id| notice::of_item(user_id, category, &title, (workspace_id, item), letter.clone())).collect())
 }
 
 #[cfg(test)]
@@ -347,6 +188,7 @@ mod tests {
     use prost::{Message, Name};
 
     use super::*;
+    use crate::notice::LINK_ID;
 
     fn person(n: u128) -> String {
         Uuid::from_u128(n).to_string()

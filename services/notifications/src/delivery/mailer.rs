@@ -15,7 +15,7 @@ use super::{Delivery, Outcome};
 use crate::Config;
 use crate::mail::smtp::{Ready, Sent, Smtp};
 use crate::mail::{Mail, Template, Templates, Unmade, shown};
-use crate::rule::LINK_ID;
+use crate::notice::LINK_ID;
 
 /// Makes mails and hands them over.
 pub(crate) struct Mailer {

@@ -36,7 +36,7 @@ use uuid::Uuid;
 use crate::category::Category;
 use crate::error::Error;
 use crate::mail::Template;
-use crate::rule::Letter;
+use crate::notice::Letter;
 
 id_type! { pub(crate) struct DeliveryId; "Names a delivery." }
 

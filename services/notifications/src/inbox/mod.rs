@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::category::Category;
-use crate::rule::{Line, Notice};
+use crate::notice::{Line, Notice};
 
 id_type! { pub(crate) struct InboxItemId; "Names an item of an inbox." }
 
