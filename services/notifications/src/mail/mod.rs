@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: other channels, DKIM (the relay signs), one-click unsubscribe (N-04, with mail that nobody asked for).
 
+mod by_line;
 pub(crate) mod smtp;
 mod template;
 

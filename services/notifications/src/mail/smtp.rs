@@ -15,8 +15,10 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParam
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
 use runtime::Shutdown;
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::by_line::ByLine;
 use crate::config::{Security, SmtpConfig};
 
 /// How long the answer to a message that was handed over is waited for once the process stops. What became of it has to be written after
@@ -64,6 +66,8 @@ struct State {
 
 /// Why there is no connection.
 enum Unconnected {
+    /// Nobody is there.
+    Unreached(std::io::Error),
     /// The server is away or busy.
     Away(lettre::transport::smtp::Error),
     /// It does not want us, or we not it: the credentials, no TLS where there must be, a certificate that does not hold.
@@ -151,8 +155,14 @@ impl Smtp {
     async fn connect(&self) -> Result<AsyncSmtpConnection, Unconnected> {
         let (server, name) = ((self.config.host.as_str(), self.config.port), ClientId::Domain(self.config.hello.clone()));
         let security = self.config.security;
-        let wrapper = self.tls.clone().filter(|_| security == Security::Tls);
-        let connected = AsyncSmtpConnection::connect_tokio1(server, None, &name, wrapper, None).await;
+        let connected = match security {
+            Security::Starttls | Security::Opportunistic => {
+                let stream = TcpStream::connect(server).await.map_err(Unconnected::Unreached)?;
+                AsyncSmtpConnection::connect_with_transport(Box::new(ByLine(stream)), &name).await
+            }
+            Security::Tls => AsyncSmtpConnection::connect_tokio1(server, None, &name, self.tls.clone(), None).await,
+            Security::None => AsyncSmtpConnection::connect_tokio1(server, None, &name, None, None).await,
+        };
         let mut connection = connected.map_err(Unconnected::of)?;
         let upgraded = match security {
             Security::Starttls => true,
@@ -171,6 +181,10 @@ impl Smtp {
     /// Says so where an operator reads it, and lets all mails wait where none would fare better.
     fn unconnected(&self, error: &Unconnected) -> Sent {
         match error {
+            Unconnected::Unreached(error) => {
+                tracing::warn!(%error, "the SMTP server can't be reached");
+                Sent::PutOff(None)
+            }
             Unconnected::Away(error) => {
                 tracing::warn!(error = %chain(error), "the SMTP server can't be reached");
                 answered(error).unwrap_or(Sent::PutOff(None))

@@ -40,6 +40,8 @@ pub(crate) enum Mood {
     HangsBeforeMessage,
     /// Takes one mail and hangs up while the connection lies idle.
     LeavesAfterEach,
+    /// Is joined by somebody on the way, who answers in the clear, together with the answer to STARTTLS, what would be asked next.
+    IsJoined,
     /// Knows nobody's credentials.
     KnowsNobody,
 }
@@ -183,7 +185,8 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(stream: S, state: &State, s
         let answer = match (verb.as_str(), mood()) {
             ("EHLO", _) => capabilities(state, secure),
             ("STARTTLS", _) if state.door == Door::StartTls && !secure => {
-                stream.write_all(b"220 go on\r\n").await?;
+                let injected = if mood() == Mood::IsJoined { "250-sink\r\n250 AUTH PLAIN\r\n" } else { "" };
+                stream.write_all(format!("220 go on\r\n{injected}").as_bytes()).await?;
                 return Ok(Some(stream.into_inner()));
             }
             ("AUTH", mood) => {

@@ -46,6 +46,14 @@ async fn a_server_without_tls_gets_no_mail_that_must_go_over_it_and_one_that_may
 }
 
 #[tokio::test]
+async fn who_answers_for_the_server_before_tls_begins_is_not_heard_once_it_did() {
+    let sink = Sink::behind(Door::StartTls, "PLAIN", Mood::IsJoined).await;
+    let (_app, ana) = assigned(known_as(sink.secure_config(Security::Starttls), PASSWORD), &["ACME-1"]).await;
+    assert_eq!(outcomes(&ana.once(State::RetryWait).await), [(Outcome::PutOff, 0)]);
+    assert_eq!(sink.messages().len(), 0);
+}
+
+#[tokio::test]
 async fn a_certificate_that_nobody_vouches_for_is_not_believed() {
     for (door, security) in [(Door::StartTls, Security::Starttls), (Door::Tls, Security::Tls)] {
         let sink = Sink::behind(door, "", Mood::Takes).await;
