@@ -1,7 +1,7 @@
-//! The story of the README, executed: each command by a shell, each call through server reflection, each answer held against what is shown.
+//! The stories of the READMEs, executed: each command by a shell, each call through server reflection, each answer held against what is shown.
 //!
-//! `grpcurl` is `src/bin/reflected.rs`, or the program that the variable GRPCURL names. Between two commands the suite comes to rest: whoever
-//! types is slower than the event log.
+//! `grpcurl` is `src/bin/reflected.rs`, or the program that the variable GRPCURL names, and `oathtool` is `src/bin/authenticator.rs`, or what
+//! OATHTOOL names. Between two commands the suite comes to rest: whoever types is slower than the event log.
 
 use std::{fs, process::Stdio, time::Duration};
 
@@ -17,9 +17,10 @@ struct Step {
     shown: Option<String>,
 }
 
-/// The steps of the section "The story": in its `sh` blocks, lines that begin with `#>` show the answer to the lines before.
-fn steps(readme: &str) -> Vec<Step> {
-    let story = readme.split("\n## The story\n").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a section The story");
+/// The steps of the section `heading`: in its `sh` blocks, lines that begin with `#>` show the answer to the lines before.
+fn steps(readme: &str, heading: &str) -> Vec<Step> {
+    let story = readme.split(&format!("\n## {heading}\n")).nth(1).and_then(|rest| rest.split("\n## ").next());
+    let story = story.unwrap_or_else(|| panic!("no section {heading}"));
     let mut steps: Vec<Step> = Vec::new();
     for block in story.split("```sh\n").skip(1) {
         let mut command = String::new();
@@ -62,9 +63,10 @@ pub(crate) struct Shell {
 
 impl Shell {
     pub(crate) async fn start() -> Shell {
-        let grpcurl = std::env::var("GRPCURL").unwrap_or_else(|_| env!("CARGO_BIN_EXE_reflected").to_owned());
+        let program = |name, ours: &str| std::env::var(name).unwrap_or_else(|_| ours.to_owned());
         let mut process = Command::new("sh")
-            .env("GRPCURL", grpcurl)
+            .env("GRPCURL", program("GRPCURL", env!("CARGO_BIN_EXE_reflected")))
+            .env("OATHTOOL", program("OATHTOOL", env!("CARGO_BIN_EXE_authenticator")))
             .current_dir(root())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -73,7 +75,7 @@ impl Shell {
             .unwrap();
         let output = BufReader::new(process.stdout.take().unwrap()).lines();
         let mut shell = Shell { process, output };
-        shell.run("exec 2>&1; grpcurl() { \"$GRPCURL\" \"$@\" </dev/null; }").await;
+        shell.run("exec 2>&1; grpcurl() { \"$GRPCURL\" \"$@\" </dev/null; }; oathtool() { \"$OATHTOOL\" \"$@\"; }").await;
         shell
     }
 
@@ -100,23 +102,45 @@ impl Shell {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_story_of_the_readme_is_true() {
-    // Whether a role is in force when it is answered depends on the machine; the story waits for it.
-    let suite = Suite::start_with(|config| config.identity.own.propagation_wait_ms = 5_000).await;
-    let mut readme = fs::read_to_string(root().join("README.md")).unwrap();
-    const GATEWAY: &str = "127.0.0.1:8080";
-    assert!(readme.contains(&format!("MUSTER={GATEWAY}")), "the story says where the suite answers");
-    readme = readme.replace(GATEWAY, &suite.address("gateway").to_string());
-    let (steps, mut shell) = (steps(&readme), Shell::start().await);
+/// Does what the section `heading` of `document` says, in which `places` stand for where things are in this suite.
+async fn told(suite: &Suite, document: &str, heading: &str, places: &[(&str, String)]) {
+    let mut text = fs::read_to_string(root().join(document)).unwrap();
+    for (written, here) in places {
+        assert!(text.contains(written), "{document} says {written}");
+        text = text.replace(written, here);
+    }
+    let (steps, mut shell) = (steps(&text, heading), Shell::start().await);
+    shell.run(&format!("export MUSTER__SUITE__KEY_DIRECTORY='{}'", suite.key_directory().display())).await;
     assert!(steps.iter().filter(|step| step.shown.is_some()).count() >= 20, "the story is told in many steps");
     for Step { command, shown } in steps {
         let answer = shell.run(&command).await;
         let shown = shown.unwrap_or_default();
-        assert!(is_shown(&shown, &answer), "README shows\n{shown}\nfor\n{command}\nbut the answer is\n{answer}");
+        assert!(is_shown(&shown, &answer), "{document} shows\n{shown}\nfor\n{command}\nbut the answer is\n{answer}");
         suite.settle().await;
     }
     shell.end().await;
+}
+
+/// Where the READMEs say that the gateway answers.
+const GATEWAY: &str = "127.0.0.1:8080";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_story_of_the_readme_is_true() {
+    // Whether a role is in force when it is answered depends on the machine; the story waits for it.
+    let suite = Suite::start_with(|config| config.identity.own.propagation_wait_ms = 5_000).await;
+    told(&suite, "README.md", "The story", &[(GATEWAY, suite.address("gateway").to_string())]).await;
+    suite.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_readme_of_identity_shows_is_true() {
+    let suite = Suite::start_with(|config| config.identity.own.propagation_wait_ms = 5_000).await;
+    let places = [
+        (GATEWAY, suite.address("gateway").to_string()),
+        ("127.0.0.1:7101", suite.address("identity").to_string()),
+        ("target/debug/muster", env!("CARGO_BIN_EXE_muster-again").to_owned()),
+    ];
+    told(&suite, "services/identity/README.md", "By hand", &places).await;
     suite.finish().await;
 }
 

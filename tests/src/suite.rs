@@ -5,6 +5,7 @@
 
 use std::{
     net::SocketAddr,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -95,6 +96,11 @@ impl Suite {
     /// Where each service answers.
     pub fn places(&self) -> Places {
         self.places.clone()
+    }
+
+    /// Where the keys lie that its services and its operator sign with.
+    pub fn key_directory(&self) -> &Path {
+        &self.config.suite.key_directory
     }
 
     /// Loses messages of the revocation feed on their way to the services.

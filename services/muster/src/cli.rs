@@ -73,6 +73,11 @@ enum Command {
     BenchServer(bench::EmptyArguments),
     /// Sign in and print an access token.
     Token(token::Arguments),
+    /// Print what an operator calls `service` with for a minute: `grpcurl -H "muster-peer: $(muster peer-token identity)"`.
+    PeerToken {
+        /// The service that is called.
+        service: String,
+    },
     /// Import a Markdown plan as work items.
     Import(import::Arguments),
     /// Make two organizations to look around in: people in every role, workspaces, products, work items.
@@ -155,6 +160,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
                 bench::serve_empty(arguments, &config, background(&telemetry, Some(sources))?).await
             }
             Command::Token(arguments) => token::run(arguments).await,
+            Command::PeerToken { service } => {
+                say(&keys::peer_token(&config.suite.key_directory, &service)?);
+                Ok(())
+            }
             Command::Import(arguments) => import::run(arguments).await,
             Command::Seed(arguments) => seed::run(&config, arguments).await,
             Command::Demo(arguments) => demo::run(arguments).await,

@@ -36,6 +36,16 @@ pub fn operator(directory: &Path) -> anyhow::Result<PeerKeys> {
     of(OPERATOR, directory)
 }
 
+/// What an operator's call to `service` carries as `muster-peer`, good for a minute.
+///
+/// # Errors
+/// There are no keys in `directory`, or no such service.
+pub(crate) fn peer_token(directory: &Path, service: &str) -> anyhow::Result<String> {
+    anyhow::ensure!(SERVICES.contains(&service), "there is no service {service}; there are {}", SERVICES.join(", "));
+    let token = operator(directory)?.sign(service).map_err(|error| anyhow::anyhow!("{error}"))?;
+    Ok(token.to_str().context("a token is ASCII")?.to_owned())
+}
+
 /// The keys under which `service` calls the others.
 ///
 /// # Errors
@@ -43,4 +53,20 @@ pub fn operator(directory: &Path) -> anyhow::Result<PeerKeys> {
 pub fn of(service: &str, directory: &Path) -> anyhow::Result<PeerKeys> {
     let (key, trust) = (directory.join(format!("{service}.key")), directory.join("trust.json"));
     PeerKeys::load(service, &key, &trust, Clock::system()).with_context(|| format!("the keys of {service} in {}", directory.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_operator_carries_is_believed_by_the_service_that_it_is_for_alone() {
+        runtime::init_crypto();
+        let folder = tempfile::tempdir().unwrap();
+        make(folder.path()).unwrap();
+        let carried = peer_token(folder.path(), "identity").unwrap().parse().unwrap();
+        assert_eq!(&*of("identity", folder.path()).unwrap().verify(&carried).unwrap(), OPERATOR);
+        assert!(of("tasks", folder.path()).unwrap().verify(&carried).is_err());
+        assert!(peer_token(folder.path(), "nobody").unwrap_err().to_string().contains("there is no service nobody"));
+    }
 }
