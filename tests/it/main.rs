@@ -9,6 +9,7 @@ mod every_event;
 mod every_reason;
 mod every_rpc;
 mod every_table;
+mod fuzz;
 mod health;
 mod layering;
 mod migrations;

@@ -102,14 +102,12 @@ impl<T> Page<T> {
 }
 
 impl PageRequest {
-    pub(crate) fn read(
-        sealer: &Sealer,
-        caller: &Caller,
-        page_size: i32,
-        page_token: &str,
-        order: Order,
-        bound: &[&str],
-    ) -> Result<Self, Error> {
+    /// What [`Db::page`](crate::Db::page) does, for whoever has no database: fuzzing.
+    ///
+    /// # Errors
+    /// `PAGE_TOKEN_INVALID`.
+    #[doc(hidden)]
+    pub fn read(sealer: &Sealer, caller: &Caller, page_size: i32, page_token: &str, order: Order, bound: &[&str]) -> Result<Self, Error> {
         let organization = caller.organization_id().to_string();
         let bound = binding(caller.method(), &organization, &order, bound);
         Self::open(sealer, bound, page_size, page_token, order)
