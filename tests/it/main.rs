@@ -16,3 +16,4 @@ mod migrations;
 mod revocation;
 mod story;
 mod welcome;
+mod well_known;

@@ -2,7 +2,7 @@
 //!
 //! A call passes the suite's own server stack (`rpc::server`: limits, deadline, request id, trace, access log, metrics), then `forward`, which
 //! decodes nothing: its frames go to the service that owns the method as they are, and the answer comes back as it is. A browser's call, in gRPC-Web,
-//! is made a gRPC call before (`web`).
+//! is made a gRPC call before (`web`). What is for those who verify tokens elsewhere is answered over plain HTTP (`well_known`).
 //!
 //! Deliberately absent: verifying tokens, permissions, and any state. The edge passes credentials on unread; the service that owns the method
 //! decides.
@@ -15,6 +15,7 @@ mod health;
 mod retry;
 mod upstream;
 mod web;
+mod well_known;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use forward::Forward;
 use retry::Retries;
 use upstream::Upstreams;
 use web::Web;
+use well_known::WellKnown;
 
 /// The service's name.
 pub const NAME: &str = "gateway";
@@ -46,10 +48,11 @@ pub async fn build(deps: &EdgeDeps, config: &Config) -> anyhow::Result<(Service,
         deps.tasks
             .spawn("health of a service", health::follow(upstream.channel(), names, deps.health.clone(), deps.tasks.shutdown().child()));
     }
+    let web = Web::new(&config.allowed_origins, WellKnown::new(&upstreams));
     let unread = Unread::new(deps.limits.answer_unread_bytes_max, config.address_answers_max);
     let forward = Forward::new(upstreams, config.trusted_proxies.iter().copied().collect(), Retries::new()?, unread);
     let service = Service::new(NAME).pass_on(forward.routes(), owners.into_values().flatten().collect());
-    Ok((service, Arc::new(Web::new(&config.allowed_origins))))
+    Ok((service, Arc::new(web)))
 }
 
 /// Each service of the suite that has a method for the outside, with the full names of its gRPC services that have one.

@@ -17,6 +17,7 @@ use rpc::server::{Dress, Entry, Front};
 use tonic::body::Body;
 
 use crate::client_address::FORWARDED_FOR;
+use crate::well_known::WellKnown;
 use cors::Origins;
 use encode::Encoded;
 use text::Decoded;
@@ -42,21 +43,26 @@ pub(crate) enum Mode {
     Text,
 }
 
-/// The front of the edge: CORS, and gRPC-Web.
+/// The front of the edge: documents for anybody, CORS, and gRPC-Web.
 #[derive(Debug)]
 pub(crate) struct Web {
     origins: Origins,
+    documents: WellKnown,
 }
 
 impl Web {
-    /// Pages of these origins alone may call.
-    pub(crate) fn new(origins: &[String]) -> Self {
-        Self { origins: Origins::new(origins) }
+    /// Pages of these origins alone may call; any may read `documents`.
+    pub(crate) fn new(origins: &[String], documents: WellKnown) -> Self {
+        Self { origins: Origins::new(origins), documents }
     }
 }
 
 impl Front for Web {
     fn enter(&self, request: Request<Incoming>) -> Entry {
+        if let Some(document) = self.documents.find(request.uri().path()) {
+            let (head, _) = request.into_parts();
+            return Entry::Answering(Box::pin(document.answer(head.method, head.headers)));
+        }
         let headers = request.headers();
         let origin = headers.get(ORIGIN).cloned();
         if request.method() == Method::OPTIONS {
@@ -125,7 +131,7 @@ fn dress(mode: Mode, origin: Option<HeaderValue>) -> Dress {
     })
 }
 
-fn empty(status: StatusCode) -> Response<Body> {
+pub(crate) fn empty(status: StatusCode) -> Response<Body> {
     let mut answer = Response::new(Body::empty());
     *answer.status_mut() = status;
     answer

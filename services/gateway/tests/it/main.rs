@@ -13,3 +13,4 @@ mod retries;
 mod unread;
 mod upstream;
 mod web;
+mod well_known;

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use bytes::Bytes;
+use contract::identity::v1::GetJsonWebKeySetResponse;
 use futures::{StreamExt, stream};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
+use prost::Message;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tonic::body::Body;
@@ -20,6 +22,8 @@ use tonic::transport::server::TcpIncoming;
 pub(crate) struct Seen {
     pub(crate) headers: Arc<Mutex<HeaderMap>>,
     pub(crate) calls: Arc<Mutex<usize>>,
+    /// What it publishes, if anything, as key set and as metadata; and for how many seconds that may be kept.
+    pub(crate) published: Arc<Mutex<Option<(String, i32)>>>,
 }
 
 /// An upstream on a free port; `gone` hears when a stream or a frozen call was cancelled.
@@ -35,6 +39,7 @@ pub(crate) async fn start() -> (SocketAddr, Seen, mpsc::UnboundedReceiver<()>) {
 /// An upstream on `port`, which can be killed.
 pub(crate) struct Mortal {
     pub(crate) address: SocketAddr,
+    pub(crate) seen: Seen,
     end: oneshot::Sender<()>,
     life: std::thread::JoinHandle<()>,
 }
@@ -45,18 +50,19 @@ impl Mortal {
         let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
-        let (end, ended) = oneshot::channel();
+        let ((end, ended), seen) = (oneshot::channel(), Seen::default());
+        let own = seen.clone();
         let life = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let serving = serve(TcpListener::from_std(listener).unwrap(), Seen::default(), mpsc::unbounded_channel().0);
+                let serving = serve(TcpListener::from_std(listener).unwrap(), own, mpsc::unbounded_channel().0);
                 tokio::select! {
                     () = serving => {}
                     _ = ended => {}
                 }
             });
         });
-        Mortal { address, end, life }
+        Mortal { address, seen, end, life }
     }
 
     pub(crate) fn kill(self) {
@@ -75,7 +81,12 @@ async fn serve(listener: TcpListener, seen: Seen, gone: mpsc::UnboundedSender<()
             }
             *seen.headers.lock().unwrap() = request.headers().clone();
             *seen.calls.lock().unwrap() += 1;
-            answer(request, gone).await
+            let published = seen.published.lock().unwrap().clone().filter(|_| request.uri().path().contains(".KeyService/"));
+            match published {
+                // The issuer's metadata has the same fields.
+                Some((json_web_key_set, max_age_seconds)) => message(&GetJsonWebKeySetResponse { json_web_key_set, max_age_seconds }),
+                None => answer(request, gone).await,
+            }
         }
     };
     let routes: tonic::service::Routes = Router::new().fallback(handler).into();
@@ -110,12 +121,22 @@ async fn answer(request: Request<axum::body::Body>, gone: mpsc::UnboundedSender<
         "TransitionWorkItem" => std::future::pending().await,
         "DeleteWorkItem" => ended("12", None),
         "CreateWorkItem" => ended("9", Some("AAAA")),
-        _ => {
-            let sent = request.into_body().collect().await.unwrap().to_bytes();
-            let frames = [Frame::data(sent), Frame::trailers(trailers("0"))].map(Ok::<_, Infallible>);
-            grpc(Body::new(StreamBody::new(stream::iter(frames))))
-        }
+        _ => whole(request.into_body().collect().await.unwrap().to_bytes()),
     }
+}
+
+/// `message`, and a good end.
+fn message(message: &impl Message) -> Response<Body> {
+    let mut framed = vec![0];
+    framed.extend(u32::try_from(message.encoded_len()).unwrap().to_be_bytes());
+    message.encode(&mut framed).unwrap();
+    whole(framed.into())
+}
+
+/// One frame, and a good end.
+fn whole(framed: Bytes) -> Response<Body> {
+    let frames = [Frame::data(framed), Frame::trailers(trailers("0"))].map(Ok::<_, Infallible>);
+    grpc(Body::new(StreamBody::new(stream::iter(frames))))
 }
 
 fn stream(gone: mpsc::UnboundedSender<()>) -> Response<Body> {

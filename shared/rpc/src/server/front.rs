@@ -1,5 +1,7 @@
 //! What stands before the calls of the edge.
 
+use std::pin::Pin;
+
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tonic::body::Body;
@@ -21,6 +23,8 @@ pub enum Entry {
     Call(Request<Body>, Dress),
     /// It is answered, and goes no further.
     Answered(Response<Body>),
+    /// The same, when the answer is there. It takes no place: whoever gives it sees to its time, and to what a crowd of them costs.
+    Answering(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
 }
 
 impl std::fmt::Debug for Entry {
@@ -29,6 +33,7 @@ impl std::fmt::Debug for Entry {
             Self::AsIs(_) => "AsIs",
             Self::Call(..) => "Call",
             Self::Answered(_) => "Answered",
+            Self::Answering(_) => "Answering",
         })
     }
 }

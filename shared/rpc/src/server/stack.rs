@@ -75,6 +75,7 @@ impl Stack {
             }
             Entry::Call(request, dress) => dress(self.grpc(request, remote).await.map(Body::new)).map(AnswerBody::closed),
             Entry::Answered(answer) => answer.map(AnswerBody::closed),
+            Entry::Answering(answer) => answer.await.map(AnswerBody::closed),
         }
     }
 
