@@ -23,7 +23,7 @@ use crate::{Error, Log};
 
 /// The shortest time between two batches that are not full. Under load, commits that come one after the other are then numbered, read and
 /// sent together, which is most of what an event costs; the first one after a while does not wait.
-const BREATH: Duration = Duration::from_millis(25);
+const BREATH: Duration = Duration::from_millis(40);
 /// How long events must have been absent before the pauses grow to `poll_idle_ms`.
 const BUSY: Duration = Duration::from_secs(1);
 /// How often the cursor is written at most: a lost one costs events sent again, which the server drops.

@@ -2,9 +2,9 @@
 
 use contract::{
     identity::v1::{
-        CreateOrganizationRequest, CreateSessionRequest, CreateWorkspaceRequest, SwitchContextRequest, create_session_request::Identifier,
-        organization_service_client::OrganizationServiceClient, session_service_client::SessionServiceClient,
-        workspace_service_client::WorkspaceServiceClient,
+        CreateOrganizationRequest, CreateSessionRequest, CreateSessionResponse, CreateWorkspaceRequest, SwitchContextRequest,
+        create_session_request::Identifier, organization_service_client::OrganizationServiceClient,
+        session_service_client::SessionServiceClient, workspace_service_client::WorkspaceServiceClient,
     },
     tasks::v1::{CreateProductRequest, product_service_client::ProductServiceClient},
 };
@@ -25,11 +25,16 @@ pub(super) struct Actor {
 
 /// Signs in who has `email`; answers the session, the user and the bearer header.
 pub(super) async fn sign_in(identity: &Channel, email: &str) -> anyhow::Result<(String, String, String)> {
-    let identifier = Some(Identifier::Email(email.to_owned()));
-    let request = CreateSessionRequest { identifier, password: seed::PASSWORD.to_owned(), device_token: String::new() };
-    let answer = SessionServiceClient::new(identity.clone()).create_session(request).await?.into_inner();
+    let answer = open(identity, email, "").await?;
     let (session, tokens) = (answer.session.unwrap_or_default(), answer.tokens.unwrap_or_default());
     Ok((session.session_id, session.user_id, format!("Bearer {}", tokens.access_token)))
+}
+
+/// Opens a session of who has `email`, on the device that has `device_token`, or on a new one.
+pub(super) async fn open(identity: &Channel, email: &str, device_token: &str) -> anyhow::Result<CreateSessionResponse> {
+    let identifier = Some(Identifier::Email(email.to_owned()));
+    let request = CreateSessionRequest { identifier, password: seed::PASSWORD.to_owned(), device_token: device_token.to_owned() };
+    Ok(SessionServiceClient::new(identity.clone()).create_session(request).await?.into_inner())
 }
 
 impl Actor {

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
-    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -34,10 +33,6 @@ use crate::seed;
 pub(super) const IN_FLIGHT: usize = 64;
 /// Connections that they share.
 pub(super) const CONNECTIONS: usize = 4;
-/// People who sign in at the same time.
-const SIGN_INS_IN_FLIGHT: usize = 16;
-/// Who signs in, one after the other: so many that nobody has as many sessions as may be open, where each sign-in ends another session.
-const CROWD: usize = 50;
 /// Sessions that are revoked to see how soon they are refused.
 const REVOCATIONS: usize = 40;
 
@@ -199,44 +194,6 @@ impl Run<'_> {
             goal,
             products == 1 || ratio >= 0.6,
         ))
-    }
-
-    /// Sign-in against H: with everybody who hears of it at work on the same cores, and with them at rest.
-    async fn sign_in(&self) -> anyhow::Result<Vec<Figure>> {
-        let (memory_kib, passes) = self.hashing;
-        let identity = self.suite.channel(identity::NAME)?;
-        let crowd = self.suite.crowd(CROWD).await?;
-        let next = AtomicUsize::new(0);
-        let one = async |_| sign_in(&identity, &crowd[next.fetch_add(1, Ordering::Relaxed) % CROWD]).await.map(|_| ());
-        let sign_ins = async || load::keep(SIGN_INS_IN_FLIGHT, self.duration, one).await;
-        let (mut floor, mut beside, mut alone) = (Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..self.rounds {
-            let duration = self.duration;
-            // Who hears of sign-ins is still busy with those of the round before.
-            load::rest().await;
-            floor.push(tokio::task::spawn_blocking(move || floors::hashes(memory_kib, passes, duration)).await??);
-            beside.push(sign_ins().await?.per_second);
-            load::rest().await;
-            for consumer in [authorization::NAME, audit::NAME, notifications::NAME] {
-                self.services[consumer].pause()?;
-            }
-            let outcome = sign_ins().await;
-            for consumer in [authorization::NAME, audit::NAME, notifications::NAME] {
-                self.services[consumer].wake()?;
-            }
-            alone.push(outcome?.per_second);
-        }
-        let floor = load::median(floor);
-        let against = format!("H: argon2id {memory_kib} KiB, t={passes}, all cores, {floor:.0}/s");
-        let row = |name, rates: Vec<f64>, goal, bound: f64| {
-            let rate = load::median(rates);
-            let ratio = rate / floor;
-            figure(name, format!("{rate:.0}/s, ratio {ratio:.2}"), against.clone(), goal, ratio >= bound)
-        };
-        Ok(vec![
-            row("sign-in, consumers at rest", alone, "≥ 0.85", 0.85),
-            row("sign-in, the whole suite at work beside it", beside, "≥ 0.75", 0.75),
-        ])
     }
 
     /// Remote Check against T.

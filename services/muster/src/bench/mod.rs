@@ -17,6 +17,7 @@ mod nginx;
 mod notifications;
 mod process;
 mod report;
+mod sign_in;
 mod start;
 mod suite;
 
