@@ -116,7 +116,7 @@ async fn no_secret_and_nothing_personal_is_left_lying_about() {
 
     factors(&world, &nobody, &mut canaries, &mut faults).await;
 
-    let asking = json!({"email": canaries.keep("ResendVerificationRequest.email", email.clone())});
+    let asking = json!({"email": canaries.keep("ResendVerificationRequest.email", email.clone()), "registrationId": user_id});
     done(nobody.call("identity.AccountService/ResendVerification", asking).await);
     canaries.keep("RequestPasswordResetRequest.email", email.clone());
     let token = world.suite.password_reset_token(&email).await;

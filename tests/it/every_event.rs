@@ -89,9 +89,10 @@ async fn the_rest_of_the_story(world: &World) {
 
 async fn what_a_person_is_mailed(suite: &Suite) {
     let person = json!({"email": "uma@muster.example", "password": seed::PASSWORD, "displayName": "Uma"});
-    done(suite.nobody().call("identity.AccountService/RegisterUser", person).await);
+    let registered = done(suite.nobody().call("identity.AccountService/RegisterUser", person).await);
     for email in ["uma@muster.example", "nobody@muster.example"] {
-        done(suite.nobody().call("identity.AccountService/ResendVerification", json!({"email": email})).await);
+        let asking = json!({"email": email, "registrationId": registered["registrationId"]});
+        done(suite.nobody().call("identity.AccountService/ResendVerification", asking).await);
     }
     suite.register("rex").await;
     suite.sign_in("rex").await;

@@ -14,7 +14,7 @@ DROP TABLE :schema.organization_member;
 DROP TABLE :schema.organization;
 DROP FUNCTION :schema.active_user(uuid, text);
 DROP FUNCTION :schema.recipient(uuid);
-DROP FUNCTION :schema.pending_user(text);
+DROP FUNCTION :schema.is_pending(uuid, text);
 DROP FUNCTION :schema.pending_verification(uuid);
 DROP FUNCTION :schema.username_taken(text);
 DROP FUNCTION :schema.sign_in_credential(text, text);

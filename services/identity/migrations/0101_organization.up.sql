@@ -110,13 +110,11 @@ CREATE FUNCTION :schema.pending_verification(wanted uuid) RETURNS TABLE (generat
           AND NOT EXISTS (SELECT FROM :schema.user_account proved WHERE proved.email_index = u.email_index AND proved.state = 2)
     $$;
 
--- Before there is a principal: which registration of an address another mail is sent for, the newest one.
-CREATE FUNCTION :schema.pending_user(wanted_index text) RETURNS uuid LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+-- Before there is a principal: whether another mail is sent for a registration of an address.
+CREATE FUNCTION :schema.is_pending(wanted uuid, wanted_index text) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
     AS $$
-        SELECT u.user_id FROM :schema.user_account u
-        WHERE u.email_index = wanted_index AND u.state = 1
-          AND NOT EXISTS (SELECT FROM :schema.user_account proved WHERE proved.email_index = wanted_index AND proved.state = 2)
-        ORDER BY u.create_time DESC, u.user_id DESC LIMIT 1
+        SELECT EXISTS (SELECT FROM :schema.user_account u WHERE u.user_id = wanted AND u.email_index = wanted_index AND u.state = 1)
+           AND NOT EXISTS (SELECT FROM :schema.user_account proved WHERE proved.email_index = wanted_index AND proved.state = 2)
     $$;
 
 -- For whoever sends mail in the suite's name: where a person is reached. A registration is none when another one of the address was proved.
@@ -135,7 +133,7 @@ CREATE FUNCTION :schema.active_user(wanted uuid, wanted_index text) RETURNS uuid
     AS $$ SELECT u.user_id FROM :schema.user_account u WHERE u.state = 2 AND (u.user_id = wanted OR u.email_index = wanted_index) $$;
 
 GRANT EXECUTE ON FUNCTION :schema.my_memberships(), :schema.is_system_admin(), :schema.has_system_admin(), :schema.sign_in_credential(text, text),
-    :schema.username_taken(text), :schema.pending_verification(uuid), :schema.pending_user(text), :schema.recipient(uuid), :schema.active_user(uuid, text) TO :schema_app;
+    :schema.username_taken(text), :schema.pending_verification(uuid), :schema.is_pending(uuid, text), :schema.recipient(uuid), :schema.active_user(uuid, text) TO :schema_app;
 
 SELECT :schema.mark_user('user_account', 'an account is its user''s; who shares the organization of the call may read it, and system admins all',
     verbs => 'INSERT',

@@ -82,7 +82,7 @@ pub(super) async fn entries(world: &World) -> Vec<Entry> {
     add(Who::Nobody, own, "identity.AccountService/RegisterUser", registration);
     add(Who::Service, own, "identity.AccountService/IssueVerificationToken", json!({"userId": second}));
     add(Who::Nobody, own, "identity.AccountService/VerifyEmail", json!({"verificationToken": token, "password": seed::PASSWORD}));
-    add(Who::Nobody, own, "identity.AccountService/ResendVerification", json!({"email": "hal@muster.example"}));
+    add(Who::Nobody, own, "identity.AccountService/ResendVerification", json!({"email": "hal@muster.example", "registrationId": second}));
     add(Who::Nobody, own, "identity.AccountService/RequestPasswordReset", json!({"email": "ana@muster.example"}));
     world.suite.register("ivy").await;
     let reset = json!({"passwordResetToken": world.suite.password_reset_token("ivy@muster.example").await, "password": seed::PASSWORD});

@@ -22,8 +22,8 @@ impl AccountService for Grpc {
         let (caller, req) = rpc::open(req)?;
         let username = username::optional(&req.username)?;
         let new = NewUser { email: req.email, password: req.password.into(), display_name: req.display_name, username };
-        self.ops.register(&caller, new).await?;
-        Ok(Response::new(pb::RegisterUserResponse {}))
+        let registration_id = self.ops.register(&caller, new).await?;
+        Ok(Response::new(pb::RegisterUserResponse { registration_id: registration_id.to_string() }))
     }
 
     async fn issue_verification_token(
@@ -47,7 +47,8 @@ impl AccountService for Grpc {
         req: Request<pb::ResendVerificationRequest>,
     ) -> Result<Response<pb::ResendVerificationResponse>, Status> {
         let (caller, req) = rpc::open(req)?;
-        self.ops.resend_verification(&caller, &req.email).await?;
+        let registration_id = decode::id("registration_id", &req.registration_id)?;
+        self.ops.resend_verification(&caller, &req.email, registration_id).await?;
         Ok(Response::new(pb::ResendVerificationResponse {}))
     }
 

@@ -69,19 +69,20 @@ impl Links {
 }
 
 impl Ops {
-    /// Asks for another mail that proves an address, for the newest of its registrations that wait. One mail in the cool-down.
+    /// Asks for another mail that proves an address, for its registration `id`: who asks has it from their own. The newest one of the address may
+    /// be a stranger's, whose password the owner does not know. One mail in the cool-down.
     ///
     /// # Errors
     /// `ATTEMPTS_THROTTLED`, by where the caller is alone: the answer tells nothing.
     /// # Emits
     /// `VerificationRequested`, or `MailRequestMissed` for an address without such a registration; nothing in the cool-down.
-    pub async fn resend_verification(&self, caller: &Caller, email: &str) -> Result<(), Error> {
+    pub async fn resend_verification(&self, caller: &Caller, email: &str, id: UserId) -> Result<(), Error> {
         let _charged = self.throttle.admit(caller, self.throttle.mail(caller)).await?;
         let index = self.sealed.email_index(email);
-        let waiting = store::pending_user(&self.db, caller, &index).await?;
-        self.ask(caller, &index, Asked::VerifyEmail, |tx| match waiting {
-            Some(user_id) => tx.emit(events::verification_requested(user_id)),
-            None => tx.emit(events::mail_request_missed(&index)),
+        let waits = store::is_pending(&self.db, caller, &index, id).await?;
+        self.ask(caller, &index, Asked::VerifyEmail, |tx| match waits {
+            true => tx.emit(events::verification_requested(id)),
+            false => tx.emit(events::mail_request_missed(&index)),
         })
         .await
     }

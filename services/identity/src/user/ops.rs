@@ -72,11 +72,13 @@ impl Ops {
     /// That a username is somebody's is told, whosever the address is: the name would say it at the first try anyway. It is held for nobody
     /// until the address is proved, so that a second registration can't ask by the name whether the first one was made.
     ///
+    /// Answers the id of the registration; of nothing for an address that somebody proved.
+    ///
     /// # Errors
     /// `PASSWORD_TOO_WEAK`, `ATTEMPTS_THROTTLED`, `USERNAME_TAKEN`, `HASHING_OVERLOADED`.
     /// # Emits
     /// `UserRegistered`, or `RegistrationRepeated`; same transaction.
-    pub async fn register(&self, caller: &Caller, new: NewUser) -> Result<(), Error> {
+    pub async fn register(&self, caller: &Caller, new: NewUser) -> Result<UserId, Error> {
         let pass = self.throttle.admit(caller, self.throttle.mail(caller)).await?;
         if let Some(name) = &new.username
             && store::username_taken(&self.db, caller, &self.sealed.username_index(name.as_str())).await?
@@ -104,7 +106,7 @@ impl Ops {
                 } else {
                     tx.emit(events::registration_repeated(&index));
                 }
-                Ok(())
+                Ok(id)
             })
             .await
     }

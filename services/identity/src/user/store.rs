@@ -178,10 +178,11 @@ pub(super) async fn set_username(tx: &mut Tx, sealed: &Sealed, user: &User) -> R
     Ok(())
 }
 
-/// The newest registration of an address that waits for its proof, while nobody proved the address.
-pub(super) async fn pending_user(db: &Db, caller: &Caller, email_index: &str) -> Result<Option<UserId>, Error> {
-    let found: Vec<(Option<UserId>,)> = db.look_up(caller, "SELECT identity.pending_user($1)", |query| query.bind(email_index)).await?;
-    Ok(found.into_iter().next().and_then(|(id,)| id))
+/// Whether `id` is a registration of the address that waits for its proof, while nobody proved the address.
+pub(super) async fn is_pending(db: &Db, caller: &Caller, email_index: &str, id: UserId) -> Result<bool, Error> {
+    let sql = "SELECT identity.is_pending($1, $2)";
+    let found: Vec<(bool,)> = db.look_up(caller, sql, |query| query.bind(id).bind(email_index)).await?;
+    Ok(found.into_iter().any(|(pending,)| pending))
 }
 
 /// Before there is a principal: who proved the address.

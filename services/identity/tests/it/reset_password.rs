@@ -7,7 +7,7 @@ use contract::identity::v1::{
 use sqlx::Connection;
 use testkit::{App, assert_fault, fault::violated_fields};
 
-use crate::verbs::{Acts, Door, PASSWORD, address, identity, until};
+use crate::verbs::{Acts, Door, NOTHING, PASSWORD, address, identity, until};
 
 const NEW: &str = "another good password";
 
@@ -85,7 +85,7 @@ async fn within_a_minute_one_mail_is_caused_and_the_other_kind_of_mail_is_not_he
     app.request_password_reset(&email).await.unwrap();
     assert_eq!(app.events::<PasswordResetRequested>().await.len(), 1);
     app.clock().advance(Duration::from_secs(1));
-    app.resend_verification(&email).await.unwrap();
+    app.resend_verification(&email, NOTHING).await.unwrap();
     assert_eq!(app.events::<MailRequestMissed>().await.len(), 1);
     app.request_password_reset(&email).await.unwrap();
     assert_eq!(app.events::<PasswordResetRequested>().await.len(), 2);

@@ -19,7 +19,7 @@ use testkit::{App, Channel, assert_fault, fault};
 use time::OffsetDateTime;
 use tonic::Status;
 
-use crate::verbs::{Acts, Door, Invites, PASSWORD, ROOT, address, identity, identity_with, quick, with_root};
+use crate::verbs::{Acts, Door, Invites, NOTHING, PASSWORD, ROOT, address, identity, identity_with, quick, with_root};
 
 const FREE: i32 = 10;
 
@@ -386,7 +386,7 @@ async fn mails_are_asked_for_so_often_from_one_network_whosever_address_it_is() 
         app.request_password_reset(&address(name)).await.unwrap();
     }
     for name in ["ana", "nobody"] {
-        let refused = assert_fault!(app.resend_verification(&address(name)).await, ResourceExhausted, "ATTEMPTS_THROTTLED");
+        let refused = assert_fault!(app.resend_verification(&address(name), NOTHING).await, ResourceExhausted, "ATTEMPTS_THROTTLED");
         assert_eq!(fault::retry_delay(&refused), Some(Duration::from_secs(1)));
     }
     let elsewhere = RequestPasswordResetRequest { email: address("ana") };
@@ -414,7 +414,7 @@ async fn who_signed_in_asks_for_mails_of_their_own_count_whatever_their_network_
     let app = identity_with(Config { mail_cooldown_seconds: 0, ..few(config) }).await;
     let ana = app.person("ana").await;
     let (acme, evil) = (app.founded(&ana, "acme").await, app.founded(&ana, "evil").await);
-    while app.resend_verification(&address("nobody")).await.is_ok() {}
+    while app.resend_verification(&address("nobody"), NOTHING).await.is_ok() {}
     ana.request_email_change("lovelace@example.org").await.unwrap();
     acme.invite("cy", BaseRole::Member).await.unwrap();
     let last = evil.invite("cy", BaseRole::Member).await.unwrap();
@@ -429,7 +429,7 @@ async fn what_a_network_shares_never_waits_for_long() {
     let config = ThrottleConfig { mails_per_address: 1, address_attempts: 1, shared_delay_max_seconds: 2, ..ThrottleConfig::default() };
     let app = identity_with(few(config)).await;
     for number in 0..6 {
-        app.resend_verification(&address("nobody")).await.unwrap();
+        app.resend_verification(&address("nobody"), NOTHING).await.unwrap();
         guess(&app, &address(&format!("nobody{number}")), 1).await;
         app.clock().advance(Duration::from_secs(2));
     }

@@ -1,5 +1,5 @@
 use contract::identity::v1::create_session_request::Identifier;
-use contract::identity::v1::{RegisterUserResponse, SignInFailed, UserState, UsernameChanged};
+use contract::identity::v1::{SignInFailed, UserState, UsernameChanged};
 use testkit::{App, assert_fault, fault, fault::violated_fields};
 use tonic::Status;
 
@@ -119,7 +119,7 @@ async fn a_name_says_nothing_about_whose_an_address_is() {
     // A registration of ana's address leaves no trace, one of nobody's leaves a row; the name is as free after the one as after the other.
     for name in ["ana", "nobody"] {
         for _ in 0..2 {
-            assert_eq!(app.register_as(name, "prize").await.unwrap(), RegisterUserResponse {}, "{name}");
+            assert_eq!(app.register_as(name, "prize").await.unwrap().registration_id.len(), 36, "{name}");
         }
     }
     app.verified("ben").await;

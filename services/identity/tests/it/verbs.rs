@@ -26,6 +26,8 @@ pub(crate) use invites::{Invited, Invites};
 
 /// Everybody's password, unless a test says otherwise.
 pub(crate) const PASSWORD: &str = "correct horse battery";
+/// The id of no registration.
+pub(crate) const NOTHING: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 /// The address of the system admin of [`with_root`].
 pub(crate) const ROOT: &str = "root@example.com";
 /// How long the service may take to hear of something from the authority.

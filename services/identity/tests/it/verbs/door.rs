@@ -25,7 +25,8 @@ pub(crate) trait Door {
     async fn create_session(&self, email: &str, password: &str) -> Result<CreateSessionResponse, Status>;
     /// The same by address or username.
     async fn create_session_as(&self, identifier: Identifier, password: &str) -> Result<CreateSessionResponse, Status>;
-    async fn resend_verification(&self, email: &str) -> Result<ResendVerificationResponse, Status>;
+    /// For the registration that `register_user` answered.
+    async fn resend_verification(&self, email: &str, registration_id: &str) -> Result<ResendVerificationResponse, Status>;
     async fn request_password_reset(&self, email: &str) -> Result<RequestPasswordResetResponse, Status>;
     async fn reset_password(&self, token: &str, password: &str) -> Result<ResetPasswordResponse, Status>;
     async fn check_password(&self, request: CheckPasswordRequest) -> Result<CheckPasswordResponse, Status>;
@@ -91,8 +92,8 @@ impl Door for App {
         Ok(SessionServiceClient::new(self.anonymous().channel()).create_session(request).await?.into_inner())
     }
 
-    async fn resend_verification(&self, email: &str) -> Result<ResendVerificationResponse, Status> {
-        let request = ResendVerificationRequest { email: email.to_owned() };
+    async fn resend_verification(&self, email: &str, registration_id: &str) -> Result<ResendVerificationResponse, Status> {
+        let request = ResendVerificationRequest { email: email.to_owned(), registration_id: registration_id.to_owned() };
         Ok(AccountServiceClient::new(self.anonymous().channel()).resend_verification(request).await?.into_inner())
     }
 
