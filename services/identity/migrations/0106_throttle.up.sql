@@ -3,7 +3,7 @@
 -- the attempt, a rolled back transaction and a killed replica too, and of many attempts at once, on any number of replicas, no more get
 -- through than are free.
 CREATE TABLE :schema.auth_throttle (
-    scope       smallint    NOT NULL CHECK (scope BETWEEN 1 AND 8),   -- DEVICE, NETWORK, ACCOUNT, ADDRESS, MAIL, CODE, LINK, PASSWORD
+    scope       smallint    NOT NULL CHECK (scope BETWEEN 1 AND 9),   -- DEVICE, NETWORK, ACCOUNT, ADDRESS, MAIL, CODE, LINK, PASSWORD, SITE
     subject     text        NOT NULL,              -- blind index of an identifier or a network, in hex; or an id
     part        text        NOT NULL,              -- of it: a device, or the blind index of a network; empty for all
     failures    integer     NOT NULL CHECK (failures >= 0),
@@ -66,7 +66,7 @@ BEGIN
         IF charged IS NULL THEN
             -- Another attempt came first, and this one waits behind it: what it was charged so far is given back.
             PERFORM :schema.throttle_settle(
-                (SELECT jsonb_agg(k.key) FROM jsonb_array_elements(keys) WITH ORDINALITY AS k(key, place) WHERE k.place <= charged_before), false, at);
+                (SELECT jsonb_agg(k.key) FROM jsonb_array_elements(keys) WITH ORDINALITY AS k(key, place) WHERE k.place <= charged_before), false);
             SELECT greatest(ceil(extract(epoch FROM t.next_time - at) * 1000), 1) INTO wait_ms FROM :schema.auth_throttle t
             WHERE (t.scope, t.subject, t.part) = (wanted.scope, wanted.subject, wanted.part);
             wait_ms := coalesce(wait_ms, step_ms);
@@ -87,7 +87,7 @@ END $$;
 
 -- Ends an attempt that did not fail, in the order in which it was charged. One that `succeeded` clears the keys that say `resets`; of the
 -- others, and of one whose secret was not looked at, the charge is given back.
-CREATE FUNCTION :schema.throttle_settle(keys jsonb, succeeded boolean, at timestamptz) RETURNS integer LANGUAGE plpgsql SET search_path = '' AS $$
+CREATE FUNCTION :schema.throttle_settle(keys jsonb, succeeded boolean) RETURNS integer LANGUAGE plpgsql SET search_path = '' AS $$
 DECLARE
     wanted record;
     settled integer := 0;
@@ -125,5 +125,5 @@ BEGIN
 END $$;
 
 GRANT EXECUTE ON FUNCTION :schema.throttle_delay_ms(integer, integer, bigint, bigint), :schema.throttle_admit(jsonb, bigint, bigint, timestamptz),
-    :schema.throttle_settle(jsonb, boolean, timestamptz),
+    :schema.throttle_settle(jsonb, boolean),
     :schema.begin_sign_in(text, text, uuid, bigint, jsonb, jsonb, bigint, bigint, timestamptz) TO :schema_app;

@@ -87,7 +87,7 @@ pub(super) async fn insert(
         r#"WITH held AS MATERIALIZED (
              SELECT u.user_id, u.system_role, EXISTS (SELECT FROM identity.factor f WHERE f.user_id = $2 AND f.state = 2) AS asks
              FROM identity.user_account u WHERE u.user_id = $2 AND u.version = $15 FOR NO KEY UPDATE),
-                settled AS MATERIALIZED (SELECT identity.throttle_settle($18, true, $11) FROM held)
+                settled AS MATERIALIZED (SELECT identity.throttle_settle($18, true) FROM held)
            INSERT INTO identity.session (session_id, user_id, organization_id, workspace_id, state, generation, client_address, user_agent,
                                          amr, auth_time, create_time, last_use_time, refresh_expire_time, expire_time)
            SELECT $1, held.user_id, $3, $4, CASE WHEN held.asks THEN $16 ELSE $5::smallint END, $6, $7, $8, $9, $10, $11, $12,

@@ -15,6 +15,7 @@ impl From<Scope> for pb::ThrottleScope {
             Scope::Code => pb::ThrottleScope::Code,
             Scope::Link => pb::ThrottleScope::Link,
             Scope::Password => pb::ThrottleScope::Password,
+            Scope::Site => pb::ThrottleScope::Site,
         }
     }
 }

@@ -9,12 +9,17 @@
 //! own, whatever strangers do. Those share one per account and network, and two with a short cap: one per account, and one per network, which
 //! who fails at many accounts meets. A mail is charged to the user who asks for it, and to the network where nobody signed in. Ladders hang on the blind index of what was typed, so that one that is nobody's behaves as any other.
 //!
+//! Whoever has a /48 of IPv6 has 65,536 networks to fail from. What is counted for a network of strangers is counted for its site too, where
+//! [`SITE_NETWORKS`] times as much is free: few enough for whoever goes through their networks, and more than one network alone uses up in hours, so that
+//! one subscriber of a provider who gives each a /64 holds up nobody else.
+//!
 //! Why not in Redis: a sign-in asks Postgres for the credential anyway, and the same statement counts. There is no copy to lose, to lag behind
 //! or to disagree, and no second server whose absence would have to fail open or closed.
 //!
 //! Deliberately absent: how many calls a caller may make in all (shared/rpc), how many hashes there are at a time (`hashing`), and the
 //! cool-down between two mails to one address (`user::links`).
-//! Mails that are asked for too often are refused and counted (`identity_throttled_total`), and told by no event: nobody failed at anything.
+//! Mails that are asked for too often are refused and counted (`identity_throttled_total`), and told by no event: nobody failed at anything, and
+//! each mail that was asked for before has an event of its own, with where it was asked for from.
 //! Source: field note identity, 1.7; OWASP ASVS 5.0, 6.1.1 and 6.6.3; NIST SP 800-63B-4, 3.2.2, for delays that grow. Its other rule, that an
 //! authenticator is disabled after 100 failures in a row, is not kept: anybody who knows an address could lock its owner out.
 
@@ -30,6 +35,9 @@ use serde::Serialize;
 
 pub use ops::Throttle;
 
+/// How many networks' worth of failures or mails is free for one site. A network that fails alone comes to a wait of a minute long before that.
+pub(crate) const SITE_NETWORKS: u32 = 16;
+
 /// What is counted. As in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(i16)]
@@ -42,7 +50,7 @@ pub enum Scope {
     Account = 3,
     /// Whatever strangers try from one network and fail at, whosever it is.
     Address = 4,
-    /// Mails that one user asks for; or that are asked for from one network, by people who did not sign in.
+    /// Mails that one user asks for; or that are asked for from one network or site, by people who did not sign in.
     Mail = 5,
     /// Codes of a second factor, of one user.
     Code = 6,
@@ -50,6 +58,8 @@ pub enum Scope {
     Link = 7,
     /// Passwords that somebody who signed in gives once more.
     Password = 8,
+    /// What [`Scope::Address`] counts, of a whole site.
+    Site = 9,
 }
 
 impl Scope {
@@ -64,18 +74,19 @@ impl Scope {
             Scope::Code => "code",
             Scope::Link => "link",
             Scope::Password => "password",
+            Scope::Site => "site",
         }
     }
 
     /// Of the number that the table has.
     pub(super) fn of(number: i16) -> Option<Self> {
-        use Scope::{Account, Address, Code, Device, Link, Mail, Network, Password};
-        [Device, Network, Account, Address, Mail, Code, Link, Password].into_iter().find(|scope| *scope as i16 == number)
+        use Scope::{Account, Address, Code, Device, Link, Mail, Network, Password, Site};
+        [Device, Network, Account, Address, Mail, Code, Link, Password, Site].into_iter().find(|scope| *scope as i16 == number)
     }
 
     /// Whether people share it who have nothing to do with each other: then its delays stay short.
     fn is_shared(self) -> bool {
-        matches!(self, Scope::Account | Scope::Address | Scope::Mail)
+        matches!(self, Scope::Account | Scope::Address | Scope::Mail | Scope::Site)
     }
 
     /// Whether one success clears it. Where strangers and the owner are counted together, a success gives back its own attempt alone: else
@@ -123,15 +134,15 @@ mod tests {
 
     #[test]
     fn the_numbers_of_scopes_lead_back_to_them() {
-        for scope in (1..=8).map(Scope::of) {
+        for scope in (1..=9).map(Scope::of) {
             let scope = scope.unwrap();
             assert_eq!(Scope::of(scope as i16), Some(scope));
         }
-        assert_eq!((Scope::of(0), Scope::of(9)), (None, None));
+        assert_eq!((Scope::of(0), Scope::of(10)), (None, None));
     }
 
     #[test]
     fn what_strangers_and_the_owner_share_is_cleared_by_no_success() {
-        assert!([Scope::Account, Scope::Address, Scope::Mail].iter().all(|scope| !scope.resets()));
+        assert!([Scope::Account, Scope::Address, Scope::Mail, Scope::Site].iter().all(|scope| !scope.resets()));
     }
 }

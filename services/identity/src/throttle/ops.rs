@@ -11,9 +11,9 @@ use runtime::UserId;
 use uuid::Uuid;
 
 use super::config::ThrottleConfig;
-use super::network::network;
+use super::network::{network, site};
 use super::store::{self, Admitted};
-use super::{Key, Pass, Scope};
+use super::{Key, Pass, SITE_NETWORKS, Scope};
 use crate::error::Error;
 use crate::events;
 use crate::token::device::{DeviceToken, DeviceTokens};
@@ -62,8 +62,8 @@ impl Throttle {
         let device = self.devices.decode(device_token).ok();
         let network = self.network(caller);
         let part = device.map(|device| device.device_id.to_string()).unwrap_or_default();
-        let stranger =
-            vec![self.key(Scope::Network, index, &network), self.key(Scope::Account, index, ""), self.key(Scope::Address, &network, "")];
+        let mut stranger = vec![self.key(Scope::Network, index, &network), self.key(Scope::Account, index, "")];
+        stranger.extend(self.strangers_of(caller));
         SignIn { device, known: vec![self.key(Scope::Device, index, &part)], stranger }
     }
 
@@ -92,8 +92,19 @@ impl Throttle {
     pub(crate) fn mail(&self, caller: &Caller) -> Vec<Key> {
         match caller.user_id() {
             Ok(user_id) => vec![Key { free: at_most(self.config.mails_per_user), ..self.key(Scope::Mail, &user_id.to_string(), "") }],
-            Err(_) => vec![self.key(Scope::Mail, &self.network(caller), "")],
+            Err(_) => {
+                let of_network = self.key(Scope::Mail, &self.network(caller), "");
+                let free = of_network.free.saturating_mul(at_most(SITE_NETWORKS));
+                let of_site = self.site(caller).map(|site| Key { free, ..self.key(Scope::Mail, &site, "") });
+                std::iter::once(of_network).chain(of_site).collect()
+            }
         }
+    }
+
+    /// What strangers fail at is charged to, whatever it is: their network, and its site.
+    fn strangers_of(&self, caller: &Caller) -> Vec<Key> {
+        let of_site = self.site(caller).map(|site| self.key(Scope::Site, &site, ""));
+        std::iter::once(self.key(Scope::Address, &self.network(caller), "")).chain(of_site).collect()
     }
 
     /// Lets an attempt be made and charges it, in a commit of its own.
@@ -148,7 +159,7 @@ impl Throttle {
         let subject = pass.keys.iter().find(|key| key.scope == step.scope as i16).map_or("", |key| key.subject.as_str());
         counter!("identity_throttle_steps_total", "scope" => step.scope.name()).increment(1);
         // What is counted for a network is counted for no account.
-        let user_id = user_id.filter(|_| step.scope != Scope::Address);
+        let user_id = user_id.filter(|_| !matches!(step.scope, Scope::Address | Scope::Site));
         tx.emit(events::sign_in_throttled(subject, user_id, step, tx.now() + step.delay));
         Ok(())
     }
@@ -168,8 +179,7 @@ impl Throttle {
     /// # Errors
     /// `ATTEMPTS_THROTTLED`.
     pub async fn forged(&self, caller: &Caller) -> Result<(), Error> {
-        let keys = vec![self.key(Scope::Address, &self.network(caller), "")];
-        let pass = self.admit(caller, keys).await?;
+        let pass = self.admit(caller, self.strangers_of(caller)).await?;
         self.failed_alone(caller, pass, None).await
     }
 
@@ -191,12 +201,19 @@ impl Throttle {
         hex::encode(self.sealer.blind_index("identity.auth_throttle.network", &network(caller.client_address())))
     }
 
+    /// Its site as a blind index, for IPv6.
+    fn site(&self, caller: &Caller) -> Option<String> {
+        let site = site(caller.client_address())?;
+        Some(hex::encode(self.sealer.blind_index("identity.auth_throttle.network", &site)))
+    }
+
     fn key(&self, scope: Scope, subject: &str, part: &str) -> Key {
         let ThrottleConfig { attempts, account_attempts, address_attempts, mails_per_address, .. } = self.config;
         let free = match scope {
             Scope::Device | Scope::Network | Scope::Code | Scope::Link | Scope::Password => attempts,
             Scope::Account => account_attempts,
             Scope::Address => address_attempts,
+            Scope::Site => address_attempts.saturating_mul(SITE_NETWORKS),
             Scope::Mail => mails_per_address,
         };
         let ThrottleConfig { delay_max_seconds, shared_delay_max_seconds, .. } = self.config;

@@ -58,23 +58,21 @@ pub(super) async fn charge(tx: &mut Tx, keys: &[Key], pace: Pace) -> Result<Admi
 
 /// Gives back an attempt whose secret was not looked at, in a commit of its own.
 pub(super) async fn give_back(db: &Db, caller: &Caller, keys: &[Key]) -> Result<(), Error> {
-    let now = db.clock().now();
-    let sql = "SELECT identity.throttle_settle($1, false, $2)";
-    let _: Vec<(i32,)> = db.look_up(caller, sql, |query| query.bind(Json(keys)).bind(now)).await?;
+    let sql = "SELECT identity.throttle_settle($1, false)";
+    let _: Vec<(i32,)> = db.look_up(caller, sql, |query| query.bind(Json(keys))).await?;
     Ok(())
 }
 
 /// Clears what a success clears, and gives back what it does not.
 pub(super) async fn succeed(tx: &mut Tx, keys: &[Key]) -> Result<(), Error> {
-    let now = tx.now();
-    sqlx::query!("SELECT identity.throttle_settle($1, true, $2)", Json(keys) as _, now).fetch_one(tx.conn()).await?;
+    sqlx::query!("SELECT identity.throttle_settle($1, true)", Json(keys) as _).fetch_one(tx.conn()).await?;
     Ok(())
 }
 
 /// Clears every ladder of `subjects` but those of networks and mails; says whether there was a failure on any.
 pub(super) async fn clear(tx: &mut Tx, subjects: &[String]) -> Result<bool, Error> {
     let failures = sqlx::query_scalar!(
-        "DELETE FROM identity.auth_throttle WHERE scope NOT IN (4, 5) AND subject = ANY($1) RETURNING failures",
+        "DELETE FROM identity.auth_throttle WHERE scope NOT IN (4, 5, 9) AND subject = ANY($1) RETURNING failures",
         subjects,
     );
     Ok(failures.fetch_all(tx.conn()).await?.into_iter().any(|failures| failures > 0))

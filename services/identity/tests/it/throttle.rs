@@ -229,7 +229,7 @@ async fn what_is_free_makes_nobody_wait_whose_clock_was_read_earlier() {
     for behind in [0, 0, 5] {
         assert_eq!(admit(&mut sql, &keys, at - time::Duration::milliseconds(behind)).await, None);
     }
-    let given_back = sqlx::query("SELECT identity.throttle_settle($1, false, $2)").bind(Json(&keys)).bind(at);
+    let given_back = sqlx::query("SELECT identity.throttle_settle($1, false)").bind(Json(&keys));
     given_back.execute(&mut sql).await.unwrap();
     assert_eq!(admit(&mut sql, &keys, at - time::Duration::milliseconds(5)).await, None);
 }
@@ -322,6 +322,35 @@ async fn who_fails_at_many_accounts_is_kept_from_all_and_nobody_elsewhere_is() {
     for event in app.logged().await {
         assert!(!event.body.windows(9).any(|part| part == b"127.0.0.1"), "{} holds an address", event.envelope.r#type);
     }
+}
+
+#[tokio::test]
+async fn who_fails_from_one_network_of_a_site_after_the_other_waits_and_whoever_is_elsewhere_does_not() {
+    let app = identity_with(few(ThrottleConfig { address_attempts: 1, ..ThrottleConfig::default() })).await;
+    app.verified("ana").await;
+    let from = |network: i32| at(&app, &format!("2001:db8:1:{network:x}::1"));
+    for network in 1..=17 {
+        let nobody = address(&format!("nobody{network}"));
+        assert_fault!(signing_in(from(network), &nobody, "wrong", "").await, Unauthenticated, "SIGN_IN_REFUSED");
+    }
+    assert_eq!(waits(signing_in(from(18), &address("ana"), PASSWORD, "").await), 1);
+    signing_in(at(&app, "2001:db8:2:1::1"), &address("ana"), PASSWORD, "").await.unwrap();
+    let [told] = app.events::<SignInThrottled>().await.try_into().unwrap();
+    assert_eq!((told.scope(), told.user_id.as_str(), told.failures), (ThrottleScope::Site, "", 17));
+}
+
+#[tokio::test]
+async fn mails_are_asked_for_so_often_from_one_site_and_more_often_than_from_one_network() {
+    let app = identity_with(few(ThrottleConfig { mails_per_address: 1, ..ThrottleConfig::default() })).await;
+    let ask = async |from: &str, number: i32| {
+        let request = RequestPasswordResetRequest { email: address(&format!("nobody{number}")) };
+        AccountServiceClient::new(at(&app, from)).request_password_reset(request).await
+    };
+    for number in 1..=17 {
+        ask(&format!("2001:db8:1:{number:x}::1"), number).await.unwrap();
+    }
+    assert_fault!(ask("2001:db8:1:18::1", 18).await, ResourceExhausted, "ATTEMPTS_THROTTLED");
+    ask("2001:db8:2:1::1", 18).await.unwrap();
 }
 
 #[tokio::test]
