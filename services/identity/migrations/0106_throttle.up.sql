@@ -8,7 +8,7 @@ CREATE TABLE :schema.auth_throttle (
     part        text        NOT NULL,              -- of it: a device, or the blind index of a network; empty for all
     failures    integer     NOT NULL CHECK (failures >= 0),
     next_time   timestamptz NOT NULL,              -- no attempt before
-    forget_time timestamptz NOT NULL,              -- as if nothing had been from then on; pruned
+    forget_time timestamptz NOT NULL,              -- as if nothing had been from then on; pruned. A full minute, so that few charges change an index
     PRIMARY KEY (scope, subject, part)
 ) WITH (fillfactor = 80);
 CREATE INDEX auth_throttle_forget_time_idx ON :schema.auth_throttle (forget_time);
@@ -32,9 +32,13 @@ DECLARE
     millisecond CONSTANT interval := interval '1 millisecond';
     -- Not "from now on": a call beside it may have read its clock a little earlier.
     nobody_waits CONSTANT timestamptz := to_timestamp(0);
-    wanted record;
+    kept CONSTANT interval := kept_ms * millisecond;
+    shortly_kept CONSTANT interval := least(kept, interval '1 hour');
+    next_minute CONSTANT timestamptz := date_trunc('minute', at, 'UTC') + interval '1 minute';
+    wanted jsonb;
+    free integer;
+    cap_ms bigint;
     charged integer;
-    charged_before integer := 0;
     pause bigint;
 BEGIN
     SELECT ceil(extract(epoch FROM t.next_time - at) * 1000), t.scope, t.failures, 0 INTO wait_ms, scope, failures, delay_ms
@@ -48,39 +52,39 @@ BEGIN
     END IF;
     failures := 0;
     delay_ms := 0;
-    FOR wanted IN SELECT * FROM jsonb_to_recordset(keys)
-        AS k(scope smallint, subject text, part text, free integer, cap_ms bigint)
-    LOOP
+    FOR place IN 0 .. jsonb_array_length(keys) - 1 LOOP
+        wanted := keys -> place;
+        free := wanted ->> 'free';
+        cap_ms := wanted ->> 'cap_ms';
         charged := NULL;
         INSERT INTO :schema.auth_throttle AS t (scope, subject, part, failures, next_time, forget_time)
-        VALUES (wanted.scope, wanted.subject, wanted.part, 1,
-                coalesce(at + nullif(:schema.throttle_delay_ms(1, wanted.free, step_ms, wanted.cap_ms), 0) * millisecond, nobody_waits),
-                at + least(kept_ms, 3600000) * millisecond)
+        VALUES ((wanted ->> 'scope')::smallint, wanted ->> 'subject', wanted ->> 'part', 1,
+                coalesce(at + nullif(:schema.throttle_delay_ms(1, free, step_ms, cap_ms), 0) * millisecond, nobody_waits),
+                next_minute + shortly_kept)
         ON CONFLICT (scope, subject, part) DO UPDATE
         SET failures = CASE WHEN t.forget_time <= at THEN 1 ELSE t.failures + 1 END,
-            next_time = coalesce(at + nullif(:schema.throttle_delay_ms(CASE WHEN t.forget_time <= at THEN 1 ELSE t.failures + 1 END, wanted.free,
-                                                                       step_ms, wanted.cap_ms), 0) * millisecond, nobody_waits),
-            forget_time = at + CASE WHEN t.forget_time > at AND t.failures >= wanted.free THEN kept_ms ELSE least(kept_ms, 3600000) END * millisecond
-        WHERE t.next_time <= at OR t.next_time > at + 2 * wanted.cap_ms * millisecond
+            next_time = coalesce(at + nullif(:schema.throttle_delay_ms(CASE WHEN t.forget_time <= at THEN 1 ELSE t.failures + 1 END, free,
+                                                                       step_ms, cap_ms), 0) * millisecond, nobody_waits),
+            forget_time = next_minute + CASE WHEN t.forget_time > at AND t.failures >= free THEN kept ELSE shortly_kept END
+        WHERE t.next_time <= at OR t.next_time > at + 2 * cap_ms * millisecond
         RETURNING t.failures INTO charged;
         IF charged IS NULL THEN
             -- Another attempt came first, and this one waits behind it: what it was charged so far is given back.
             PERFORM :schema.throttle_settle(
-                (SELECT jsonb_agg(k.key) FROM jsonb_array_elements(keys) WITH ORDINALITY AS k(key, place) WHERE k.place <= charged_before), false);
+                (SELECT jsonb_agg(k.key) FROM jsonb_array_elements(keys) WITH ORDINALITY AS k(key, nth) WHERE k.nth <= place), false);
+            scope := wanted ->> 'scope';
             SELECT greatest(ceil(extract(epoch FROM t.next_time - at) * 1000), 1) INTO wait_ms FROM :schema.auth_throttle t
-            WHERE (t.scope, t.subject, t.part) = (wanted.scope, wanted.subject, wanted.part);
+            WHERE (t.scope, t.subject, t.part) = ((wanted ->> 'scope')::smallint, wanted ->> 'subject', wanted ->> 'part');
             wait_ms := coalesce(wait_ms, step_ms);
-            scope := wanted.scope;
             RETURN NEXT;
             RETURN;
         END IF;
-        pause := :schema.throttle_delay_ms(charged, wanted.free, step_ms, wanted.cap_ms);
+        pause := :schema.throttle_delay_ms(charged, free, step_ms, cap_ms);
         IF pause > delay_ms THEN
-            scope := wanted.scope;
+            scope := wanted ->> 'scope';
             failures := charged;
             delay_ms := pause;
         END IF;
-        charged_before := charged_before + 1;
     END LOOP;
     RETURN NEXT;
 END $$;
@@ -89,20 +93,17 @@ END $$;
 -- others, and of one whose secret was not looked at, the charge is given back.
 CREATE FUNCTION :schema.throttle_settle(keys jsonb, succeeded boolean) RETURNS integer LANGUAGE plpgsql SET search_path = '' AS $$
 DECLARE
-    wanted record;
-    settled integer := 0;
+    wanted jsonb;
+    clears boolean;
 BEGIN
-    FOR wanted IN SELECT * FROM jsonb_to_recordset(keys) AS k(scope smallint, subject text, part text, resets boolean)
-    LOOP
-        IF succeeded AND wanted.resets THEN
-            DELETE FROM :schema.auth_throttle t WHERE (t.scope, t.subject, t.part) = (wanted.scope, wanted.subject, wanted.part);
-        ELSE
-            UPDATE :schema.auth_throttle t SET failures = greatest(t.failures - 1, 0), next_time = to_timestamp(0)
-            WHERE (t.scope, t.subject, t.part) = (wanted.scope, wanted.subject, wanted.part);
-        END IF;
-        settled := settled + 1;
+    -- An UPDATE also where nothing is left of the ladder: the next charge finds its row, and no index changes.
+    FOR place IN 0 .. jsonb_array_length(keys) - 1 LOOP
+        wanted := keys -> place;
+        clears := succeeded AND (wanted ->> 'resets')::boolean;
+        UPDATE :schema.auth_throttle t SET failures = CASE WHEN clears THEN 0 ELSE greatest(t.failures - 1, 0) END, next_time = to_timestamp(0)
+        WHERE (t.scope, t.subject, t.part) = ((wanted ->> 'scope')::smallint, wanted ->> 'subject', wanted ->> 'part');
     END LOOP;
-    RETURN settled;
+    RETURN jsonb_array_length(keys);
 END $$;
 
 -- What a sign-in begins with: the credential, if there is one, and whether the attempt may be made, charged to the ladders `known` when the
