@@ -140,7 +140,7 @@ async fn failures_are_forgotten_with_time_sooner_where_nobody_had_to_wait() {
     app.clock().advance(Duration::from_hours(23));
     guess(&app, &address("ana"), 1).await;
     assert_eq!(waits(app.create_session(&address("ana"), PASSWORD).await), 2, "the ladder goes on");
-    app.clock().advance(Duration::from_hours(24) + Duration::from_mins(1));
+    app.clock().advance(Duration::from_hours(24) + Duration::from_mins(2));
     app.retention_round().await;
     let left: i64 = sqlx::query_scalar("SELECT count(*) FROM identity.auth_throttle").fetch_one(&mut app.sql().await).await.unwrap();
     assert_eq!(left, 0);
