@@ -126,8 +126,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command(), "muster", &mut script);
-            say(&String::from_utf8_lossy(&script));
-            return Ok(());
+            return say(&String::from_utf8_lossy(&script));
         }
         _ => {}
     }

@@ -53,10 +53,7 @@ pub(crate) fn run(sources: &Sources, command: Command) -> anyhow::Result<()> {
             let document: serde_json::Value = toml::from_str(&shown).context("what is shown is no TOML")?;
             output.answer(&document, || shown)
         }
-        Command::Example => {
-            say(&config::example::<Config>());
-            Ok(())
-        }
+        Command::Example => say(&config::example::<Config>()),
     }
 }
 

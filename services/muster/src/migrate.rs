@@ -81,8 +81,7 @@ pub(crate) async fn run(config: &DbConfig, command: Command) -> anyhow::Result<(
             let url = std::env::var("DATABASE_URL").ok().filter(|url| !url.is_empty());
             let url = url.context("DATABASE_URL names the superuser's database and is not set")?;
             bootstrap(&url.as_str().into(), config).await?;
-            say("roles and schemas are there");
-            Ok(())
+            say("roles and schemas are there")
         }
         Command::Up { services, output } => {
             let applied = output.progress().during("migrating", up(config, &services)).await?;

@@ -2,8 +2,9 @@
 //!
 //! Answers go to standard output. What is said on the way there goes to standard error (`progress`).
 
-use std::io::Write;
+use std::io::{self, Write};
 
+use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
 
@@ -24,10 +25,9 @@ impl Output {
     /// Prints `answer` as a document, or what `text` says of it.
     ///
     /// # Errors
-    /// It can't be written as JSON.
+    /// It can't be written, as JSON or at all.
     pub(crate) fn answer(self, answer: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
-        say(&if self.json { serde_json::to_string(answer)? } else { text() });
-        Ok(())
+        say(&if self.json { serde_json::to_string(answer)? } else { text() })
     }
 
     /// Says how long work goes on; nothing where that would be read by a script, or is not wanted.
@@ -36,8 +36,14 @@ impl Output {
     }
 }
 
-/// Prints a command's answer.
-pub(crate) fn say(text: &str) {
-    // Whoever closed the output (`| head`) does not want the rest; what runs goes on.
-    let _ = writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n'));
+/// Prints a command's answer. Whoever closed the output (`| head`) does not want the rest: that is no failure, and what runs goes on.
+///
+/// # Errors
+/// It can't be written: a disk is full.
+pub(crate) fn say(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = writeln!(stdout, "{}", text.trim_end_matches('\n')).and_then(|()| stdout.flush());
+    written
+        .or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
+        .context("the answer can't be written")
 }

@@ -90,9 +90,9 @@ pub(crate) async fn run(arguments: Arguments, config: &Config) -> anyhow::Result
     suite.stop().await;
     let figures = figures?;
     if arguments.json {
-        say(&serde_json::to_string(&figures)?);
+        say(&serde_json::to_string(&figures)?)?;
     } else {
-        say(report::text(&figures).trim_end());
+        say(report::text(&figures).trim_end())?;
     }
     if let Some(path) = &arguments.readme {
         let machine = arguments.machine.clone().unwrap_or_else(report::machine);

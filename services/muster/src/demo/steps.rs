@@ -1,8 +1,12 @@
 //! Steps that are told as they go: number, name, RPC, time.
 
-use std::{process::ExitCode, time::Instant};
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
+use tokio::time::timeout;
 use tonic::Status;
 use tonic_types::StatusExt;
 
@@ -11,6 +15,9 @@ use crate::{
     output::{Output, say},
     progress::Progress,
 };
+
+/// How long one step may take: longer than what it may wait for that happens elsewhere (10 s), and a call on top of it.
+const STEP_MAX: Duration = Duration::from_secs(30);
 
 /// A step that went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +63,7 @@ impl Steps {
         Steps { steps: Vec::new(), passed: true, output, progress: output.progress() }
     }
 
-    /// Takes a step and tells of it.
+    /// Takes a step, which may take [`STEP_MAX`], and tells of it.
     ///
     /// # Errors
     /// [`Failed`].
@@ -68,15 +75,18 @@ impl Steps {
     ) -> Result<T, Failed> {
         let number = self.count() + 1;
         let began = Instant::now();
-        let result = self.progress.during(&format!("{number:>2}  {name}"), step).await;
+        let result = self.progress.during(&format!("{number:>2}  {name}"), timeout(STEP_MAX, step)).await;
+        let result = result.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {} s", STEP_MAX.as_secs())));
         let (milliseconds, passed) = ((began.elapsed().as_secs_f64() * 1e4).round() / 10.0, result.is_ok());
         self.steps.push(Taken { number, name, rpc, milliseconds, passed });
         self.passed &= passed;
+        let mut told = Ok(());
         if !self.output.json {
             let outcome = if passed { format!("{milliseconds:.1} ms") } else { "failed".to_owned() };
-            say(&format!("{number:>2}  {name:<46}  {rpc:<50}  {outcome:>10}"));
+            told = say(&format!("{number:>2}  {name:<46}  {rpc:<50}  {outcome:>10}"));
         }
-        result.map_err(|cause| Failed { number, name, cause })
+        // What went wrong with the step goes before what went wrong with telling of it.
+        result.and_then(|taken| told.map(|()| taken)).map_err(|cause| Failed { number, name, cause })
     }
 
     /// How many there were.
@@ -107,6 +117,14 @@ mod tests {
         assert_eq!((failed.to_string().as_str(), failed.number), ("step 2, two: away", 2));
         let told = serde_json::to_value(&steps).unwrap();
         assert_eq!((&told["passed"], &told["steps"][0]["passed"], &told["steps"][1]["rpc"]), (&false.into(), &true.into(), &"A/C".into()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_that_never_ends_fails_by_its_name() {
+        let mut steps = Steps::new(Output::default());
+        let failed = steps.take("one", "A/B", std::future::pending::<anyhow::Result<()>>()).await.unwrap_err();
+        assert_eq!(failed.to_string(), "step 1, one: no answer within 30 s");
+        assert!(!steps.passed);
     }
 
     #[test]

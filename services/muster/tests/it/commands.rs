@@ -181,6 +181,16 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 #[test]
+fn an_answer_that_can_t_be_written_is_a_failure() {
+    for arguments in [&["completions", "bash"][..], &["config", "example"], &["config", "show", "--json"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_muster")).args(arguments).env_clear().stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(text(&output.stderr).starts_with("muster: the answer can't be written: No space left"), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
 fn a_shell_learns_the_commands() {
     let script = said(&muster(&["completions", "bash"], &[]));
     assert!(script.contains("complete -F _muster") && script.contains("import"), "{}", &script[..200]);

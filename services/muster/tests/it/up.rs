@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     os::unix::process::CommandExt,
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
@@ -31,9 +31,20 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A process that does not outlive its test, however that ends.
+struct Own(Child);
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        // It fails when it ended already, which is what is wanted.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A running `muster up`.
 struct Up {
-    child: Child,
+    child: Own,
     stdout: BufReader<ChildStdout>,
     /// What it printed up to "Ctrl-C stops everything".
     welcome: String,
@@ -62,8 +73,8 @@ impl Up {
     fn start_with(folder: &Path, variables: &[(&str, String)]) -> Up {
         let errors = folder.with_extension("errors");
         let environment = variables.iter().map(|(name, value)| (name, value));
-        let mut child = command(folder).envs(environment).stderr(File::create(&errors).unwrap()).spawn().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut child = Own(command(folder).envs(environment).stderr(File::create(&errors).unwrap()).spawn().unwrap());
+        let stdout = BufReader::new(child.0.stdout.take().unwrap());
         let mut up = Up { child, stdout, welcome: String::new(), errors };
         while !up.welcome.contains("Ctrl-C stops everything") {
             assert_ne!(up.stdout.read_line(&mut up.welcome).unwrap(), 0, "it ended early: {}{}", up.welcome, up.told());
@@ -78,8 +89,8 @@ impl Up {
 
     /// Sends `sent` and waits for the end: whether it was a success.
     fn end(&mut self, sent: Signal) -> bool {
-        signal(self.child.id(), sent);
-        self.child.wait().unwrap().success()
+        signal(self.child.0.id(), sent);
+        self.child.0.wait().unwrap().success()
     }
 
     /// Where `service` answers, by the table that it printed.
@@ -90,7 +101,7 @@ impl Up {
 
     /// Its children and theirs, by pid.
     fn descendants(&self) -> Vec<u32> {
-        let mut found = vec![self.child.id()];
+        let mut found = vec![self.child.0.id()];
         let mut at = 0;
         while at < found.len() {
             for task in fs::read_dir(format!("/proc/{}/task", found[at])).into_iter().flatten().flatten() {
@@ -105,9 +116,6 @@ impl Up {
 
 impl Drop for Up {
     fn drop(&mut self) {
-        // It fails when it ended already, which is what is wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
         let _ = fs::remove_file(&self.errors);
     }
 }
@@ -167,16 +175,18 @@ fn it_says_where_everything_is_and_ctrl_c_leaves_nothing() {
 fn ctrl_c_while_the_data_is_made_is_no_failure_either() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
-    let process = command(folder.path()).process_group(0).spawn().unwrap();
+    let mut process = Own(command(folder.path()).process_group(0).spawn().unwrap());
     let began = Instant::now();
     while !folder.path().join("postgres.making").exists() {
         assert!(began.elapsed() < Duration::from_secs(20), "initdb begins");
         sleep(Duration::from_millis(5));
     }
     // As a terminal does: to all of the group.
-    kill_process_group(Pid::from_child(&process), Signal::INT).unwrap();
-    let output = process.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), output.stdout, output.stderr), (Some(0), Vec::new(), Vec::new()));
+    kill_process_group(Pid::from_child(&process.0), Signal::INT).unwrap();
+    let (mut told, mut complained) = (String::new(), String::new());
+    process.0.stdout.take().unwrap().read_to_string(&mut told).unwrap();
+    process.0.stderr.take().unwrap().read_to_string(&mut complained).unwrap();
+    assert_eq!((process.0.wait().unwrap().code(), told, complained), (Some(0), String::new(), String::new()));
 }
 
 #[test]
@@ -263,7 +273,7 @@ fn a_second_one_beside_it_is_told_the_pid_and_the_address() {
     let second = command(folder.path()).output().unwrap();
     let told = String::from_utf8(second.stderr).unwrap();
     assert!(!second.status.success());
-    assert!(told.contains(&first.child.id().to_string()) && told.contains("127.0.0.1:"), "{told}");
+    assert!(told.contains(&first.child.0.id().to_string()) && told.contains("127.0.0.1:"), "{told}");
     assert!(first.end(Signal::TERM));
 }
 
@@ -275,7 +285,7 @@ fn a_server_that_dies_under_it_ends_it_by_name() {
     let children = up.descendants();
     let nats = children.iter().find(|pid| comm(**pid) == "nats-server").unwrap();
     signal(*nats, Signal::KILL);
-    assert!(!up.child.wait().unwrap().success());
+    assert!(!up.child.0.wait().unwrap().success());
     assert!(up.told().contains("nats-server failed: it ended by itself"), "{}", up.told());
     assert_gone(&children);
 }
