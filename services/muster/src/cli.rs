@@ -159,10 +159,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
                 bench::serve_empty(arguments, &config, background(&telemetry, Some(sources))?).await
             }
             Command::Token(arguments) => token::run(arguments).await,
-            Command::PeerToken { service } => {
-                say(&keys::peer_token(&config.suite.key_directory, &service)?);
-                Ok(())
-            }
+            Command::PeerToken { service } => say(&keys::peer_token(&config.suite.key_directory, &service)?),
             Command::Import(arguments) => import::run(arguments).await,
             Command::Seed(arguments) => seed::run(&config, arguments).await,
             Command::Demo(arguments) => demo::run(arguments).await,
