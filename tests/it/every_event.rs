@@ -147,13 +147,13 @@ async fn what_a_person_wants(world: &World) {
     done(world.ana.call("notifications.PreferenceService/UpdatePreferences", json!({"preferences": [choice]})).await);
 }
 
-/// Ben is to do something; whoever has the mail in hand dies, as far as anybody can tell; so ana has it sent once more.
+/// Ben is to do something; whoever has handed the mail over dies before the answer, as far as anybody can tell; so ana has it sent once more.
 async fn what_an_admin_does_with_a_mail(world: &World) {
     let change = json!({"workspaceId": world.workspace_id, "updateMask": "assigneeIds",
         "workItem": {"workItemId": world.work_item_id, "assigneeIds": [world.ben.user_id]}});
     done(world.ana.call("tasks.WorkItemService/UpdateWorkItem", change).await);
     world.suite.settle().await;
-    let in_hand = "UPDATE notifications.delivery SET state = 2, lease_token = gen_random_uuid(), lease_expire_time = now(), due_time = NULL WHERE organization_id = $1::uuid";
+    let in_hand = "UPDATE notifications.delivery SET state = 2, lease_token = gen_random_uuid(), lease_expire_time = now(), handed_over = true, due_time = NULL WHERE organization_id = $1::uuid";
     sqlx::query(in_hand).bind(&world.organization_id).execute(&mut world.suite.database().await).await.unwrap();
     world.suite.settle().await;
     let unknown = done(world.ana.call("notifications.DeliveryService/ListDeliveries", json!({"filter": "state = UNKNOWN"})).await);
