@@ -50,7 +50,8 @@ CREATE TABLE :schema.session (
     client_address      bytea,                             -- sealed
     user_agent          bytea,                             -- sealed
     create_time         timestamptz NOT NULL,
-    last_use_time       timestamptz NOT NULL,              -- when the generation began
+    rotate_time         timestamptz NOT NULL,              -- when the generation began
+    last_use_time       timestamptz NOT NULL,              -- then, or when a token of it was seen since; written now and then, never back
     refresh_expire_time timestamptz NOT NULL,
     expire_time         timestamptz NOT NULL
 ) WITH (fillfactor = 80);
@@ -58,6 +59,7 @@ CREATE INDEX session_user_id_idx ON :schema.session (user_id, create_time DESC, 
 CREATE INDEX session_expire_time_idx ON :schema.session (expire_time);
 SELECT :schema.mark_user('session', 'a session is its user''s alone; system admins end those of others', writable => '(SELECT :schema.in_system_scope())');
 SELECT :schema.grant_worker('session', 'SELECT, DELETE');
+GRANT UPDATE (last_use_time) ON :schema.session TO :schema_worker;
 
 -- Whether somebody, whose account is held, has more than `kept` sessions open at `at`. VOLATILE, so that it sees what others committed until the
 -- account was held; the statement around it does not.

@@ -28,6 +28,8 @@ pub struct Config {
     pub session_seconds: u32,
     /// Open sessions of one user; a sign-in beyond them ends the one that was unused longest.
     pub sessions_per_user: u32,
+    /// How often it is written which sessions were used, in seconds.
+    pub last_use_seconds: u32,
     /// How long a registration waits for its address to be proved, in days.
     pub pending_account_days: u32,
     /// How long a used refresh token gets the same successor again, in seconds.
@@ -101,6 +103,7 @@ impl Default for Config {
             refresh_token_seconds: 7 * 86_400,
             session_seconds: 30 * 86_400,
             sessions_per_user: 100,
+            last_use_seconds: 30,
             pending_account_days: 7,
             refresh_grace_seconds: 30,
             verification_token_seconds: 86_400,
@@ -158,6 +161,7 @@ impl ServiceConfig for Config {
             ("refresh_token_seconds", "how long an unused refresh token is good, in seconds, 3600..=2592000"),
             ("session_seconds", "how long a session lasts at most, in seconds, 3600..=31536000"),
             ("sessions_per_user", "open sessions of one user, 1..=1000; a sign-in beyond them ends the one that was unused longest"),
+            ("last_use_seconds", "how often it is written which sessions were used, in seconds, 1..=3600"),
             ("pending_account_days", "how long a registration waits for its address to be proved, in days, 1..=90"),
             ("refresh_grace_seconds", "how long a used refresh token gets the same successor again, in seconds, 0..=60"),
             ("verification_token_seconds", "how long a link that proves an address is good, in seconds, 300..=604800"),
@@ -209,6 +213,7 @@ impl ServiceConfig for Config {
         faults.range("refresh_token_seconds", self.refresh_token_seconds, 3_600..=2_592_000);
         faults.range("session_seconds", self.session_seconds, 3_600..=31_536_000);
         faults.range("sessions_per_user", self.sessions_per_user, 1..=1_000);
+        faults.range("last_use_seconds", self.last_use_seconds, 1..=3_600);
         faults.range("password_history", self.password_history, 0..=10);
         faults.range("pending_account_days", self.pending_account_days, 1..=90);
         faults.range("refresh_grace_seconds", self.refresh_grace_seconds, 0..=60);

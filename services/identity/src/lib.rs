@@ -55,6 +55,7 @@ use hashing::{Hashing, Pepper};
 use retention::Retention;
 use sealed::Sealed;
 use session::Lifetimes;
+use session::last_use::LastUse;
 use throttle::Throttle;
 use token::challenge::ChallengeTokens;
 use token::link::LinkTokens;
@@ -132,6 +133,9 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
     let poll = Duration::from_secs(config.key_poll_seconds.into());
     let rotated_after = Span::days(config.signing_key_rotation_days.into());
     deps.tasks.spawn("signing key", keys.clone().keep(poll, rotated_after, deps.tasks.shutdown().clone()));
+    let (last_use, written_every) =
+        (LastUse { db: db.clone(), verifier: deps.verifier.clone() }, Duration::from_secs(config.last_use_seconds.into()));
+    deps.tasks.spawn("last use", last_use.run(written_every, deps.tasks.shutdown().clone()));
     let retention = Retention { db, pending_kept: Span::days(config.pending_account_days.into()) };
     deps.tasks.spawn("retention", retention.run(deps.tasks.shutdown().clone()));
 

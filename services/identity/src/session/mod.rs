@@ -9,6 +9,7 @@ pub mod context;
 pub mod convert;
 pub mod end;
 pub mod grpc;
+pub mod last_use;
 pub mod ops;
 pub mod refresh;
 pub mod step_up;
@@ -66,6 +67,8 @@ pub struct Session {
     /// When it was opened.
     pub create_time: OffsetDateTime,
     /// When its refresh token was last traded.
+    pub rotate_time: OffsetDateTime,
+    /// When it was last used, as far as is known (`session::last_use`); not before `rotate_time`.
     pub last_use_time: OffsetDateTime,
     /// Until when its refresh token is good.
     pub refresh_expire_time: OffsetDateTime,
@@ -163,6 +166,7 @@ impl Session {
             client_address: None,
             user_agent: None,
             create_time: now,
+            rotate_time: now,
             last_use_time: now,
             refresh_expire_time: (now + lifetimes.refresh_token).min(expire_time),
             expire_time,
@@ -195,7 +199,7 @@ impl Session {
 
     /// What the rotation of refresh tokens needs to know of it.
     pub fn standing(&self, now: OffsetDateTime) -> Standing {
-        Standing { generation: self.generation, rotate_time: self.last_use_time, is_open: self.state(now) == SessionState::Active }
+        Standing { generation: self.generation, rotate_time: self.rotate_time, is_open: self.state(now) == SessionState::Active }
     }
 
     /// Where it acts.

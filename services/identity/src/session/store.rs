@@ -27,6 +27,7 @@ struct Row {
     client_address: Option<Vec<u8>>,
     user_agent: Option<Vec<u8>>,
     create_time: OffsetDateTime,
+    rotate_time: OffsetDateTime,
     last_use_time: OffsetDateTime,
     refresh_expire_time: OffsetDateTime,
     expire_time: OffsetDateTime,
@@ -48,6 +49,7 @@ impl Row {
             client_address: open(Column::CLIENT_ADDRESS, self.client_address)?,
             user_agent: open(Column::USER_AGENT, self.user_agent)?,
             create_time: self.create_time,
+            rotate_time: self.rotate_time,
             last_use_time: self.last_use_time,
             refresh_expire_time: self.refresh_expire_time,
             expire_time: self.expire_time,
@@ -89,8 +91,9 @@ pub(super) async fn insert(
              FROM identity.user_account u WHERE u.user_id = $2 AND u.version = $15 FOR NO KEY UPDATE),
                 settled AS MATERIALIZED (SELECT identity.throttle_settle($18, true) FROM held)
            INSERT INTO identity.session (session_id, user_id, organization_id, workspace_id, state, generation, client_address, user_agent,
-                                         amr, auth_time, create_time, last_use_time, refresh_expire_time, expire_time)
-           SELECT $1, held.user_id, $3, $4, CASE WHEN held.asks THEN $16 ELSE $5::smallint END, $6, $7, $8, $9, $10, $11, $12,
+                                         amr, auth_time, create_time, rotate_time, last_use_time, refresh_expire_time,
+                                         expire_time)
+           SELECT $1, held.user_id, $3, $4, CASE WHEN held.asks THEN $16 ELSE $5::smallint END, $6, $7, $8, $9, $10, $11, $12, $12,
                   CASE WHEN held.asks THEN $17 ELSE $13::timestamptz END, CASE WHEN held.asks THEN $17 ELSE $14::timestamptz END
            FROM held CROSS JOIN settled
            RETURNING (SELECT held.system_role FROM held) AS "system_role!: SystemRole", (SELECT held.asks FROM held) AS "is_challenged!",
@@ -121,11 +124,13 @@ pub(super) async fn insert(
 /// Stores that a session, which is held, was authenticated: it is open, and nothing wrong was brought since.
 pub(super) async fn authenticate(tx: &mut Tx, session: &Session) -> Result<(), Error> {
     sqlx::query!(
-        "UPDATE identity.session SET state = 1, amr = $2, auth_time = $3, failures = 0, last_use_time = $4, refresh_expire_time = $5, expire_time = $6
+        "UPDATE identity.session SET state = 1, amr = $2, auth_time = $3, failures = 0, rotate_time = $4, last_use_time = $5, refresh_expire_time = $6,
+             expire_time = $7
          WHERE session_id = $1",
         session.id as _,
         session.methods as _,
         session.auth_time,
+        session.rotate_time,
         session.last_use_time,
         session.refresh_expire_time,
         session.expire_time,
@@ -163,7 +168,7 @@ pub(super) async fn trade(
     let now = tx.now();
     let row = sqlx::query!(
         r#"WITH locked AS MATERIALIZED (
-             SELECT h.session_id, h.organization_id, h.workspace_id, h.create_time, h.last_use_time FROM identity.session h
+             SELECT h.session_id, h.organization_id, h.workspace_id, h.create_time, h.rotate_time FROM identity.session h
              WHERE h.session_id = $1 AND h.generation = $2 AND h.state = 1 AND h.refresh_expire_time > $3 AND h.expire_time > $3
              FOR NO KEY UPDATE),
            held AS MATERIALIZED (
@@ -176,14 +181,14 @@ pub(super) async fn trade(
                                 WHERE m.organization_id = h.organization_id AND m.workspace_id IS NULL) o ON true
              LEFT JOIN LATERAL (SELECT m.role FROM identity.my_memberships() m
                                 WHERE m.organization_id = h.organization_id AND m.workspace_id = h.workspace_id) w ON true
-             WHERE (p.idle IS NULL OR h.last_use_time + p.idle > $3) AND (p.longest IS NULL OR h.create_time + p.longest > $3))
+             WHERE (p.idle IS NULL OR h.rotate_time + p.idle > $3) AND (p.longest IS NULL OR h.create_time + p.longest > $3))
            UPDATE identity.session s
-           SET generation = s.generation + 1, last_use_time = $3, expire_time = least(s.expire_time, held.last_time),
+           SET generation = s.generation + 1, rotate_time = $3, last_use_time = greatest(s.last_use_time, $3), expire_time = least(s.expire_time, held.last_time),
                refresh_expire_time = least($4, s.expire_time, held.last_time, $3 + held.idle)
            FROM held WHERE s.session_id = held.session_id
            RETURNING s.session_id AS "session_id: SessionId", s.user_id AS "user_id: UserId", s.organization_id AS "organization_id: OrganizationId",
                      s.workspace_id AS "workspace_id: WorkspaceId", s.state AS "state: SessionState", s.amr AS "amr: Methods", s.auth_time, s.generation, s.client_address, s.user_agent, s.create_time,
-                     s.last_use_time, s.refresh_expire_time, s.expire_time,
+                     s.rotate_time, s.last_use_time, s.refresh_expire_time, s.expire_time,
                      held.system_admin AS "system_admin!", held.organization_role AS "organization_role?: Role",
                      held.workspace_role AS "workspace_role?: Role", held.mfa_required_time AS "mfa_required_time?""#,
         token.session_id as _,
@@ -210,6 +215,7 @@ pub(super) async fn trade(
         client_address: row.client_address,
         user_agent: row.user_agent,
         create_time: row.create_time,
+        rotate_time: row.rotate_time,
         last_use_time: row.last_use_time,
         refresh_expire_time: row.refresh_expire_time,
         expire_time: row.expire_time,
@@ -228,7 +234,7 @@ pub(crate) async fn find(tx: &mut Tx, sealed: &Sealed, id: SessionId) -> Result<
         Row,
         r#"SELECT session_id AS "session_id: SessionId", user_id AS "user_id: UserId", organization_id AS "organization_id: OrganizationId",
                   workspace_id AS "workspace_id: WorkspaceId", state AS "state: SessionState", amr AS "amr: Methods", auth_time, generation, client_address, user_agent, create_time,
-                  last_use_time, refresh_expire_time, expire_time
+                  rotate_time, last_use_time, refresh_expire_time, expire_time
            FROM identity.session WHERE session_id = $1"#,
         id as _,
     );
@@ -280,7 +286,7 @@ pub(crate) async fn revoke_all(
         Row,
         r#"SELECT session_id AS "session_id: SessionId", user_id AS "user_id: UserId", organization_id AS "organization_id: OrganizationId",
                   workspace_id AS "workspace_id: WorkspaceId", state AS "state: SessionState", amr AS "amr: Methods", auth_time, generation,
-                  client_address, user_agent, create_time, last_use_time, refresh_expire_time, expire_time
+                  client_address, user_agent, create_time, rotate_time, last_use_time, refresh_expire_time, expire_time
            FROM identity.session
            WHERE user_id = $1 AND state IN (1, 3) AND refresh_expire_time > $3 AND expire_time > $2 AND session_id IS DISTINCT FROM $4
            ORDER BY session_id FOR UPDATE"#,
@@ -322,7 +328,7 @@ pub(super) async fn list_open(tx: &mut Tx, sealed: &Sealed, page: &PageRequest) 
         Row,
         r#"SELECT session_id AS "session_id: SessionId", user_id AS "user_id: UserId", organization_id AS "organization_id: OrganizationId",
                   workspace_id AS "workspace_id: WorkspaceId", state AS "state: SessionState", amr AS "amr: Methods", auth_time, generation, client_address, user_agent, create_time,
-                  last_use_time, refresh_expire_time, expire_time
+                  rotate_time, last_use_time, refresh_expire_time, expire_time
            FROM identity.session
            WHERE user_id = $1 AND state = 1 AND refresh_expire_time > $2 AND expire_time > $2
              AND ($3::timestamptz IS NULL OR (create_time, session_id) < ($3, $4))
@@ -346,7 +352,7 @@ pub(super) async fn beyond(tx: &mut Tx, sealed: &Sealed, user_id: UserId, kept: 
         Row,
         r#"SELECT session_id AS "session_id: SessionId", user_id AS "user_id: UserId", organization_id AS "organization_id: OrganizationId",
                   workspace_id AS "workspace_id: WorkspaceId", state AS "state: SessionState", amr AS "amr: Methods", auth_time, generation, client_address, user_agent, create_time,
-                  last_use_time, refresh_expire_time, expire_time
+                  rotate_time, last_use_time, refresh_expire_time, expire_time
            FROM identity.session
            WHERE user_id = $1 AND state = 1 AND refresh_expire_time > $2 AND expire_time > $2
            ORDER BY last_use_time DESC, session_id DESC OFFSET $3 LIMIT 100"#,

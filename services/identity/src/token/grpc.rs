@@ -48,7 +48,7 @@ impl From<Introspected> for pb::IntrospectTokenResponse {
                 session_id: session.id.to_string(),
                 organization_id: session.organization_id.to_string(),
                 workspace_id: session.workspace_id.map(String::from).unwrap_or_default(),
-                issue_time: Some(timestamp(session.last_use_time)),
+                issue_time: Some(timestamp(session.rotate_time)),
                 expire_time: Some(timestamp(session.refresh_expire_time)),
             },
         }

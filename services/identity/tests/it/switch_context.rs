@@ -8,7 +8,7 @@ use runtime::{OrganizationId, WorkspaceId};
 use serde_json::Value;
 use testkit::{App, assert_fault};
 
-use crate::verbs::{Acts, Door, address, identity, identity_with, until, with_root};
+use crate::verbs::{Acts, Door, Factors, PASSWORD, address, identity, identity_with, until, with_root};
 
 /// What the token says, read by whoever holds it.
 fn claims(answer: &SwitchContextResponse) -> Value {
@@ -129,6 +129,19 @@ async fn who_is_removed_is_led_back_by_the_next_refresh() {
     let (before, after) = (switched[told].before.as_ref().unwrap(), switched[told].after.as_ref().unwrap());
     assert_eq!((&before.organization_id, &after.organization_id), (&ana.organization_id.to_string(), &session.organization_id));
     assert_fault!(ben.switch_context(ana.organization_id, None).await, NotFound, "ORGANIZATION_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn who_is_removed_gets_no_further_token_for_there_by_a_step_up_either() {
+    let app = identity().await;
+    let ana = app.founded(&app.person("ana").await, "acme").await;
+    let ben = app.joined(&ana, "ben", BaseRole::Member).await;
+    ana.remove_member(ben.user_id).await.unwrap();
+    let told = app.events::<SessionSwitched>().await.len();
+    let risen = ben.step_up_by_password(PASSWORD).await.unwrap();
+    assert_eq!(crate::verbs::claims(&risen.access_token)["org"], OrganizationId::SYSTEM.to_string());
+    assert_eq!(risen.session.unwrap().organization_id, OrganizationId::SYSTEM.to_string());
+    assert_eq!(app.events::<SessionSwitched>().await.len(), told + 1);
 }
 
 #[tokio::test]

@@ -55,6 +55,14 @@ impl<V: Clone> Cache<V> {
         self.keep(&mut shard, fingerprint, value);
     }
 
+    /// Calls `f` with each token that is kept.
+    pub(super) fn each(&self, mut f: impl FnMut(&V)) {
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.new.values().chain(shard.old.values()).for_each(&mut f);
+        }
+    }
+
     fn keep(&self, shard: &mut Generations<V>, fingerprint: Fingerprint, value: V) {
         if shard.new.len() >= self.per_generation {
             shard.old = std::mem::take(&mut shard.new);

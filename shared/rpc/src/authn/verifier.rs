@@ -1,10 +1,13 @@
 //! The verifier of a process: access tokens and peer tokens, each verified once and looked at on every call.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use http::HeaderValue;
-use runtime::Clock;
+use runtime::{Clock, SessionId};
+use time::OffsetDateTime;
 
 use super::cache::{Cache, fingerprint};
 use super::{AccessToken, KeySet, PeerKeys, Revocations, jwt, token};
@@ -35,6 +38,8 @@ struct Verified {
     token: Arc<AccessToken>,
     /// The generation of the key set that verified it.
     generation: u64,
+    /// When it was last found good since that was asked, in microseconds since 1970; 0 for not at all.
+    used: Arc<AtomicI64>,
 }
 
 impl Verifier {
@@ -79,22 +84,43 @@ impl Verifier {
         let name = fingerprint(text);
         let generation = self.0.keys.generation();
         let known = self.0.verified.get(&name).filter(|verified| verified.generation == generation);
-        let token = match known {
-            Some(verified) => verified.token,
+        let Verified { token, used, .. } = match known {
+            Some(verified) => verified,
             None => {
                 let token = std::str::from_utf8(text).map_err(|_| Error::TokenInvalid)?;
                 let token = Arc::new(self.verified(token).await?.ok_or(Error::TokenInvalid)?);
-                self.0.verified.insert(name, Verified { token: token.clone(), generation });
-                token
+                let verified = Verified { token, generation, used: Arc::default() };
+                self.0.verified.insert(name, verified.clone());
+                verified
             }
         };
-        self.recheck(&token)?;
+        let now = self.0.clock.now();
+        self.recheck_at(&token, now)?;
+        used.store(micros(now), Ordering::Relaxed);
         Ok(token)
+    }
+
+    /// The sessions whose tokens were found good here since this was asked last, each with when it last was. A token that many others pushed out
+    /// of the cache meanwhile is left out: what is told is true, and not all of it.
+    pub fn take_used(&self) -> HashMap<SessionId, OffsetDateTime> {
+        let mut last: HashMap<SessionId, OffsetDateTime> = HashMap::new();
+        self.0.verified.each(|verified| {
+            let used = i128::from(verified.used.swap(0, Ordering::Relaxed));
+            if used > 0
+                && let Ok(used) = OffsetDateTime::from_unix_timestamp_nanos(used * 1_000)
+            {
+                last.entry(verified.token.session_id).and_modify(|last| *last = used.max(*last)).or_insert(used);
+            }
+        });
+        last
     }
 
     /// Whether a token that was verified is still good: its time, and the revocation set.
     pub(crate) fn recheck(&self, token: &AccessToken) -> Result<(), Error> {
-        let now = self.0.clock.now();
+        self.recheck_at(token, self.0.clock.now())
+    }
+
+    fn recheck_at(&self, token: &AccessToken, now: OffsetDateTime) -> Result<(), Error> {
         if token.expire_time + LEEWAY <= now {
             return Err(Error::TokenExpired);
         }
@@ -128,6 +154,11 @@ impl Verifier {
     }
 }
 
+/// Since 1970; an i64 has them for as long as tokens have years.
+fn micros(time: OffsetDateTime) -> i64 {
+    i64::try_from(time.unix_timestamp_nanos() / 1_000).unwrap_or_default()
+}
+
 /// The token after the scheme, whose name is in any case (RFC 9110, 11.1).
 fn bearer(header: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = header.split_at_checked(7)?;
@@ -137,7 +168,7 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use contract::identity::v1::{Revocation, RevocationKind};
-    use runtime::{Ids, OrganizationId, SessionId};
+    use runtime::{Ids, OrganizationId};
     use time::macros::datetime;
 
     use super::*;

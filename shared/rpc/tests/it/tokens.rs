@@ -263,6 +263,23 @@ async fn a_revoked_session_is_refused_also_when_its_token_is_cached() {
 }
 
 #[tokio::test]
+async fn a_session_whose_token_is_taken_is_told_of_once_with_when_it_last_was() {
+    let app = App::start().await;
+    let (used, refused) = (app.claims(app.member), app.claims(app.member));
+    app.revocations.apply(&[revocation(RevocationKind::Session, &refused.sid, NOW)]);
+    for _ in 0..2 {
+        app.clock.advance(std::time::Duration::from_secs(5));
+        assert_eq!(says(&app, &app.signer.sign(&used)).await, is(Code::Ok, "OK"));
+        // Another token of the session, after a switch say.
+        assert_eq!(says(&app, &app.signer.sign(&used.clone().narrowed_to(app.workspace))).await, is(Code::Ok, "OK"));
+        assert_eq!(says(&app, &app.signer.sign(&refused)).await, revoked());
+    }
+    let told: Vec<_> = app.verifier.take_used().into_iter().map(|(session, time)| (session.to_string(), time)).collect();
+    assert_eq!(told, [(used.sid, NOW + Duration::seconds(10))]);
+    assert!(app.verifier.take_used().is_empty());
+}
+
+#[tokio::test]
 async fn a_revoked_user_or_organization_loses_the_tokens_from_before_and_no_others() {
     let app = App::start().await;
     for kind in [RevocationKind::User, RevocationKind::Organization] {
