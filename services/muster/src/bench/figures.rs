@@ -75,6 +75,9 @@ impl Run<'_> {
         if wants(Group::SignIn) {
             figures.extend(self.sign_in().await.context("sign-in")?);
         }
+        if wants(Group::Identity) {
+            figures.extend(self.identity().await.context("identity")?);
+        }
         if wants(Group::Engine) {
             // It answers in less time than a context switch takes.
             load::rest().await;
@@ -106,7 +109,7 @@ impl Run<'_> {
     }
 
     /// T, and its ratio to bare tonic.
-    async fn empty(&self) -> anyhow::Result<(f64, Vec<Figure>)> {
+    pub(super) async fn empty(&self) -> anyhow::Result<(f64, Vec<Figure>)> {
         let (stack, stack_address) = self.empty_server("stack").await?;
         let (bare, bare_address) = self.empty_server("bare").await?;
         let channels = |address| (0..CONNECTIONS).map(|_| suite::channel(address)).collect::<anyhow::Result<Vec<_>>>();

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use futures::{StreamExt, stream::FuturesUnordered};
+
 /// What came of a run.
 #[derive(Debug, Clone)]
 pub(super) struct Outcome {
@@ -42,6 +44,58 @@ where
         p99: percentile(&times, 99),
         calls: u32::try_from(times.len())?,
     })
+}
+
+/// What became of a call that was offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// It was done.
+    Done,
+    /// It was told at once that there is no room.
+    Refused,
+    /// It was let in and came to nothing.
+    Late,
+}
+
+/// What came of calls that were offered, whoever was busy.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Offered {
+    /// Calls that were done in the time in which calls were offered, a second.
+    pub(super) per_second: f64,
+    /// How long those took that were let in, done or not; sorted.
+    pub(super) accepted: Vec<Duration>,
+    /// How long it took to refuse the others; sorted.
+    pub(super) refused: Vec<Duration>,
+}
+
+/// Offers `per_second` calls a second for `duration`, each at its time, however many are in flight; and waits for all answers.
+///
+/// # Errors
+/// The first call that fails otherwise than it may.
+pub(super) async fn offer(per_second: f64, duration: Duration, call: impl AsyncFn() -> anyhow::Result<Answer>) -> anyhow::Result<Offered> {
+    let timed = async |due: Instant| anyhow::Ok((call().await?, due.elapsed()));
+    let (began, step) = (Instant::now(), Duration::from_secs_f64(per_second.recip()));
+    let (mut due, mut done, mut offered) = (began, 0_u32, Offered::default());
+    let mut running = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep_until(due.into()), if due < began + duration => {
+                running.push(timed(due));
+                due += step;
+            }
+            Some(answered) = running.next() => {
+                let (answer, time) = answered?;
+                done += u32::from(answer == Answer::Done && began.elapsed() <= duration);
+                if answer == Answer::Refused { offered.refused.push(time) } else { offered.accepted.push(time) }
+            }
+            else => break,
+        }
+    }
+    drop(running);
+    offered.accepted.sort();
+    offered.refused.sort();
+    offered.per_second = f64::from(done) / duration.as_secs_f64();
+    Ok(offered)
 }
 
 /// Waits until what was set going before has come to its end: a second in which the cores were nine tenths idle; two minutes at most.
@@ -88,6 +142,20 @@ mod tests {
         assert_eq!(percentile(&times, 99), Duration::from_millis(100));
         assert_eq!(percentile(&[], 99), Duration::ZERO);
         assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+    }
+
+    #[tokio::test]
+    async fn calls_are_offered_whoever_is_busy_and_only_what_is_done_counts() {
+        let asked = std::cell::Cell::new(0);
+        let call = async || {
+            asked.set(asked.get() + 1);
+            let number = asked.get();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Ok(if number % 2 == 0 { Answer::Refused } else { Answer::Done })
+        };
+        let offered = offer(100.0, Duration::from_millis(200), call).await.unwrap();
+        assert_eq!((offered.accepted.len(), offered.refused.len()), (10, 10));
+        assert!(offered.per_second <= 50.0 && offered.accepted[0] >= Duration::from_millis(20));
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 //! hold on another machine, absolute figures don't; each comparison alternates its two sides and takes the median of the rounds.
 
 mod actor;
+mod distinguish;
 mod empty;
 mod engine;
 mod events;
@@ -11,11 +12,13 @@ mod figures;
 mod floors;
 mod frames;
 mod gateway;
+mod identity;
 mod isolation;
 mod load;
 mod nginx;
 mod notifications;
 mod process;
+mod refreshes;
 mod report;
 mod sign_in;
 mod start;
@@ -49,6 +52,8 @@ enum Group {
     Notifications,
     /// Sign-in.
     SignIn,
+    /// What else identity answers, and how it answers when more sign in than it can hash.
+    Identity,
     /// The embedded engine.
     Engine,
     /// Revocation.
@@ -67,7 +72,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// Measure these alone.
-    #[arg(long, value_name = "GROUP", conflicts_with = "readme")]
+    #[arg(long, value_name = "GROUP")]
     only: Vec<Group>,
     /// Print JSON in place of a table.
     #[arg(long)]
@@ -115,10 +120,11 @@ async fn measure(arguments: &Arguments, config: &Config, suite: &Suite) -> anyho
     for service in SERVICES {
         suite.ready(service).await?;
     }
+    let alone = if wants(Group::Identity) { Some(start::identity_alone(&services[::identity::NAME]).await?) } else { None };
     let run = Run {
         duration: Duration::from_secs(arguments.seconds),
         rounds: arguments.rounds.max(1),
-        actor: Actor::prepare(&suite.channel(identity::NAME)?, &suite.channel(tasks::NAME)?, 64).await?,
+        actor: Actor::prepare(&suite.channel(::identity::NAME)?, &suite.channel(tasks::NAME)?, 64).await?,
         tasks: suite.channel(tasks::NAME)?,
         suite,
         services,
@@ -126,6 +132,7 @@ async fn measure(arguments: &Arguments, config: &Config, suite: &Suite) -> anyho
         hashing: (config.identity.own.hashing.memory_kib, config.identity.own.hashing.passes),
     };
     let mut figures = run.all(wants).await?;
+    figures.extend(alone);
     figures.extend(at_rest);
     Ok(figures)
 }

@@ -14,17 +14,18 @@ use super::{
 /// People who sign in at the same time.
 const IN_FLIGHT: usize = 16;
 /// Who signs in, one after the other: so many that nobody has as many sessions as may be open, where each sign-in ends another session.
-const CROWD: usize = 100;
+pub(super) const CROWD: usize = 100;
 
 /// People, and the device that each of them signed in with before.
-struct Crowd<'a> {
+pub(super) struct Crowd<'a> {
     identity: &'a Channel,
     people: Vec<(String, String)>,
     next: AtomicUsize,
 }
 
 impl<'a> Crowd<'a> {
-    async fn gather(identity: &'a Channel, emails: Vec<String>) -> anyhow::Result<Self> {
+    /// Signs in each of those at `emails` once.
+    pub(super) async fn gather(identity: &'a Channel, emails: Vec<String>) -> anyhow::Result<Self> {
         let mut people = Vec::new();
         for email in emails {
             let device_token = open(identity, &email, "").await?.device_token;
@@ -33,9 +34,15 @@ impl<'a> Crowd<'a> {
         Ok(Crowd { identity, people, next: AtomicUsize::new(0) })
     }
 
-    /// The next one signs in, with the device that is known or with one that nobody knows.
-    async fn sign_in(&self, is_known: bool) -> anyhow::Result<()> {
+    /// Address and device of the next one.
+    pub(super) fn next(&self) -> (&str, &str) {
         let (email, device_token) = &self.people[self.next.fetch_add(1, Ordering::Relaxed) % self.people.len()];
+        (email, device_token)
+    }
+
+    /// The next one signs in, with the device that is known or with one that nobody knows.
+    pub(super) async fn sign_in(&self, is_known: bool) -> anyhow::Result<()> {
+        let (email, device_token) = self.next();
         open(self.identity, email, if is_known { device_token } else { "" }).await.map(|_| ())
     }
 }
@@ -45,7 +52,7 @@ impl Run<'_> {
     /// that all of a network share. Each is held against the floors right before and after it: what a core gives changes within seconds.
     pub(super) async fn sign_in(&self) -> anyhow::Result<Vec<Figure>> {
         let (memory_kib, passes) = self.hashing;
-        let identity = self.suite.channel(identity::NAME)?;
+        let identity = self.suite.channel(::identity::NAME)?;
         let crowd = Crowd::gather(&identity, self.suite.crowd(CROWD).await?).await?;
         let duration = self.duration;
         let hashes = async || {
@@ -79,7 +86,7 @@ impl Run<'_> {
     }
 
     /// Runs `work` while nobody who hears of it does anything.
-    async fn with_consumers_at_rest<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    pub(super) async fn with_consumers_at_rest<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
         let consumers = [authorization::NAME, audit::NAME, notifications::NAME];
         for consumer in consumers {
             self.services[consumer].pause()?;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{figures::figure, report::Figure, suite::Suite};
+use super::{figures::figure, process::Process, report::Figure, suite::Suite};
 use crate::serve::SERVICES;
 
 /// How long a process has nothing to do before its memory is read.
@@ -50,6 +50,14 @@ pub(super) async fn at_rest(suite: &Suite) -> anyhow::Result<Vec<Figure>> {
             warm <= Duration::from_secs(5),
         ),
     ])
+}
+
+/// What identity holds in a process of its own before anybody signs in: no arena of a hash is there yet, or there any more.
+pub(super) async fn identity_alone(process: &Process) -> anyhow::Result<Figure> {
+    tokio::time::sleep(REST).await;
+    let megabytes = process.resident_mib()? * 1.048_576;
+    let against = format!("resident set, {} s after it was ready", REST.as_secs());
+    Ok(figure("memory at rest, identity alone", format!("{megabytes:.0} MB"), against, "≤ 45 MB", megabytes <= 45.0))
 }
 
 /// `muster up`, as a person types it, from its start to its welcome; the second time in one folder.

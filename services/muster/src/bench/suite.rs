@@ -45,7 +45,9 @@ impl Suite {
         migrate::bootstrap(&database.url, &database).await?;
         migrate::up(&database, &[]).await?;
         let ports = free_ports()?;
-        let environment = serve::environment(&stack, &ports);
+        let mut environment = serve::environment(&stack, &ports);
+        // Whoever gives a wrong password here does so from one address, and is not to wait for that.
+        environment.push(("MUSTER__IDENTITY__THROTTLE__ADDRESS_ATTEMPTS".to_owned(), "1000000".to_owned()));
         Ok(Suite { stack, ports, environment })
     }
 
@@ -92,7 +94,7 @@ impl Suite {
     /// # Errors
     /// The first RPC that is refused.
     pub(super) async fn seed(&self) -> anyhow::Result<()> {
-        let operator = keys::operator(&self.stack.dir().join("keys"))?;
+        let operator = keys::operator(&self.keys())?;
         let identity = rpc::client::channel(identity::NAME, &format!("http://{}", self.address(identity::NAME)?), &operator)?;
         seed::people(identity, seed::ADMIN).await
     }
@@ -102,7 +104,7 @@ impl Suite {
     /// # Errors
     /// The first RPC that is refused.
     pub(super) async fn crowd(&self, count: usize) -> anyhow::Result<Vec<String>> {
-        let operator = keys::operator(&self.stack.dir().join("keys"))?;
+        let operator = keys::operator(&self.keys())?;
         let identity = rpc::client::channel(identity::NAME, &format!("http://{}", self.address(identity::NAME)?), &operator)?;
         let people: Vec<(String, String)> =
             (0..count).map(|number| (format!("crowd-{number}@muster.example"), format!("Person {number}"))).collect();
@@ -113,6 +115,11 @@ impl Suite {
     /// The database, for its superuser.
     pub(super) fn database_url(&self) -> String {
         self.stack.postgres_url("postgres", "muster")
+    }
+
+    /// Where the keys lie that the services and the operator sign with.
+    pub(super) fn keys(&self) -> PathBuf {
+        self.stack.dir().join("keys")
     }
 
     /// A folder beside the data, gone with it.
