@@ -71,7 +71,7 @@ BEGIN
         IF charged IS NULL THEN
             -- Another attempt came first, and this one waits behind it: what it was charged so far is given back.
             PERFORM :schema.throttle_settle(
-                (SELECT jsonb_agg(k.key) FROM jsonb_array_elements(keys) WITH ORDINALITY AS k(key, nth) WHERE k.nth <= place), false);
+                (SELECT coalesce(jsonb_agg(k.key), '[]') FROM jsonb_array_elements(keys) WITH ORDINALITY AS k(key, nth) WHERE k.nth <= place), false);
             scope := wanted ->> 'scope';
             SELECT greatest(ceil(extract(epoch FROM t.next_time - at) * 1000), 1) INTO wait_ms FROM :schema.auth_throttle t
             WHERE (t.scope, t.subject, t.part) = ((wanted ->> 'scope')::smallint, wanted ->> 'subject', wanted ->> 'part');
