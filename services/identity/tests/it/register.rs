@@ -1,5 +1,8 @@
 use std::time::Duration;
 
+use contract::identity::v1::factor_service_client::FactorServiceClient;
+use contract::identity::v1::organization_service_client::OrganizationServiceClient;
+use contract::identity::v1::{CreateOrganizationRequest, EnrollTotpRequest};
 use contract::identity::v1::{IssueVerificationTokenRequest, RegisterUserRequest, VerifyEmailRequest};
 use contract::identity::v1::{RegistrationRepeated, UserRegistered, UserState, UserVerified, account_service_client::AccountServiceClient};
 use runtime::UserId;
@@ -176,6 +179,31 @@ async fn a_weak_password_is_refused_before_anything_is_written() {
     assert_eq!(violated_fields(&refused), ["email"]);
     assert_eq!(accounts(&app).await, 0);
     assert!(app.emitted().await.is_empty());
+}
+
+/// Names that people can't read as they are stored: with a NUL, with what turns the text around, and beyond what a name may have.
+fn unreadable(longest: usize) -> [String; 4] {
+    ["An\0a".to_owned(), "Ana\u{202e}nimda".to_owned(), "\u{2066}Ana".to_owned(), "a".repeat(longest + 1)]
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_can_read_is_refused_with_its_field_wherever_one_is_given() {
+    let app = identity().await;
+    for name in unreadable(200) {
+        let refused = assert_fault!(app.register_user("ana@example.com", PASSWORD, &name).await, InvalidArgument, "FIELD_VIOLATION");
+        assert_eq!(violated_fields(&refused), ["display_name"], "{name:?}");
+    }
+    assert_eq!(accounts(&app).await, 0);
+    let ana = app.person("ana").await;
+    for display_name in unreadable(200) {
+        let request = CreateOrganizationRequest { slug: "acme".into(), display_name, ..Default::default() };
+        let refused = OrganizationServiceClient::new(ana.channel()).create_organization(request).await;
+        assert_eq!(violated_fields(&assert_fault!(refused, InvalidArgument, "FIELD_VIOLATION")), ["display_name"]);
+    }
+    for display_name in unreadable(64) {
+        let refused = FactorServiceClient::new(ana.channel()).enroll_totp(EnrollTotpRequest { display_name }).await;
+        assert_eq!(violated_fields(&assert_fault!(refused, InvalidArgument, "FIELD_VIOLATION")), ["display_name"]);
+    }
 }
 
 #[tokio::test]

@@ -214,6 +214,19 @@ async fn one_bit_anywhere_makes_a_token_invalid() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_cut_off_or_goes_on_is_invalid() {
+    let app = App::start().await;
+    let token = app.token(app.member);
+    let parts: Vec<&str> = token.split('.').collect();
+    for at in (1..token.len()).step_by(11).chain([token.len() - 1]) {
+        assert_eq!(says(&app, &token[..at]).await, invalid(), "cut off at {at}");
+    }
+    for odd in [format!("{token}A"), format!("{token}."), format!(".{token}"), parts[..2].join("."), parts[1..].join(".")] {
+        assert_eq!(says(&app, &odd).await, invalid(), "{odd}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_for_others_or_from_others_is_refused() {
     let app = App::start().await;
     let claims = app.claims(app.member);
