@@ -28,11 +28,11 @@ const TRADE: &str = "WITH locked AS MATERIALIZED (
                        WHERE m.organization_id = h.organization_id AND m.workspace_id = h.workspace_id) w ON true
     WHERE (p.idle IS NULL OR h.last_use_time + p.idle > now()) AND (p.longest IS NULL OR h.create_time + p.longest > now()))
   UPDATE identity.session s
-  SET generation = s.generation + 1, last_use_time = now(), expire_time = least(s.expire_time, held.last_time),
+  SET generation = s.generation + 1, rotate_time = now(), last_use_time = greatest(s.last_use_time, now()), expire_time = least(s.expire_time, held.last_time),
       refresh_expire_time = least(now() + interval '7 days', s.expire_time, held.last_time, now() + held.idle)
   FROM held WHERE s.session_id = held.session_id
   RETURNING s.session_id, s.user_id, s.organization_id, s.workspace_id, s.state, s.amr, s.auth_time, s.generation, s.client_address, s.user_agent,
-      s.create_time, s.last_use_time, s.refresh_expire_time, s.expire_time, held.system_admin, held.organization_role, held.workspace_role";
+      s.create_time, s.rotate_time, s.last_use_time, s.refresh_expire_time, s.expire_time, held.system_admin, held.organization_role, held.workspace_role";
 
 /// Sessions whose refresh tokens are traded, one for each place.
 pub(super) struct Refreshes {
