@@ -94,7 +94,7 @@ impl Answer {
         }
         let counted = unread.bytes.count(ahead.into_boxed_slice().into());
         if trailers.is_none() || counted.is_err() {
-            coming.share = Some(unread.shares.take(&address).ok_or_else(Error::overloaded)?);
+            coming.share = Some(unread.shares.take(&rpc::subscriber(address)).ok_or_else(Error::overloaded)?);
         }
         let coming = coming.share.is_some().then_some(coming);
         Ok(Self { ahead: counted.unwrap_or_else(|ahead| ahead), trailers, coming })

@@ -54,7 +54,7 @@ pub(crate) struct Document {
     kind: Kind,
     upstreams: Upstreams,
     /// Held by whoever asks, so that the others wait for the same answer.
-    last: Mutex<Last>,
+    last: Arc<Mutex<Last>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +84,7 @@ struct Copy {
 impl WellKnown {
     /// As the one of `upstreams` says that publishes them.
     pub(crate) fn new(upstreams: &Upstreams) -> Self {
-        let document = |kind| Arc::new(Document { kind, upstreams: upstreams.clone(), last: Mutex::default() });
+        let document = |kind| Arc::new(Document { kind, upstreams: upstreams.clone(), last: Arc::default() });
         Self(Arc::new([
             ("/.well-known/jwks.json", document(Kind::KeySet)),
             ("/.well-known/openid-configuration", document(Kind::Configuration)),
@@ -101,7 +101,7 @@ impl Document {
     /// The answer to a request by `method` with `headers`, from wherever it comes.
     pub(crate) async fn answer(self: Arc<Self>, method: Method, headers: HeaderMap) -> Response<Body> {
         let mut answer = match method {
-            Method::GET | Method::HEAD => match self.last.lock().await.refresh(self.ask()).await {
+            Method::GET | Method::HEAD => match self.copy().await {
                 Some(copy) if copy.is_known(&headers) => copy.answer(StatusCode::NOT_MODIFIED),
                 Some(copy) if method == Method::HEAD => copy.head(),
                 Some(copy) => copy.whole(),
@@ -114,6 +114,15 @@ impl Document {
         own.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANYBODY);
         own.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("etag, retry-after"));
         answer
+    }
+
+    /// The document as it is now. Asking goes on when who asked first hangs up: or each of them would have identity asked again, and keep the others
+    /// waiting.
+    async fn copy(self: &Arc<Self>) -> Option<Copy> {
+        let (document, mut last) = (self.clone(), self.last.clone().lock_owned().await);
+        #[expect(clippy::disallowed_methods, reason = "ends by itself: identity has two seconds")]
+        let refreshed = tokio::spawn(async move { last.refresh(document.ask()).await });
+        refreshed.await.ok().flatten()
     }
 
     /// Asks identity: the document, and how many seconds it may be kept.

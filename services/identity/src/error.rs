@@ -11,7 +11,7 @@ use crate::factor::picture::NoPicture;
 use crate::factor::totp::BadSecret;
 use crate::hashing::Refused;
 use crate::key::pair::BadKey;
-use crate::password::Weakness;
+use crate::password::{Rule, Weakness};
 use crate::sealed::Unopened;
 
 /// Why a call to the identity service failed.
@@ -158,6 +158,13 @@ pub enum Error {
     /// The database, a page token or a filter.
     #[error(transparent)]
     Db(#[from] db::Error),
+}
+
+impl Error {
+    /// Whether it tells that a password is or was somebody's, so that who is told pays for an attempt.
+    pub(crate) fn tells_a_password(&self) -> bool {
+        matches!(self, Error::PasswordTooWeak(weakness) if weakness.rule == Rule::Reused)
+    }
 }
 
 impl From<sqlx::Error> for Error {

@@ -17,6 +17,12 @@ pub const LENGTH_MIN: usize = 8;
 pub const SCORE_MIN: u8 = 2;
 /// Characters that the estimate looks at; what is longer is no worse for it. Its work grows with the square of them.
 const CHARACTERS_MAX: usize = 64;
+/// What zxcvbn also reads as letters, in every way that they can be: six kinds of them make 36 readings, each looked up, all twenty 800.
+const BENT: &str = "4@8({[<3691!|70$5+%2";
+/// So many kinds of them are read in a password of any length.
+const BENT_MAX: usize = 6;
+/// How much is looked at of a password with more.
+const BENT_CHARACTERS_MAX: usize = 16;
 
 /// Passwords that stand at the head of every published list, in lower case.
 static COMMON: LazyLock<HashSet<&'static str>> = LazyLock::new(|| include_str!("password/common.txt").split_whitespace().collect());
@@ -118,11 +124,11 @@ impl Person {
     }
 }
 
-/// How good `password` is for `person`. Takes a millisecond or so: on a hashing thread.
+/// How good `password` is for `person`. Takes some milliseconds at most: on a hashing thread.
 pub fn strength(password: &str, person: &Person) -> Strength {
     let own = person.own();
     let inputs: Vec<&str> = own.iter().map(String::as_str).collect();
-    let seen: String = password.chars().take(CHARACTERS_MAX).collect();
+    let seen: String = password.chars().take(seen_of(password)).collect();
     let estimate = zxcvbn::zxcvbn(&seen, &inputs);
     let score = u8::from(estimate.score());
     let feedback = estimate.feedback();
@@ -135,6 +141,12 @@ pub fn strength(password: &str, person: &Person) -> Strength {
         (score < SCORE_MIN).then_some(Weakness { rule: Rule::Guessable, advice })
     });
     Strength { score, weakness, suggestions }
+}
+
+/// How many of the first characters are looked at: of what can be read in hundreds of ways, few.
+fn seen_of(password: &str) -> usize {
+    let bent = BENT.chars().filter(|character| password.contains(*character)).count();
+    if bent > BENT_MAX { BENT_CHARACTERS_MAX } else { CHARACTERS_MAX }
 }
 
 /// The rule that it breaks by itself, without an estimate.
@@ -162,6 +174,14 @@ mod tests {
 
     fn broken(password: &str, email: &str) -> Option<Rule> {
         strength(password, &Person::at(email)).weakness.map(|weakness| weakness.rule)
+    }
+
+    /// zxcvbn looks 800 readings up in this one, and in none of the pieces that are looked at more than it would otherwise.
+    #[test]
+    fn what_can_be_read_in_hundreds_of_ways_is_read_in_few() {
+        let bomb: String = BENT.chars().cycle().take(64).collect();
+        assert_eq!((seen_of(&bomb), seen_of("p4$$w0rd"), seen_of("qzjvkwxy")), (BENT_CHARACTERS_MAX, CHARACTERS_MAX, CHARACTERS_MAX));
+        assert_eq!(strength(&bomb, &Person::default()).weakness, None, "it is a good one all the same");
     }
 
     #[test]

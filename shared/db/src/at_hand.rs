@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::Error;
 
-/// How long a connection is used without a question for its life, and how long it waits here for its next use at most.
+/// How long a connection is used before it goes back to sqlx, which asks for its life; one that rests here goes within half of that again.
 const UNASKED_MAX: Duration = Duration::from_secs(30);
 /// How long the server may take to answer the question.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
@@ -35,7 +35,7 @@ struct Resting {
     is_closed: bool,
 }
 
-/// A connection and when it was taken from sqlx, which had asked for its life.
+/// A connection and when it was taken from sqlx. That asked for its life when it came back there: a dead one fails its BEGIN.
 #[derive(Debug)]
 struct Asked {
     connection: PoolConnection<Postgres>,

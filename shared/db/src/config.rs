@@ -17,7 +17,7 @@ pub struct DbConfig {
     pub migrator_password: Secret,
     /// The most connections for calls.
     pub app_connections: u32,
-    /// Connections for calls that are open before the service is ready, and kept.
+    /// Connections for calls that are open before the service is ready.
     pub app_connections_min: u32,
     /// The most connections for relay, snapshots and retention.
     pub worker_connections: u32,

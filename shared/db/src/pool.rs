@@ -57,7 +57,9 @@ impl Pool {
         refuse_powerful_login(&mut first, schema).await?;
         first.close().await?;
         let pool = PgPoolOptions::new()
-            .min_connections(size.min)
+            // Not `size.min`, which `fill` opens: sqlx would hold places while it waits for a server that is away.
+            .min_connections(0)
+            .idle_timeout(None)
             .max_connections(size.max)
             .acquire_timeout(size.acquire_max)
             .test_before_acquire(false)

@@ -42,8 +42,6 @@ use crate::password::{Person, Strength, strength};
 const NICE: i32 = 5;
 /// A thread without work for so long gives its memory back.
 const IDLE: Duration = Duration::from_secs(60);
-/// So many estimates of a password's strength take about as long as a hash.
-const ESTIMATES_PER_HASH: u64 = 3;
 
 /// The hashing threads and their queue. Cheap to clone; the threads end with the last clone.
 #[derive(Clone)]
@@ -76,6 +74,8 @@ struct Owner {
 
 struct Shared {
     queue: Mutex<Queue>,
+    /// Held by whoever looks at a hash that takes more memory than ours: two at a time could take all that the process may have.
+    large: Mutex<()>,
     arrived: Condvar,
     threads: usize,
     ahead_max: usize,
@@ -182,8 +182,8 @@ impl Hashing {
     /// # Errors
     /// [`Refused::Overloaded`] at once when `remaining`, the time the call still has, does not suffice.
     pub async fn strength(&self, password: &SecretString, person: Person, remaining: Duration) -> Result<Strength, Refused> {
-        let cost = (self.0.cost.work() / ESTIMATES_PER_HASH).max(1);
-        match self.submit(Work::Estimate(person), cost, self.0.pepper.mixed(0, password), remaining).await? {
+        // Booked as a hash, which none takes longer than.
+        match self.submit(Work::Estimate(person), self.0.cost.work(), self.0.pepper.mixed(0, password), remaining).await? {
             Answer::Estimated(strength) => Ok(strength),
             Answer::Hashed(_) | Answer::Verified(_) => Err(Unreadable.into()),
         }
@@ -205,6 +205,11 @@ impl Hashing {
     /// Whether `stored` is as it would be made now: argon2id at the cost that is set, with the pepper that is set.
     pub fn is_current(&self, stored: &str) -> bool {
         Stored::parse(stored).is_ok_and(|stored| stored.own_cost() == Some(self.0.cost) && stored.pepper_id == self.0.pepper.id())
+    }
+
+    /// Whether a look at `stored` costs more than one at an account that is not there.
+    pub fn is_dearer(&self, stored: &str) -> bool {
+        Stored::parse(stored).is_ok_and(|stored| stored.work() > self.0.cost.work())
     }
 
     async fn submit(&self, work: Work, cost: u64, password: SecretBox<[u8]>, remaining: Duration) -> Result<Answer, Refused> {
@@ -246,7 +251,7 @@ impl Drop for Owner {
 impl Shared {
     fn new(threads: usize, ahead_max: usize, cost: Cost, hash_time: Duration) -> Self {
         let queue = Mutex::new(Queue { jobs: VecDeque::new(), running: 0, work: 0, hash_time, closed: false });
-        let shared = Shared { queue, arrived: Condvar::new(), threads, ahead_max, done: AtomicU64::new(0), cost };
+        let shared = Shared { queue, large: Mutex::default(), arrived: Condvar::new(), threads, ahead_max, done: AtomicU64::new(0), cost };
         shared.tell_ceiling(hash_time);
         shared
     }
@@ -295,9 +300,12 @@ impl Shared {
                 }
                 Next::Closed => return,
             };
+            let is_large = matches!(&job.work, Work::Verify(stored) if stored.memory_kib() > self.cost.memory_kib.into());
+            let turn = is_large.then(|| self.large.lock().unwrap_or_else(PoisonError::into_inner));
             let started = Instant::now();
             let done = catch_unwind(AssertUnwindSafe(|| job.run(&mut arena)));
             let took = started.elapsed();
+            drop(turn);
             let result = done.unwrap_or_else(|_| {
                 counter!("identity_hash_panics_total").increment(1);
                 Err(Refused::Panicked)

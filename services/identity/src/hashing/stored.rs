@@ -103,7 +103,8 @@ impl Stored {
         }
     }
 
-    fn memory_kib(&self) -> u64 {
+    /// The memory that a look at it takes, in KiB.
+    pub(super) fn memory_kib(&self) -> u64 {
         match &self.scheme {
             Scheme::Argon { cost, .. } => cost.memory_kib.into(),
             Scheme::Scrypt { params, .. } => params.n().saturating_mul(params.r().into()) / 8,

@@ -78,7 +78,10 @@ impl Ops {
         let fits = match self.hashing.verify(password.clone(), stored, remaining()).await {
             Ok(fits) => fits,
             Err(refused) => {
-                self.throttle.give_back(caller, pass).await;
+                // Given back is what anybody's hash would have met. That a dear one does not fit says that there is an account: it is paid for.
+                if known.as_ref().is_none_or(|known| !self.hashing.is_dearer(&known.password_hash)) {
+                    self.throttle.give_back(caller, pass).await;
+                }
                 return Err(refused.into());
             }
         };

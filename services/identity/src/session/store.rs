@@ -355,7 +355,7 @@ pub(super) async fn beyond(tx: &mut Tx, sealed: &Sealed, user_id: UserId, kept: 
                   rotate_time, last_use_time, refresh_expire_time, expire_time
            FROM identity.session
            WHERE user_id = $1 AND state = 1 AND refresh_expire_time > $2 AND expire_time > $2
-           ORDER BY last_use_time DESC, session_id DESC OFFSET $3 LIMIT 100"#,
+           ORDER BY rotate_time DESC, session_id DESC OFFSET $3 LIMIT 100"#,
         user_id as _,
         now,
         kept,

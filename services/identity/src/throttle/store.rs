@@ -69,10 +69,14 @@ pub(super) async fn succeed(tx: &mut Tx, keys: &[Key]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Clears every ladder of `subjects` but those of networks and mails; says whether there was a failure on any.
+/// Clears every ladder of `subjects` but those of networks and mails, held in the order in which attempts are charged; says whether there was a failure on any.
 pub(super) async fn clear(tx: &mut Tx, subjects: &[String]) -> Result<bool, Error> {
     let failures = sqlx::query_scalar!(
-        "DELETE FROM identity.auth_throttle WHERE scope NOT IN (4, 5, 9) AND subject = ANY($1) RETURNING failures",
+        "WITH mine AS MATERIALIZED (
+             SELECT scope, subject, part FROM identity.auth_throttle
+             WHERE scope NOT IN (4, 5, 9) AND subject = ANY($1) ORDER BY scope, subject, part FOR UPDATE)
+         DELETE FROM identity.auth_throttle t USING mine WHERE (t.scope, t.subject, t.part) = (mine.scope, mine.subject, mine.part)
+         RETURNING t.failures",
         subjects,
     );
     Ok(failures.fetch_all(tx.conn()).await?.into_iter().any(|failures| failures > 0))

@@ -26,7 +26,9 @@ impl Ops {
         let hash = match self.replacement(&caller, new, Person::at(&own.email)).await {
             Ok(hash) => hash,
             Err(refused) => {
-                self.throttle.give_back(&caller, pass).await;
+                if !refused.tells_a_password() {
+                    self.throttle.give_back(&caller, pass).await;
+                }
                 return Err(refused);
             }
         };

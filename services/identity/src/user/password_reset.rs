@@ -13,6 +13,7 @@ use crate::email_change::store as email_changes;
 use crate::error::Error;
 use crate::events;
 use crate::session::end::end_all;
+use crate::throttle::Scope;
 
 impl Ops {
     /// Puts another password in place with the token of the link, once, and ends every session: whoever had the old one is out. What was
@@ -35,7 +36,17 @@ impl Ops {
         let known =
             self.db.read(&caller, async |tx: &mut Tx| credentials::resettable(tx, &self.sealed, user_id, token.generation).await).await?;
         let person = known.ok_or(Error::PasswordResetTokenInvalid)?;
-        let hash = self.replacement(&caller, new, person).await?;
+        // That a password was one of the last tells who tries many what the person chooses.
+        let pass = self.throttle.admit(&caller, self.throttle.attempt(Scope::Link, token.subject_id)).await?;
+        let hash = match self.replacement(&caller, new, person).await {
+            Ok(hash) => hash,
+            Err(refused) => {
+                if !refused.tells_a_password() {
+                    self.throttle.give_back(&caller, pass).await;
+                }
+                return Err(refused);
+            }
+        };
         let generation = self
             .db
             .write_unrecorded(&caller, async |tx: &mut Tx| {

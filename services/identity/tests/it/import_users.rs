@@ -1,7 +1,11 @@
 use contract::identity::v1::{ImportOutcome, ImportUserResult, ImportedUser, UserRegistered, UserState};
-use testkit::{App, assert_fault, fault::violated_fields};
+use std::time::Duration;
 
-use crate::verbs::{Acts, Door, PASSWORD, Person, address, identity_with, request_id, with_root};
+use contract::identity::v1::session_service_client::SessionServiceClient;
+use testkit::{App, assert_fault, fault::violated_fields};
+use tonic::Request;
+
+use crate::verbs::{Acts, Door, PASSWORD, Person, address, by_email, identity_with, request_id, with_root};
 
 /// Everybody's password as other systems kept it.
 const HASHES: [(&str, &str); 4] = [
@@ -50,6 +54,24 @@ async fn who_had_an_account_elsewhere_signs_in_with_the_same_password_and_is_has
         assert_ne!(ours, imported);
         app.sign_in(&address(name)).await;
         assert_eq!(stored_hash(&app, user_id).await, ours, "once is enough");
+    }
+}
+
+#[tokio::test]
+async fn that_a_dear_hash_does_not_fit_a_short_call_is_paid_for_as_any_guess() {
+    let (app, root) = suite().await;
+    let dear = "$2b$14$CCCCCCCCCCCCCCCCCCCCC.4c/Vz//sBM9XkyFmwsCP9HkrjK1U32S";
+    root.import_users(vec![person("dea", dear)], "").await.unwrap();
+    let charged = async || -> i64 {
+        let failures = "SELECT coalesce(max(failures), 0)::bigint FROM identity.auth_throttle WHERE scope = 2";
+        sqlx::query_scalar(failures).fetch_one(&mut app.sql().await).await.unwrap()
+    };
+    for tried in 1..4 {
+        let mut request = Request::new(by_email(&address("dea")));
+        request.set_timeout(Duration::from_millis(400));
+        let call = SessionServiceClient::new(app.anonymous().channel()).create_session(request).await;
+        assert_fault!(call, ResourceExhausted, "HASHING_OVERLOADED");
+        assert_eq!(charged().await, tried);
     }
 }
 

@@ -2,7 +2,8 @@ use contract::identity::v1::PasswordResetRequested;
 use contract::identity::v1::resolve_recipient_request::Subject;
 use contract::identity::v1::{Link, ResolveRecipientRequest};
 use identity::Config;
-use testkit::{App, assert_fault};
+use std::time::Duration;
+use testkit::{App, assert_fault, fault};
 
 use crate::verbs::{Acts, Door, PASSWORD, Person, address, identity, identity_with, quick};
 
@@ -54,6 +55,30 @@ async fn a_reset_is_no_way_around_it_and_a_used_link_asks_nothing() {
         assert_fault!(app.reset_password(&token, guess).await, InvalidArgument, "PASSWORD_RESET_TOKEN_INVALID");
     }
     assert_eq!(kept(&app).await, 1);
+}
+
+#[tokio::test]
+async fn who_asks_with_a_link_which_passwords_were_the_last_has_to_wait() {
+    let app = remembering().await;
+    app.verified("ana").await;
+    app.request_password_reset(&address("ana")).await.unwrap();
+    let PasswordResetRequested { password_reset_id, user_id } = app.events().await.pop().unwrap();
+    let mail =
+        ResolveRecipientRequest { subject: Some(Subject::UserId(user_id)), link: Link::ResetPassword.into(), link_id: password_reset_id };
+    let token = app.resolve_recipient(mail).await.unwrap().link_token;
+    for weak in ["password", "12345678", "short"].into_iter().cycle().take(60) {
+        assert_fault!(app.reset_password(&token, weak).await, InvalidArgument, "PASSWORD_TOO_WEAK");
+    }
+    let mut told = 0;
+    while let Err(refused) = app.reset_password(&token, PASSWORD).await {
+        if fault::reason(&refused) == "ATTEMPTS_THROTTLED" {
+            break;
+        }
+        told += 1;
+        assert!(told < 60, "each costs an attempt");
+    }
+    app.clock().advance(Duration::from_mins(20));
+    app.reset_password(&token, SECOND).await.unwrap();
 }
 
 #[tokio::test]

@@ -45,7 +45,7 @@ async fn offered(identity: &Channel, crowd: &Crowd<'_>) -> anyhow::Result<Answer
     match SessionServiceClient::new(identity.clone()).create_session(request).await.map_err(|status| status.code()) {
         Ok(_) => Ok(Answer::Done),
         Err(Code::ResourceExhausted) => Ok(Answer::Refused),
-        Err(Code::DeadlineExceeded | Code::Cancelled | Code::Unavailable) => Ok(Answer::Late),
+        Err(Code::DeadlineExceeded | Code::Cancelled | Code::Unavailable | Code::Aborted) => Ok(Answer::Late),
         Err(code) => anyhow::bail!("a sign-in is answered {code:?}"),
     }
 }
@@ -136,7 +136,7 @@ impl Run<'_> {
                 match answer.map_err(|status| status.code()) {
                     Ok(_) => Ok(asked.elapsed()),
                     // Who is sent away has waited as long as anybody would.
-                    Err(Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded) => Ok(PATIENCE),
+                    Err(Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded | Code::Aborted) => Ok(PATIENCE),
                     Err(code) => anyhow::bail!("GetUser is answered {code:?}"),
                 }
             };

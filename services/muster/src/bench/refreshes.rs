@@ -14,11 +14,12 @@ use uuid::Uuid;
 
 /// As `services/identity/src/session/store.rs` has it, with the columns that are read.
 const TRADE: &str = "WITH locked AS MATERIALIZED (
-    SELECT h.session_id, h.organization_id, h.workspace_id, h.create_time, h.last_use_time FROM identity.session h
+    SELECT h.session_id, h.organization_id, h.workspace_id, h.create_time, h.rotate_time FROM identity.session h
     WHERE h.session_id = $1 AND h.generation = $2 AND h.state = 1 AND h.refresh_expire_time > now() AND h.expire_time > now()
     FOR NO KEY UPDATE),
   held AS MATERIALIZED (
-    SELECT h.session_id, u.system_admin, o.role AS organization_role, w.role AS workspace_role, p.idle, h.create_time + p.longest AS last_time
+    SELECT h.session_id, u.system_admin, o.role AS organization_role, w.role AS workspace_role, p.mfa_required_time, p.idle,
+           h.create_time + p.longest AS last_time
     FROM locked h
     LEFT JOIN LATERAL identity.session_policy(h.organization_id) p ON true
     CROSS JOIN LATERAL (SELECT identity.is_system_admin() AS system_admin) u
@@ -26,13 +27,13 @@ const TRADE: &str = "WITH locked AS MATERIALIZED (
                        WHERE m.organization_id = h.organization_id AND m.workspace_id IS NULL) o ON true
     LEFT JOIN LATERAL (SELECT m.role FROM identity.my_memberships() m
                        WHERE m.organization_id = h.organization_id AND m.workspace_id = h.workspace_id) w ON true
-    WHERE (p.idle IS NULL OR h.last_use_time + p.idle > now()) AND (p.longest IS NULL OR h.create_time + p.longest > now()))
+    WHERE (p.idle IS NULL OR h.rotate_time + p.idle > now()) AND (p.longest IS NULL OR h.create_time + p.longest > now()))
   UPDATE identity.session s
   SET generation = s.generation + 1, rotate_time = now(), last_use_time = greatest(s.last_use_time, now()), expire_time = least(s.expire_time, held.last_time),
       refresh_expire_time = least(now() + interval '7 days', s.expire_time, held.last_time, now() + held.idle)
   FROM held WHERE s.session_id = held.session_id
   RETURNING s.session_id, s.user_id, s.organization_id, s.workspace_id, s.state, s.amr, s.auth_time, s.generation, s.client_address, s.user_agent,
-      s.create_time, s.rotate_time, s.last_use_time, s.refresh_expire_time, s.expire_time, held.system_admin, held.organization_role, held.workspace_role";
+      s.create_time, s.rotate_time, s.last_use_time, s.refresh_expire_time, s.expire_time, held.system_admin, held.organization_role, held.workspace_role, held.mfa_required_time";
 
 /// Sessions whose refresh tokens are traded, one for each place.
 pub(super) struct Refreshes {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What each one has that has any.
@@ -16,6 +17,14 @@ pub struct Shares<K> {
 pub struct Share<K: Eq + Hash> {
     shares: Shares<K>,
     owner: K,
+}
+
+/// Whose `address` it is: itself for IPv4; for IPv6 its /64, of which one subscriber has as many addresses as they like.
+pub fn subscriber(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+        address => address,
+    }
 }
 
 impl<K: Clone + Eq + Hash> Shares<K> {
@@ -52,6 +61,15 @@ impl<K: Eq + Hash> Drop for Share<K> {
 mod tests {
     use super::*;
     use crate::Subject;
+
+    #[test]
+    fn a_subscriber_is_an_address_of_ipv4_and_64_bits_of_one_of_ipv6() {
+        let of = |text: &str| subscriber(text.parse().unwrap());
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), of("2001:db8:1:2:ffff::1"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_ne!(of("192.0.2.2"), of("192.0.2.1"));
+    }
 
     #[test]
     fn who_has_no_stream_is_not_remembered() {

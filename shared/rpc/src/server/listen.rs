@@ -26,7 +26,7 @@ use super::body::AnswerBody;
 use super::limits::Limits;
 use super::stack::Stack;
 use super::unread::{self, Patient};
-use crate::limit::share::Shares;
+use crate::limit::share::{Shares, subscriber};
 
 /// How long nothing is accepted after an error, so that a process without file descriptors does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -100,7 +100,7 @@ async fn accept(listener: TcpListener, connections: &Arc<Connections>, connectio
         match listener.accept().await {
             Ok((stream, remote)) => {
                 // One that has its share is hung up on: it is not to be told anything, and the others are to have the place.
-                let Some(share) = connections.shares.take(&remote.ip().to_canonical()) else {
+                let Some(share) = connections.shares.take(&subscriber(remote.ip())) else {
                     metrics::counter!("muster_rpc_connections_refused_total", "service" => connections.stack.service).increment(1);
                     continue;
                 };
