@@ -153,10 +153,7 @@ impl AnswerBody {
     /// The body of a call that goes on.
     pub(super) fn open(inner: Body, call: OpenCall) -> Self {
         if call.is_stream() {
-            unread::end_at(|| {
-                let end = call.end();
-                Box::pin(async { drop(end.await) })
-            });
+            unread::cut_off_after(call.end());
         }
         Self { inner, call: Some(Box::new(call)), rest: Bytes::new() }
     }
@@ -221,6 +218,9 @@ impl AnswerBody {
             Err(frame) => {
                 // The work of what is no stream is done. What is left is the client's to read, and it may take its time with that.
                 let done = call.place.take_if(|_| !call.context.policy.server_streaming);
+                if done.is_some() && frame.data_ref().is_some_and(|message| message.len() > PIECE_BYTES_MAX) {
+                    unread::cut_off_after_deadline(call.context.deadline.instant());
+                }
                 let frame = match done {
                     Some(place) => frame.map_data(|message| call.answers.count_or_hold(message, place)),
                     None => frame,

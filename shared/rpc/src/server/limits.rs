@@ -39,8 +39,8 @@ pub struct Limits {
     pub keepalive_timeout_ms: u64,
     /// Within which the message of a request must arrive in full.
     pub request_read_ms: u64,
-    /// Within which a client must take the next piece of an answer (16 KiB, or a message that is smaller), else its call is cut off; and some
-    /// byte, else its connection is.
+    /// Within which a client must take the next piece of an answer (16 KiB, or a message that is smaller), and after the deadline the rest of it,
+    /// else its call is cut off; and some byte, else its connection is.
     pub answer_read_ms: u64,
     /// Bytes of messages that have not arrived in full, of all callers together; the first 4 KiB of each are not counted.
     pub unread_bytes_max: usize,
@@ -109,7 +109,10 @@ impl Section for Limits {
             ("keepalive_ms", "Silence after which a connection is pinged, 1000..=3600000 ms."),
             ("keepalive_timeout_ms", "Within which it must answer, 100..=60000 ms."),
             ("request_read_ms", "Within which the message of a request must arrive in full, 100..=60000 ms."),
-            ("answer_read_ms", "Within which a client must take the next piece of an answer, else its call is cut off, 100..=600000 ms."),
+            (
+                "answer_read_ms",
+                "Within which a client must take the next piece of an answer, and after the deadline the rest of it, else its call is cut off, 100..=600000 ms.",
+            ),
             (
                 "unread_bytes_max",
                 "Messages that have not arrived in full, all together, without 4 KiB of each, 16777216..=1073741824 bytes.",

@@ -5,7 +5,8 @@
 //! run against that: [`Watch`], for a client that does not take the next piece of one answer, and [`Patient`], for one that takes nothing from its
 //! socket at all.
 //!
-//! Deliberately absent: a least speed. Who takes a piece now and then is slow, not gone, and is served until its call's time is over.
+//! Deliberately absent: a least speed. Who takes a piece now and then is slow, not gone, and is served until its call's time is over: a stream's client
+//! has [`LAST_READ`] from there to come to the end of what was handed over and read why it ends; who reads a long answer has the time of one more piece.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -15,22 +16,28 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 /// The largest piece of an answer that is handed over at once, in bytes: one frame of HTTP/2. It is what a client takes within its time; what waits
 /// behind it is counted, see `limit::answer`.
 pub(super) const PIECE_BYTES_MAX: usize = 16 * 1024;
+
+/// How long the client of a stream that is over may take to read its status.
+const LAST_READ: Duration = Duration::from_secs(2);
 
 tokio::task_local! {
     static WATCH: Arc<Watch>;
 }
 
 /// What ends a call early, other than its client.
-pub(super) type End = Pin<Box<dyn Future<Output = ()> + Send>>;
+type End = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What is known of the reading of one answer: told by its body, asked by the task that serves its stream.
-#[derive(Default)]
-pub(super) struct Watch(Mutex<Reading>);
+struct Watch {
+    /// Within which a client takes a piece.
+    limit: Duration,
+    reading: Mutex<Reading>,
+}
 
 #[derive(Default)]
 struct Reading {
@@ -42,15 +49,15 @@ struct Reading {
     end: Option<End>,
 }
 
-/// Serves a stream until it ends, or until its client did not take a piece of the answer within `limit`, or is not there when the call ends
-/// otherwise; then the stream is reset, and all that it holds is let go. Says whether it was cut off.
+/// Serves a stream until it ends, or until its client did not take a piece of the answer within `limit`, or has not read it to its end some time
+/// after the call ended otherwise; then the stream is reset, and all that it holds is let go. Says whether it was cut off.
 pub(super) async fn watched(stream: impl Future, limit: Duration) -> bool {
-    let watch = Arc::new(Watch::default());
+    let watch = Arc::new(Watch { limit, reading: Mutex::default() });
     let stream = WATCH.scope(watch.clone(), stream);
     tokio::select! {
         biased;
         _ = stream => false,
-        () = watch.cut_off(limit) => true,
+        () = watch.cut_off() => true,
     }
 }
 
@@ -64,18 +71,31 @@ pub(super) fn tell(handed_over: bool) {
     });
 }
 
-/// Has the stream of this task end at `end`, if its client reads nothing by then.
-pub(super) fn end_at(end: impl FnOnce() -> End) {
-    let _ = WATCH.try_with(|watch| watch.lock().end = Some(end()));
+/// Has the stream of this task, whose call is one that streams, cut off soon after `end`, if its client has not read why it ends by then.
+pub(super) fn cut_off_after(end: impl Future + Send + 'static) {
+    let _ = WATCH.try_with(|watch| watch.end(end, LAST_READ));
+}
+
+/// Has the stream of this task cut off if its client has not read the one, long answer by the time of one more piece after `deadline`.
+pub(super) fn cut_off_after_deadline(deadline: Instant) {
+    let _ = WATCH.try_with(|watch| watch.end(tokio::time::sleep_until(deadline), watch.limit));
 }
 
 impl Watch {
     fn lock(&self) -> std::sync::MutexGuard<'_, Reading> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Cuts off at `rest` after `end`.
+    fn end(&self, end: impl Future + Send + 'static, rest: Duration) {
+        self.lock().end = Some(Box::pin(async move {
+            drop(end.await);
+            tokio::time::sleep(rest).await;
+        }));
     }
 
     /// Waits, beside the stream that it is polled after, until the client's time for a piece is over.
-    async fn cut_off(&self, limit: Duration) {
+    async fn cut_off(&self) {
         let mut timer: Option<(u64, Pin<Box<Sleep>>)> = None;
         std::future::poll_fn(|cx| {
             let mut reading = self.lock();
@@ -84,7 +104,7 @@ impl Watch {
                 return Poll::Pending;
             }
             if timer.as_ref().is_none_or(|(piece, _)| *piece != reading.pieces) {
-                timer = Some((reading.pieces, Box::pin(tokio::time::sleep(limit))));
+                timer = Some((reading.pieces, Box::pin(tokio::time::sleep(self.limit))));
             }
             let late = timer.as_mut().is_some_and(|(_, timer)| timer.as_mut().poll(cx).is_ready());
             let over = reading.end.as_mut().is_some_and(|end| end.as_mut().poll(cx).is_ready());

@@ -115,7 +115,7 @@ async fn what_services_ask_goes_on_while_users_fill_the_server() {
     let (_, _, ()) = tokio::join!(first.get_product(stuck()), second.get_product(stuck()), filled);
 }
 
-/// A client that has no room for any answer.
+/// A client that has little room for an answer, or none.
 struct Unreading {
     requests: SendRequest<Full<Bytes>>,
     address: SocketAddr,
@@ -124,9 +124,13 @@ struct Unreading {
 
 impl Unreading {
     async fn connect(app: &App) -> Unreading {
+        Self::with_room(app, 0).await
+    }
+
+    async fn with_room(app: &App, bytes: u32) -> Unreading {
         let stream = TcpStream::connect(app.address).await.unwrap();
         let mut client = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
-        let (requests, connection) = client.initial_stream_window_size(0).handshake(TokioIo::new(stream)).await.unwrap();
+        let (requests, connection) = client.initial_stream_window_size(bytes).handshake(TokioIo::new(stream)).await.unwrap();
         let mut connections = JoinSet::new();
         connections.spawn(connection);
         Unreading { requests, address: app.address, _connection: connections }
@@ -199,6 +203,22 @@ async fn an_answer_that_nobody_reads_is_let_go_too() {
     let app = App::with(Limits { answer_read_ms: 200, ..narrow() }).await;
     let answer = Unreading::connect(&app).await.call(KEY_SET, &[]).await;
     reset(answer).await;
+}
+
+#[tokio::test]
+async fn a_long_answer_that_is_read_in_drops_is_cut_off_some_time_after_its_deadline() {
+    let app = App::with(Limits { answer_read_ms: 300, ..narrow() }).await;
+    *app.handlers.key_set.lock().unwrap() = "x".repeat(400_000);
+    let mut client = Unreading::with_room(&app, 16_384).await;
+    let mut answer = client.call(KEY_SET, &[("grpc-timeout", "300m")]).await.into_body();
+    let read = async {
+        while let Some(drop) = answer.frame().await {
+            drop?;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok::<_, hyper::Error>(())
+    };
+    assert!(tokio::time::timeout(SOON, read).await.expect("it is not left open").is_err(), "it is cut off");
 }
 
 #[tokio::test]

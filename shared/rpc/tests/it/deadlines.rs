@@ -33,6 +33,15 @@ async fn a_stream_that_never_rests_ends_with_its_time_too() {
 }
 
 #[tokio::test]
+async fn who_reads_a_stream_late_is_told_that_its_time_is_over() {
+    let app = App::start().await;
+    let stream = watch(&app, "flood", "200m").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let ended = drained(stream).await;
+    assert_eq!((ended.code(), reason(&ended)), exceeded());
+}
+
+#[tokio::test]
 async fn work_without_time_left_never_reaches_the_handler() {
     let app = App::start().await;
     for none in ["0m", "0n"] {
