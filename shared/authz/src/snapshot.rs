@@ -1,6 +1,6 @@
 //! Every assignment at one revision, and the decisions it amounts to.
 //!
-//! A decision is one probe for the user in the organization, for a role that cascades one more for the workspace, and a test of bits.
+//! A decision is one probe for the user in the organization, one for the workspace, and a test of bits.
 //!
 //! Deliberately absent: change in place. A snapshot that was handed out stays as it is; [`Snapshot::after`] makes the next one and shares what
 //! didn't change.
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use contract::authorization::v1::{DecisionCause, RoleTier};
 use contract::{BaseRole, Permission, Reach};
 use runtime::{OrganizationId, UserId, WorkspaceId};
+use smallvec::SmallVec;
 
 use crate::map::{IdMap, Map};
 use crate::roles;
@@ -44,8 +45,8 @@ impl Slot {
 #[derive(Clone, Debug, Default)]
 struct Member {
     organization: Slot,
-    /// By workspace id.
-    workspaces: Arc<[(WorkspaceId, Slot)]>,
+    /// By workspace id. Most have a role in one workspace of an organization: that one is read where the rest is.
+    workspaces: SmallVec<[(WorkspaceId, Slot); 1]>,
 }
 
 impl Member {
@@ -57,12 +58,11 @@ impl Member {
         let index = match self.workspaces.binary_search_by_key(&workspace, |(id, _)| *id) {
             Ok(index) => index,
             Err(index) => {
-                let (before, after) = self.workspaces.split_at(index);
-                self.workspaces = before.iter().chain(&[(workspace, Slot::default())]).chain(after).copied().collect();
+                self.workspaces.insert(index, (workspace, Slot::default()));
                 index
             }
         };
-        &mut Arc::make_mut(&mut self.workspaces)[index].1
+        &mut self.workspaces[index].1
     }
 }
 
@@ -112,12 +112,12 @@ impl Snapshot {
 
     /// Whether, and how far, `user` holds `permission` at the scope. A workspace that is not of `organization` is not known, to nobody.
     pub fn reach(&self, user: UserId, permission: Permission, organization: OrganizationId, workspace: Option<WorkspaceId>) -> Held {
+        // Both probes before either is looked at: they wait for memory together.
         let member = self.members.get(&(organization, user));
-        let slot = member.zip(workspace).and_then(|(member, workspace)| member.slot(workspace));
-        // A slot says that its workspace is known: the second probe is for roles that cascade.
-        if slot.is_none() && workspace.is_some_and(|workspace| !self.has_workspace(organization, workspace)) {
+        if workspace.is_some_and(|workspace| !self.has_workspace(organization, workspace)) {
             return Held::No { knows_scope: false };
         }
+        let slot = member.zip(workspace).and_then(|(member, workspace)| member.slot(workspace));
         if self.is_system_admin(user) {
             let role = (RoleTier::System, BaseRole::Admin);
             return Held::Yes { reach: Reach::Any, cause: DecisionCause::SystemRole, role };
