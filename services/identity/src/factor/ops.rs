@@ -80,7 +80,7 @@ impl Ops {
     pub async fn confirm(&self, caller: &Caller, id: FactorId, code: &SecretString) -> Result<(Factor, Vec<String>, Authenticated), Error> {
         let user_id = caller.user_id()?;
         let fresh = recovery::generate()?;
-        let (factor, codes, session, held) = self
+        let (factor, codes, grant) = self
             .db
             .write_unrecorded(&personal(caller), async |tx: &mut Tx| {
                 users::hold_account(tx, &self.sealed, user_id).await?.ok_or(Error::SessionNotFound)?;
@@ -94,11 +94,11 @@ impl Ops {
                 }
                 tx.emit(events::factor_enrolled(&factor));
                 let before = self.sessions.hold_own(tx).await?;
-                let (after, held) = self.sessions.rise(tx, &before, Methods::TOTP).await?;
-                Ok::<_, Error>((factor, if is_first { fresh.clone() } else { Vec::new() }, after, held))
+                let grant = self.sessions.rise(tx, &before, Methods::TOTP).await?;
+                Ok::<_, Error>((factor, if is_first { fresh.clone() } else { Vec::new() }, grant))
             })
             .await?;
-        Ok((factor, codes, self.sessions.authenticated(session, &held)?))
+        Ok((factor, codes, self.sessions.authenticated(grant)?))
     }
 
     /// The caller's factors, oldest first, and how many recovery codes are unused.
@@ -123,7 +123,7 @@ impl Ops {
     /// verifier of the suite hears of it.
     pub async fn delete(&self, caller: &Caller, id: FactorId) -> Result<Authenticated, Error> {
         let user_id = caller.user_id()?;
-        let (session, held) = self
+        let grant = self
             .db
             .write_unrecorded(&personal(caller), async |tx: &mut Tx| {
                 users::hold_account(tx, &self.sealed, user_id).await?.ok_or(Error::SessionNotFound)?;
@@ -136,7 +136,7 @@ impl Ops {
                 context::stay(tx, session).await
             })
             .await?;
-        self.sessions.authenticated(session, &held)
+        self.sessions.authenticated(grant)
     }
 
     /// Takes away all second factors of somebody who lost them. For system admins: `open` has refused everybody else, and the table's function
@@ -152,8 +152,7 @@ impl Ops {
                 users::find(tx, &self.sealed, user_id).await?.ok_or(Error::UserNotFound)?;
                 let factors = store::reset(tx, user_id).await?;
                 if factors > 0 {
-                    let revocation = Revocation::of_user(user_id, tx.now());
-                    revocations::insert(tx, std::slice::from_ref(&revocation)).await?;
+                    let revocation = void_tokens(tx, user_id).await?;
                     tx.emit(events::user_factors_reset(user_id, factors, &revocation));
                 }
                 Ok(())
@@ -214,10 +213,16 @@ impl Ops {
         }
         store::replace_codes(tx, user_id, &[]).await?;
         sessions::lower(tx, user_id).await?;
-        let revocation = Revocation::of_user(user_id, tx.now());
-        revocations::insert(tx, std::slice::from_ref(&revocation)).await?;
-        Ok(Some(revocation))
+        Ok(Some(void_tokens(tx, user_id).await?))
     }
+}
+
+/// Voids the access tokens that the user has, whose sessions were lowered in this transaction and are held by it: whatever was given a token that
+/// says more did so before this moment ([`Grant`](crate::session::grant::Grant)), though it may have begun after this transaction.
+async fn void_tokens(tx: &mut Tx, user_id: UserId) -> Result<Revocation, Error> {
+    let revocation = Revocation::of_user(user_id, tx.db().clock().now());
+    revocations::insert(tx, std::slice::from_ref(&revocation)).await?;
+    Ok(revocation)
 }
 
 /// Second factors are a person's own matter, in whatever organization the session acts: no organization's log tells of them.

@@ -6,6 +6,7 @@
 use db::Tx;
 use rpc::Caller;
 
+use super::grant::Grant;
 use super::ops::Ops;
 use super::{FAILURES_MAX, Held, Session, SessionState, Tokens, store};
 use crate::error::Error;
@@ -17,7 +18,7 @@ use crate::user::store as users;
 
 /// What became of an answer. A refusal is an outcome and not an error of the transaction, so that it is counted.
 enum Outcome {
-    Opened(Box<Session>, Held),
+    Opened(Box<Grant>),
     Refused,
     Invalid,
 }
@@ -35,9 +36,9 @@ impl Ops {
         let caller = caller.proven_as(token.user_id);
         let attempt = Attempt::admitted(&self.throttle, &caller, token.user_id, code).await?;
         match self.db.write_unrecorded(&caller, async |tx: &mut Tx| self.answered(tx, &token, &attempt).await).await? {
-            Outcome::Opened(session, held) => {
-                let tokens = self.tokens(&session, &held)?;
-                Ok((*session, tokens))
+            Outcome::Opened(grant) => {
+                let tokens = self.tokens(&grant)?;
+                Ok((grant.session, tokens))
             }
             Outcome::Refused => Err(Error::FactorCodeRefused),
             Outcome::Invalid => {
@@ -60,7 +61,7 @@ impl Ops {
                 self.make_room(tx, token.user_id).await?;
                 tx.emit(events::session_created(&after));
                 let held = Held { system_admin: account.system_role == SystemRole::Admin, ..Held::default() };
-                Ok(Outcome::Opened(Box::new(after), held))
+                Ok(Outcome::Opened(Box::new(Grant::of(tx, after, held))))
             }
             None => {
                 if store::fail(tx, before.id).await? >= FAILURES_MAX {

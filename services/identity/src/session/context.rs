@@ -9,6 +9,7 @@ use rpc::Caller;
 use runtime::UserId;
 use time::OffsetDateTime;
 
+use super::grant::Grant;
 use super::ops::Ops;
 use super::{Context, Held, Session, SessionState, store};
 use crate::error::Error;
@@ -39,7 +40,7 @@ impl Ops {
     pub async fn switch(&self, caller: &Caller, context: Context) -> Result<Entered, Error> {
         let id = caller.session_id().ok_or(Error::SessionNotFound)?;
         let caller = caller.with_organization(context.organization_id);
-        let (session, held) = self
+        let grant = self
             .db
             .write_unrecorded(&caller, async |tx: &mut Tx| {
                 let held = enter(tx, context).await?;
@@ -61,10 +62,11 @@ impl Ops {
                 if after.context() != before.context() {
                     events::emit_session_switched(tx, &before, &after);
                 }
-                Ok((after, held))
+                Ok(Grant::of(tx, after, held))
             })
             .await?;
-        let (access_token, expire_time) = self.access_token(&session, &held)?;
+        let (access_token, expire_time) = self.access_token(&grant)?;
+        let Grant { session, held, .. } = grant;
         Ok(Entered { mfa_required_time: held.mfa_lacked_from(session.methods), session, access_token, expire_time })
     }
 }
@@ -89,20 +91,20 @@ async fn enter(tx: &mut Tx, context: Context) -> Result<Held, Error> {
 ///
 /// # Emits
 /// `SessionSwitched`, same transaction, when it is led out of its organization.
-pub(crate) async fn stay(tx: &mut Tx, session: Session) -> Result<(Session, Held), Error> {
+pub(crate) async fn stay(tx: &mut Tx, session: Session) -> Result<Grant, Error> {
     let held = store::held(tx, session.context()).await?;
     stay_with(tx, session, held).await
 }
 
 /// The same with what was `held` where the session acts, which is known.
-pub(super) async fn stay_with(tx: &mut Tx, session: Session, held: Held) -> Result<(Session, Held), Error> {
+pub(super) async fn stay_with(tx: &mut Tx, session: Session, held: Held) -> Result<Grant, Error> {
     if session.may_act(&held, tx.now()) {
-        return Ok((session, held));
+        return Ok(Grant::of(tx, session, held));
     }
     let outside = session.in_context(Context::NOWHERE);
     store::set_context(tx, &outside).await?;
     events::emit_session_switched(tx, &session, &outside);
-    Ok((outside, held.outside()))
+    Ok(Grant::of(tx, outside, held.outside()))
 }
 
 /// Refuses unless the session of the call is at aal 2, by its row and by the token of the call: one from before it rose may be in other hands.

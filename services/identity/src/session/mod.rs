@@ -8,6 +8,7 @@ pub mod challenge;
 pub mod context;
 pub mod convert;
 pub mod end;
+pub mod grant;
 pub mod grpc;
 pub mod last_use;
 pub mod ops;

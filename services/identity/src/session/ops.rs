@@ -4,6 +4,7 @@ use db::{Db, Kind, Order, Page, Tx};
 use rpc::Caller;
 use runtime::{SecretString, SessionId, UserId};
 
+use super::grant::Grant;
 use super::{Given, Held, Identifier, Lifetimes, Opened, Session, SessionState, Tokens, store};
 use crate::error::Error;
 use crate::events;
@@ -53,8 +54,8 @@ impl Ops {
     /// # Errors
     /// `SIGN_IN_REFUSED`, `HASHING_OVERLOADED`; `SIGN_IN_THROTTLED` before a hash is spent, as many attempts before it failed.
     /// # Emits
-    /// `SessionCreated`, with `SessionRevoked` for the session that was unused longest when the user has as many as may be; `SessionChallenged`
-    /// for a challenge; or `SignInFailed` in a transaction that commits though the call is refused, with `SignInThrottled` when the next one has
+    /// `SessionCreated`, with `SessionRevoked` for the session that was refreshed longest ago when the user has as many as may be;
+    /// `SessionChallenged` for a challenge; or `SignInFailed` in a transaction that commits though the call is refused, with `SignInThrottled` when the next one has
     /// to wait.
     pub async fn create(
         &self,
@@ -104,7 +105,7 @@ impl Ops {
     }
 
     async fn open(&self, caller: &Caller, known: &Credential, rehashed: Option<String>, pass: &Pass) -> Result<(Session, Given), Error> {
-        let (session, held) = self
+        let grant = self
             .db
             .write_unrecorded(caller, async |tx: &mut Tx| {
                 if let Some(hash) = &rehashed {
@@ -119,22 +120,23 @@ impl Ops {
                 let inserted = inserted.ok_or(Error::SignInRefused)?;
                 if inserted.is_challenged {
                     tx.emit(events::session_challenged(&challenged));
-                    return Ok((challenged, Held::default()));
+                    return Ok(Grant::of(tx, challenged, Held::default()));
                 }
                 if inserted.is_crowded {
                     self.make_room(tx, known.user_id).await?;
                 }
                 let held = Held { system_admin: inserted.system_role == SystemRole::Admin, ..Held::default() };
                 tx.emit(events::session_created(&session));
-                Ok::<_, Error>((session, held))
+                Ok::<_, Error>(Grant::of(tx, session, held))
             })
             .await?;
+        let session = &grant.session;
         if session.stored_state == SessionState::Challenged {
             let token = ChallengeToken { user_id: session.user_id, session_id: session.id, expire_time: session.expire_time };
-            return Ok((session, Given::Challenge(self.challenge_tokens.encode(token))));
+            return Ok((grant.session, Given::Challenge(self.challenge_tokens.encode(token))));
         }
-        let tokens = self.tokens(&session, &held)?;
-        Ok((session, Given::Tokens(tokens)))
+        let tokens = self.tokens(&grant)?;
+        Ok((grant.session, Given::Tokens(tokens)))
     }
 
     /// Ends what the user, whose account is held, has beyond the bound.
@@ -197,18 +199,18 @@ impl Ops {
     }
 
     /// The pair of tokens that a session is used with now.
-    pub(super) fn tokens(&self, session: &Session, held: &Held) -> Result<Tokens, Error> {
-        let (access_token, access_token_expire_time) = self.access_token(session, held)?;
+    pub(super) fn tokens(&self, grant: &Grant) -> Result<Tokens, Error> {
+        let (session, (access_token, access_token_expire_time)) = (&grant.session, self.access_token(grant)?);
         let token = RefreshToken { user_id: session.user_id, session_id: session.id, generation: session.generation };
         let refresh_token = self.refresh_tokens.encode(token);
         Ok(Tokens { access_token, access_token_expire_time, refresh_token, refresh_token_expire_time: session.refresh_expire_time })
     }
 
     /// A token for the session where it acts, and until when it is good: not beyond the moment from which the session may not act there.
-    pub(super) fn access_token(&self, session: &Session, held: &Held) -> Result<(String, time::OffsetDateTime), Error> {
-        let issue_time = self.db.clock().now();
+    pub(super) fn access_token(&self, grant: &Grant) -> Result<(String, time::OffsetDateTime), Error> {
+        let Grant { session, held, issue_time } = grant;
         // Whole seconds, as the claim has it.
-        let expire_time = (issue_time + self.lifetimes.access_token).min(session.acting_until(held));
+        let expire_time = (*issue_time + self.lifetimes.access_token).min(session.acting_until(held));
         let expire_time = expire_time.replace_nanosecond(0).unwrap_or(expire_time);
         let token = AccessToken {
             user_id: session.user_id,
@@ -219,7 +221,7 @@ impl Ops {
             methods: session.methods,
             auth_time: session.auth_time,
             token_id: self.db.ids().next(),
-            issue_time,
+            issue_time: *issue_time,
             expire_time,
         };
         Ok((self.keys.sign(&token)?, expire_time))

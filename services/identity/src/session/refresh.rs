@@ -5,15 +5,16 @@ use db::Tx;
 use rpc::Caller;
 use time::OffsetDateTime;
 
+use super::grant::Grant;
 use super::ops::Ops;
-use super::{Held, Session, Tokens, context, store};
+use super::{Tokens, context, store};
 use crate::error::Error;
 use crate::events;
 use crate::token::refresh::{RefreshToken, Verdict};
 
 /// What became of a refresh token. A reuse is an outcome and not an error of the transaction, so that the revocation is committed.
 enum Outcome {
-    Good(Box<Session>, Held),
+    Good(Box<Grant>),
     Reused,
     Invalid,
 }
@@ -32,7 +33,7 @@ impl Ops {
         let token = self.refresh_tokens.decode(token).map_err(|_| Error::RefreshTokenInvalid)?;
         let outcome = self.db.write_unrecorded(&caller.proven_as(token.user_id), async |tx: &mut Tx| self.trade(tx, &token).await).await?;
         match outcome {
-            Outcome::Good(session, held) => Ok((self.tokens(&session, &held)?, held.mfa_lacked_from(session.methods))),
+            Outcome::Good(grant) => Ok((self.tokens(&grant)?, grant.held.mfa_lacked_from(grant.session.methods))),
             Outcome::Reused => Err(Error::RefreshTokenReused),
             Outcome::Invalid => Err(Error::RefreshTokenInvalid),
         }
@@ -40,16 +41,12 @@ impl Ops {
 
     async fn trade(&self, tx: &mut Tx, token: &RefreshToken) -> Result<Outcome, Error> {
         if let Some((session, held)) = store::trade(tx, &self.sealed, token, self.lifetimes.refresh_token).await? {
-            let (session, held) = context::stay_with(tx, session, held).await?;
-            return Ok(Outcome::Good(Box::new(session), held));
+            return Ok(Outcome::Good(Box::new(context::stay_with(tx, session, held).await?)));
         }
         // Held from here on: who switches or ends the session at this moment comes before or after all of it.
         let Some(session) = store::lock(tx, &self.sealed, token.session_id).await? else { return Ok(Outcome::Invalid) };
         match session.standing(tx.now()).judge(token.generation, tx.now(), self.lifetimes.refresh_grace) {
-            Verdict::Repeat => {
-                let (session, held) = context::stay(tx, session).await?;
-                Ok(Outcome::Good(Box::new(session), held))
-            }
+            Verdict::Repeat => Ok(Outcome::Good(Box::new(context::stay(tx, session).await?))),
             Verdict::Invalid => Ok(Outcome::Invalid),
             Verdict::Reused => {
                 if let Some((after, revocation)) = self.end(tx, &session).await? {

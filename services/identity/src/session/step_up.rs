@@ -9,8 +9,9 @@ use runtime::{SecretString, UserId};
 use time::OffsetDateTime;
 
 use super::assurance::Methods;
+use super::grant::Grant;
 use super::ops::Ops;
-use super::{FAILURES_MAX, Held, Session, SessionState, context, store};
+use super::{FAILURES_MAX, Session, SessionState, context, store};
 use crate::error::Error;
 use crate::events;
 use crate::factor::check::{Attempt, Code};
@@ -46,7 +47,7 @@ struct Checked {
 
 /// What became of it. A refusal is an outcome and not an error of the transaction, so that it is counted.
 enum Outcome {
-    Risen(Box<Session>, Held),
+    Risen(Box<Grant>),
     Refused,
 }
 
@@ -70,7 +71,7 @@ impl Ops {
         };
         let (checked, attempt) = (checked.as_ref(), attempt.as_ref());
         match self.db.write_unrecorded(caller, async |tx: &mut Tx| self.stepped_up(tx, user_id, checked, attempt).await).await? {
-            Outcome::Risen(session, held) => self.authenticated(*session, &held),
+            Outcome::Risen(grant) => self.authenticated(*grant),
             Outcome::Refused => Err(Error::StepUpRefused),
         }
     }
@@ -109,8 +110,7 @@ impl Ops {
                 None => return self.refused(tx, &account.email_index, &before).await,
             }
         }
-        let (after, held) = self.rise(tx, &before, methods).await?;
-        Ok(Outcome::Risen(Box::new(after), held))
+        Ok(Outcome::Risen(Box::new(self.rise(tx, &before, methods).await?)))
     }
 
     async fn refused(&self, tx: &mut Tx, email_index: &str, before: &Session) -> Result<Outcome, Error> {
@@ -131,7 +131,7 @@ impl Ops {
     }
 
     /// Notes that a session, which is held, was authenticated by these methods too, now; gives it where it may act, with what its user holds there.
-    pub(crate) async fn rise(&self, tx: &mut Tx, before: &Session, methods: Methods) -> Result<(Session, Held), Error> {
+    pub(crate) async fn rise(&self, tx: &mut Tx, before: &Session, methods: Methods) -> Result<Grant, Error> {
         let after = Session { methods: before.methods.and(methods), auth_time: tx.now(), ..before.clone() };
         store::authenticate(tx, &after).await?;
         events::emit_session_stepped_up(tx, before, &after);
@@ -139,8 +139,8 @@ impl Ops {
     }
 
     /// A session with an access token for it.
-    pub(crate) fn authenticated(&self, session: Session, held: &Held) -> Result<Authenticated, Error> {
-        let (access_token, expire_time) = self.access_token(&session, held)?;
-        Ok(Authenticated { session, access_token, expire_time })
+    pub(crate) fn authenticated(&self, grant: Grant) -> Result<Authenticated, Error> {
+        let (access_token, expire_time) = self.access_token(&grant)?;
+        Ok(Authenticated { session: grant.session, access_token, expire_time })
     }
 }

@@ -11,6 +11,7 @@ mod import_users;
 mod interleave;
 mod introspect;
 mod invite;
+mod last_factor;
 mod last_use;
 mod list_memberships;
 mod list_revocations;
