@@ -46,6 +46,14 @@ fn an_rpc_without_a_policy() {
 }
 
 #[test]
+fn an_rpc_whose_request_is_a_stream() {
+    let (plant, why) = ("rpc Plant(PlantRequest) returns (PlantResponse)", "a client stream has no request to check");
+    refused(plant, "rpc Plant(stream PlantRequest) returns (PlantResponse)", PLANT, why);
+    refused(plant, "rpc Plant(stream PlantRequest) returns (stream PlantResponse)", PLANT, why);
+    assert!(read(&GARDEN.replacen(plant, "rpc Plant(PlantRequest) returns (stream PlantResponse)", 1)).is_ok());
+}
+
+#[test]
 fn a_policy_that_leaves_something_out() {
     refused("authn: AUTHN_REQUIRED", "", PLANT, "no authn");
     refused("scope: SCOPE_NONE", "", WATER, "no scope");
