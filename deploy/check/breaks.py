@@ -68,3 +68,9 @@ BREAKS = [
     (IMAGE, "USER 65532:65532", "USER root", "it runs as root"),
     (IMAGE, "ENTRYPOINT", "HEALTHCHECK NONE\nENTRYPOINT", "probes ask for health"),
 ]
+
+# What promtool alone tells.
+PROMQL_BREAKS = [
+    (ALERTS, "sum by (service) (rate(muster_rpc_shed_total", "sum by (service) rate(muster_rpc_shed_total", "promtool: "),
+    (DASHBOARD, "sum by (service) (muster_rpc_in_flight", "sum by (service) muster_rpc_in_flight", "promtool: "),
+]

@@ -10,7 +10,7 @@ import kubernetes_validate
 import manifests
 import observability
 import render
-from breaks import BREAKS
+from breaks import BREAKS, PROMQL_BREAKS
 from facts import Facts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,14 +41,14 @@ def faults_of(root, facts, with_schema):
     return faults + observability.check(root, facts)
 
 
-def can_fail(facts):
-    """Breaks one copy after another; answers the breaks that nothing noticed."""
+def can_fail(facts, breaks):
+    """Makes one of `breaks` after another in a copy; answers those that nothing noticed."""
     unnoticed = []
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
         for part in ("deploy", "k8s"):
             shutil.copytree(ROOT / part, copy / part)
-        for file, old, new, expected in BREAKS:
+        for file, old, new, expected in breaks:
             path = copy / file
             whole = path.read_text()
             if old not in whole:
@@ -67,6 +67,7 @@ def can_fail(facts):
 
 def main():
     facts = Facts(ROOT)
+    breaks = BREAKS + (PROMQL_BREAKS if observability.has_promtool() else [])
     faults = faults_of(ROOT, facts, with_schema=True)
     compared = [render.differs_from_kubectl(ROOT / "k8s" / overlay, render.render(ROOT / "k8s" / overlay)) for overlay in OVERLAYS]
     faults += [fault for found in compared for fault in found or []]
@@ -74,10 +75,12 @@ def main():
         print(f"k8s: {' and '.join(OVERLAYS)} fit the schemas of Kubernetes {' and '.join(VERSIONS)} and the code")
         print("k8s: rendered as kubectl does" if None not in compared else "k8s: no kubectl on PATH to compare the rendering with")
         print("deploy: image, compose, alert rules, runbook and dashboards fit the code")
-        faults = can_fail(facts)
+        promtool = "read by promtool" if observability.has_promtool() else "not read by anybody: there is no promtool"
+        print(f"deploy: PromQL of alert rules and dashboards is {promtool}")
+        faults = can_fail(facts, breaks)
     if faults:
         sys.exit("\n".join(f"deploy: {fault}" for fault in faults))
-    print(f"deploy: {len(BREAKS)} broken copies are found out")
+    print(f"deploy: {len(breaks)} broken copies are found out")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import tempfile
 
 import yaml
 
@@ -20,7 +21,7 @@ FOREIGN = re.compile(r"POSTGRES_\w+|GF_\w+|DATABASE_URL")
 def check(root, facts):
     """Every fault of deploy/ under `root`."""
     faults = []
-    for rule in (alerts, dashboards, scraping, compose, image):
+    for rule in (alerts, dashboards, promql, scraping, compose, image):
         faults += [f"deploy: {fault}" for fault in rule(root / "deploy", facts)]
     return faults
 
@@ -69,29 +70,45 @@ def alerts(deploy, facts):
         for metric in re.findall(r"\b(?:muster|identity|process)_\w+", text):
             if not exported(metric, facts):
                 faults.append(f"runbook: {name}: {metric} is not exported")
-    return faults + promtool(deploy)
+    return faults
 
 
-def promtool(deploy):
-    """What Prometheus' own reader says, where it is installed."""
-    if not shutil.which("promtool"):
+def has_promtool():
+    return shutil.which("promtool") is not None
+
+
+def promql(deploy, _):
+    """What Prometheus' own reader says of the alert rules, and of the dashboards' queries as if they were rules; where it is."""
+    if not has_promtool():
         return []
-    answer = subprocess.run(["promtool", "check", "rules", deploy / "prometheus/alerts.yaml"], capture_output=True, text=True)
+    queries = [expression for _, _, expression in queries_of(deploy)]
+    # What Grafana puts in.
+    rules = [{"record": "dashboard:query", "labels": {"number": str(n)}, "expr": q.replace("$__rate_interval", "5m")} for n, q in enumerate(queries)]
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        yaml.safe_dump({"groups": [{"name": "dashboards", "rules": rules}]}, file)
+        file.flush()
+        answer = subprocess.run(["promtool", "check", "rules", deploy / "prometheus/alerts.yaml", file.name], capture_output=True, text=True)
     return [] if answer.returncode == 0 else [f"promtool: {answer.stderr.strip()}"]
+
+
+def queries_of(deploy):
+    """Each query of a dashboard, with the dashboard's name and its panel."""
+    for path in sorted((deploy / "grafana/dashboards").glob("*.json")):
+        for panel in json.loads(path.read_text())["panels"]:
+            for target in panel.get("targets", []):
+                yield path.stem, panel, target["expr"]
 
 
 def dashboards(deploy, facts):
     """Each query names what is exported, of a data source that is provisioned."""
-    faults, queries = [], 0
-    sources = yaml.safe_load((deploy / "grafana/provisioning/datasources/prometheus.yaml").read_text())["datasources"]
-    for path in sorted((deploy / "grafana/dashboards").glob("*.json")):
-        for panel in json.loads(path.read_text())["panels"]:
-            for target in panel.get("targets", []):
-                queries += 1
-                faults += [f"dashboard {path.stem}, {panel['title']}: {unknown} is not exported" for unknown in unknown_in(target["expr"], facts)]
-            if panel.get("targets") and panel["datasource"]["uid"] not in [source["uid"] for source in sources]:
-                faults.append(f"dashboard {path.stem}, {panel['title']}: its data source is not provisioned")
-    return faults if queries else ["no dashboard asks for anything"]
+    faults, seen = [], False
+    sources = [source["uid"] for source in yaml.safe_load((deploy / "grafana/provisioning/datasources/prometheus.yaml").read_text())["datasources"]]
+    for dashboard, panel, expression in queries_of(deploy):
+        seen = True
+        faults += [f"dashboard {dashboard}, {panel['title']}: {unknown} is not exported" for unknown in unknown_in(expression, facts)]
+        if panel["datasource"]["uid"] not in sources:
+            faults.append(f"dashboard {dashboard}, {panel['title']}: its data source is not provisioned")
+    return faults if seen else ["no dashboard asks for anything"]
 
 
 def scraping(deploy, facts):
