@@ -50,6 +50,9 @@ SELECT :schema.mark_user('password_history', 'what somebody chose before is look
 -- Nobody reads a hash but the function.
 GRANT SELECT (password_history_id, user_id) ON :schema.password_history TO :schema_app;
 SELECT :schema.allow_definer('password_history');
+-- Retention deletes those beyond a setting that was lowered, and reads no hash either.
+GRANT SELECT (password_history_id, user_id), DELETE ON :schema.password_history TO :schema_worker;
+CREATE POLICY worker ON :schema.password_history AS PERMISSIVE FOR ALL TO :schema_worker USING (true) WITH CHECK (false);
 CREATE FUNCTION :schema.own_password_hashes(at_most bigint) RETURNS TABLE (password_hash bytea)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
     AS $$

@@ -136,7 +136,8 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
     let (last_use, written_every) =
         (LastUse { db: db.clone(), verifier: deps.verifier.clone() }, Duration::from_secs(config.last_use_seconds.into()));
     deps.tasks.spawn("last use", last_use.run(written_every, deps.tasks.shutdown().clone()));
-    let retention = Retention { db, pending_kept: Span::days(config.pending_account_days.into()) };
+    let retention =
+        Retention { db, pending_kept: Span::days(config.pending_account_days.into()), password_history: config.password_history.into() };
     deps.tasks.spawn("retention", retention.run(deps.tasks.shutdown().clone()));
 
     Ok(Service::new(NAME)

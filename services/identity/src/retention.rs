@@ -1,7 +1,7 @@
 //! Deletes what no longer matters: revocations that no token outlives, sessions that ended long ago, challenges that nobody answered, factors that
 //! nobody confirmed, registrations whose address nobody proved, invitations whose time was over long ago, changes of
-//! addresses, what was asked for in the name of an address,
-//! ladders of attempts that nobody climbed for long.
+//! addresses, what was asked for in the name of an address, ladders of attempts that nobody climbed for long, former passwords beyond the number
+//! that is set.
 //!
 //! Deliberately absent: events and answers to requests, which shared/events and shared/db forget for every service.
 
@@ -17,6 +17,7 @@ use crate::invitation::store as invitations;
 use crate::revocation::store as revocations;
 use crate::session::store as sessions;
 use crate::throttle::store as throttles;
+use crate::user::credential::store as credentials;
 use crate::user::links::COOLDOWN_SECONDS_MAX;
 use crate::user::store as users;
 
@@ -35,20 +36,29 @@ const EMAIL_CHANGE_KEPT: time::Duration = time::Duration::days(8);
 /// What was asked for is remembered as long as any cool-down lasts.
 const MAIL_REQUEST_KEPT: time::Duration = time::Duration::seconds(COOLDOWN_SECONDS_MAX as i64);
 
+/// Former passwords are looked through once in so many rounds, a day, and in the first one. That reads an index of all of them, and a change of a
+/// password forgets that person's itself: what is left is of a setting that was lowered, by a restart.
+const HISTORIES_EVERY: u64 = 24 * 60;
+
 /// What is forgotten, and when.
 pub struct Retention {
     /// The service's tables.
     pub db: Db,
     /// How long a registration waits for its address to be proved.
     pub pending_kept: time::Duration,
+    /// How many of a person's last passwords are looked at; the one in force is the first of them.
+    pub password_history: i64,
 }
 
 impl Retention {
     /// Runs until shutdown, a round a minute; a round goes on while there is a full batch.
     pub async fn run(self, shutdown: Shutdown) {
-        while shutdown.or(tokio::time::sleep(EVERY)).await.is_some() {
+        for number in 0_u64.. {
+            if shutdown.or(tokio::time::sleep(EVERY)).await.is_none() {
+                return;
+            }
             loop {
-                match self.round().await {
+                match self.round(number % HISTORIES_EVERY == 0).await {
                     Ok(deleted) if deleted < BATCH as u64 || shutdown.is_requested() => break,
                     Ok(_) => {}
                     Err(error) => {
@@ -63,15 +73,18 @@ impl Retention {
         }
     }
 
-    /// One batch of each kind; says how many rows of the largest one.
+    /// One batch of each kind, former passwords with them if `histories` says so; says how many rows of the largest one.
     ///
     /// # Errors
     /// `DEPENDENCY_UNAVAILABLE`.
-    pub async fn round(&self) -> Result<u64, Error> {
+    pub async fn round(&self, histories: bool) -> Result<u64, Error> {
+        let former_kept = (self.password_history - 1).max(0);
         self.db
             .work(async |tx: &mut WorkTx| {
                 let now = tx.now();
+                let former = if histories { credentials::prune_hashes(tx, former_kept, BATCH).await? } else { 0 };
                 let pruned = [
+                    ("password_history", former),
                     ("revocation", revocations::prune(tx, now, BATCH).await?),
                     ("session", sessions::prune(tx, now - SESSION_KEPT, BATCH).await?),
                     ("challenge", sessions::prune_challenged(tx, now, BATCH).await?),

@@ -39,7 +39,7 @@ impl Ops {
                 self.throttle.succeeded(tx, &pass).await?;
                 store::void(tx, user_id, Some(&index)).await?;
                 let asker = self.sealed.asker_index(&index, &user_id.to_string());
-                if !users::ask_for_mail(tx, &index, Asked::ChangeEmail, &asker, self.links.cooldown).await? {
+                if !users::ask_for_mail(tx, &index, Asked::ChangeEmail, &asker, self.links.cooldown).await?.mailbox {
                     return Ok(());
                 }
                 store::void(tx, user_id, None).await?;

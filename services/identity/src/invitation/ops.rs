@@ -94,7 +94,7 @@ impl Ops {
     async fn ask_for_mail(&self, tx: &mut Tx, invitation: &Invitation) -> Result<bool, Error> {
         let index = self.sealed.email_index(&invitation.email);
         let asker = self.sealed.asker_index(&index, &invitation.organization_id.to_string());
-        let is_wanted = users::ask_for_mail(tx, &index, Asked::Invitation, &asker, self.cooldown).await?;
+        let is_wanted = users::ask_for_mail(tx, &index, Asked::Invitation, &asker, self.cooldown).await?.mailbox;
         if is_wanted {
             let keys = self.throttle.mail(tx.caller());
             self.throttle.charge(tx, keys).await?;

@@ -76,12 +76,14 @@ impl Ops {
         }
         let id: UserId = self.db.ids().next_id();
         let user = imported(id, &person, username, tx.now());
-        if !store::import(tx, &self.sealed, &user, person.password_hash.expose_secret()).await? {
+        if !store::insert(tx, &self.sealed, &user, person.password_hash.expose_secret()).await? {
             // Somebody was faster; the row says who by now.
             return Ok(taken(tx, &index, named.as_deref()).await?.unwrap_or(Imported::EmailTaken));
         }
         let asker = self.sealed.asker_index(&index, &tx.caller().user_id()?.to_string());
-        let mail_wanted = !person.email_proved && store::ask_for_mail(tx, &index, Asked::VerifyEmail, &asker, self.links.cooldown).await?;
+        // What strangers filled the mailbox with keeps nobody from the one mail of their account: nobody else would ask for it.
+        let mail_wanted =
+            !person.email_proved && store::ask_for_mail(tx, &index, Asked::VerifyEmail, &asker, self.links.cooldown).await?.asker;
         tx.emit(events::user_registered(&user, mail_wanted));
         Ok(Imported::Created(id))
     }

@@ -121,7 +121,7 @@ impl Ops {
     /// nobody up, before it is more than a mailbox is to take.
     pub(super) async fn is_mailed(&self, tx: &mut Tx, caller: &Caller, email_index: &str, what: Asked) -> Result<bool, Error> {
         let asker = self.sealed.asker_index(email_index, &self.throttle.network(caller));
-        store::ask_for_mail(tx, email_index, what, &asker, self.links.cooldown).await
+        Ok(store::ask_for_mail(tx, email_index, what, &asker, self.links.cooldown).await?.mailbox)
     }
 
     /// The token that proves the address of a registration, by its `generation`, good from now on, and until when.

@@ -57,14 +57,14 @@ pub(crate) struct Account {
     pub(crate) version: i64,
 }
 
-/// Inserts an account; false when the address belongs to somebody who proved it.
+/// Inserts an account; false when somebody proved its address, or has its username if it is to be in force at once.
 pub(crate) async fn insert(tx: &mut Tx, sealed: &Sealed, user: &User, password_hash: &str) -> Result<bool, Error> {
     let id = user.id.uuid();
     let done = sqlx::query!(
         "INSERT INTO identity.user_account (user_id, email, email_index, display_name, password_hash, state, system_role, version, create_time,
                                             update_time, username, username_index)
          SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 WHERE NOT EXISTS (SELECT FROM identity.sign_in_credential($3, NULL))
-         ON CONFLICT (email_index) WHERE state = 2 DO NOTHING",
+         ON CONFLICT DO NOTHING",
         id,
         sealed.seal(Column::EMAIL, id, &user.email),
         sealed.email_index(&user.email),
@@ -81,29 +81,6 @@ pub(crate) async fn insert(tx: &mut Tx, sealed: &Sealed, user: &User, password_h
     .execute(tx.conn())
     .await?;
     Ok(done.rows_affected() == 1)
-}
-
-/// Inserts an account that came from elsewhere; false when its address, or its username, is somebody's by now.
-pub(super) async fn import(tx: &mut Tx, sealed: &Sealed, user: &User, password_hash: &str) -> Result<bool, Error> {
-    let id = user.id.uuid();
-    let done = sqlx::query!(
-        "INSERT INTO identity.user_account (user_id, email, email_index, display_name, password_hash, state, system_role, version, create_time,
-                                            update_time, username, username_index)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING",
-        id,
-        sealed.seal(Column::EMAIL, id, &user.email),
-        sealed.email_index(&user.email),
-        sealed.seal(Column::DISPLAY_NAME, id, &user.display_name),
-        sealed.seal(Column::PASSWORD_HASH, id, password_hash),
-        user.state as _,
-        user.system_role as _,
-        user.version,
-        user.create_time,
-        user.update_time,
-        user.username.as_ref().map(|name| sealed.seal(Column::USERNAME, id, name.as_str())),
-        user.username.as_ref().map(|name| sealed.username_index(name.as_str())),
-    );
-    Ok(done.execute(tx.conn()).await?.rows_affected() == 1)
 }
 
 /// Whether somebody proved the address, and whether somebody has the username.
@@ -200,18 +177,30 @@ pub(super) async fn throttled_as(tx: &mut Tx, id: UserId) -> Result<Option<Vec<S
     Ok(row.map(|row| [Some(row.email_index), row.username_index, Some(id.to_string())].into_iter().flatten().collect()))
 }
 
-/// Notes that `asker` (of [`Sealed::asker_index`]) asks for `what` now, whether or not the address is somebody's; false when they did in the
-/// `cooldown` before, or when everybody together asked for so much that no mail may go out. Of two at once one is told so.
-pub(crate) async fn ask_for_mail(tx: &mut Tx, email_index: &str, what: Asked, asker: &str, cooldown: Duration) -> Result<bool, Error> {
+/// Whose bounds leave room for a mail that is asked for.
+pub(crate) struct MailRoom {
+    /// Of who asks: they did not in the cool-down before.
+    pub(crate) asker: bool,
+    /// And of the mailbox: everybody together did not ask for so much that no mail may go out.
+    pub(crate) mailbox: bool,
+}
+
+/// Notes that `asker` (of [`Sealed::asker_index`]) asks for `what` now, whether or not the address is somebody's, and says whose bounds leave room
+/// for the mail. Of two at once one finds none.
+pub(crate) async fn ask_for_mail(tx: &mut Tx, email_index: &str, what: Asked, asker: &str, cooldown: Duration) -> Result<MailRoom, Error> {
     let now = tx.now();
-    let done = sqlx::query!(
-        "WITH first AS (
+    let room = sqlx::query_as!(
+        MailRoom,
+        r#"WITH first AS (
              INSERT INTO identity.mail_request AS r (email_index, asked, asker, request_time) VALUES ($1, $2, $3, $4)
              ON CONFLICT (email_index, asked, asker) DO UPDATE SET request_time = excluded.request_time WHERE r.request_time <= $5
+             RETURNING 1),
+         room AS (
+             INSERT INTO identity.mail_request AS r (email_index, asked, asker, request_time) SELECT $1, $2, '', $6 FROM first
+             ON CONFLICT (email_index, asked, asker) DO UPDATE SET request_time = greatest(r.request_time, $4) + (excluded.request_time - $4)
+                 WHERE r.request_time <= $7
              RETURNING 1)
-         INSERT INTO identity.mail_request AS r (email_index, asked, asker, request_time) SELECT $1, $2, '', $6 FROM first
-         ON CONFLICT (email_index, asked, asker) DO UPDATE SET request_time = greatest(r.request_time, $4) + (excluded.request_time - $4)
-             WHERE r.request_time <= $7",
+         SELECT EXISTS (SELECT FROM first) AS "asker!", EXISTS (SELECT FROM room) AS "mailbox!""#,
         email_index,
         what as _,
         asker,
@@ -220,7 +209,7 @@ pub(crate) async fn ask_for_mail(tx: &mut Tx, email_index: &str, what: Asked, as
         now + cooldown,
         now + cooldown * (MAILBOX_MAX - 1),
     );
-    Ok(done.execute(tx.conn()).await?.rows_affected() == 1)
+    Ok(room.fetch_one(tx.conn()).await?)
 }
 
 /// Deletes at most `at_most` notes of what was asked for before `time`; says how many.

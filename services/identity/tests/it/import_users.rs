@@ -1,7 +1,8 @@
-use contract::identity::v1::{ImportOutcome, ImportUserResult, ImportedUser, UserRegistered, UserState};
 use std::time::Duration;
 
+use contract::identity::v1::account_service_client::AccountServiceClient;
 use contract::identity::v1::session_service_client::SessionServiceClient;
+use contract::identity::v1::{ImportOutcome, ImportUserResult, ImportedUser, RegisterUserRequest, UserRegistered, UserState};
 use testkit::{App, assert_fault, fault::violated_fields};
 use tonic::Request;
 
@@ -125,6 +126,23 @@ async fn an_address_that_was_not_proved_waits_for_its_proof_with_the_password_fr
     let token = app.issue_verification_token(&results[0].user_id).await.unwrap();
     app.verify_email(&token, PASSWORD).await.unwrap();
     assert_eq!(app.sign_in(&address("ana")).await.get_user("").await.unwrap().state(), UserState::Active);
+}
+
+#[tokio::test]
+async fn who_is_imported_gets_their_mail_though_strangers_filled_the_mailbox_and_gets_it_once() {
+    let (app, root) = suite().await;
+    for n in 0..12 {
+        let (email, password, display_name) = (address("ana"), PASSWORD.to_owned(), "Ana".to_owned());
+        let channel = app.service("gateway").channel().header("muster-client-address", &format!("203.0.113.{n}"));
+        let stranger = RegisterUserRequest { email, password, display_name, ..Default::default() };
+        AccountServiceClient::new(channel).register_user(stranger).await.unwrap();
+    }
+    let ana = ImportedUser { email_proved: false, ..person("ana", HASHES[0].1) };
+    let results = root.import_users(vec![ana.clone(), ana], "").await.unwrap();
+    let registered = app.events::<UserRegistered>().await;
+    let wanted = |user: &str| registered.iter().find(|event| event.user_id == user).unwrap().mail_wanted;
+    assert_eq!(registered.iter().filter(|event| event.mail_wanted).count(), 11, "the strangers' bound is used up");
+    assert!(wanted(&results[0].user_id) && !wanted(&results[1].user_id));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@ use contract::identity::v1::PasswordResetRequested;
 use contract::identity::v1::resolve_recipient_request::Subject;
 use contract::identity::v1::{Link, ResolveRecipientRequest};
 use identity::Config;
+use identity::retention::Retention;
 use std::time::Duration;
 use testkit::{App, assert_fault, fault};
 
@@ -82,6 +83,25 @@ async fn who_asks_with_a_link_which_passwords_were_the_last_has_to_wait() {
 }
 
 #[tokio::test]
+async fn a_setting_that_was_lowered_is_kept_by_those_too_who_change_nothing() {
+    let app = identity_with(Config { password_history: 3, ..quick() }).await;
+    for name in ["ana", "ben"] {
+        let person = app.person(name).await;
+        person.change_password(PASSWORD, SECOND).await.unwrap();
+        person.change_password(SECOND, THIRD).await.unwrap();
+    }
+    let newest = "SELECT array_agg(last ORDER BY last) FROM (SELECT max(password_history_id::text) AS last FROM identity.password_history GROUP BY user_id) l";
+    let last = async || -> Vec<String> { sqlx::query_scalar(newest).fetch_one(&mut app.sql().await).await.unwrap() };
+    let (before, retention) =
+        (last().await, |password_history| Retention { db: app.deps().db.clone(), pending_kept: time::Duration::days(7), password_history });
+    for (setting, histories, left) in [(3, true, 4), (2, false, 4), (2, true, 2), (2, true, 2), (0, true, 0)] {
+        assert!((left == 0) || last().await == before, "the newest stay");
+        retention(setting).round(histories).await.unwrap();
+        assert_eq!(kept(&app).await, left, "a setting of {setting}");
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_kept_unless_it_is_asked_for() {
     let app = identity().await;
     let ana = app.person("ana").await;
@@ -91,11 +111,13 @@ async fn nothing_is_kept_unless_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn the_login_that_serves_calls_reads_no_former_hash() {
+async fn no_login_reads_a_former_hash() {
     use sqlx::Connection;
     let app = remembering().await;
     app.person("ana").await.change_password(PASSWORD, SECOND).await.unwrap();
-    let mut login = sqlx::PgConnection::connect(&app.database_url("identity_app")).await.unwrap();
-    let refused = sqlx::query("SELECT password_hash FROM identity.password_history").execute(&mut login).await.unwrap_err();
-    assert_eq!(refused.as_database_error().unwrap().code().unwrap(), "42501");
+    for name in ["identity_app", "identity_worker"] {
+        let mut login = sqlx::PgConnection::connect(&app.database_url(name)).await.unwrap();
+        let refused = sqlx::query("SELECT password_hash FROM identity.password_history").execute(&mut login).await.unwrap_err();
+        assert_eq!(refused.as_database_error().unwrap().code().unwrap(), "42501", "{name}");
+    }
 }

@@ -1,6 +1,6 @@
 //! SQL of passwords' hashes, sealed as they are.
 
-use db::{Db, Tx};
+use db::{Db, Tx, WorkTx};
 use rpc::Caller;
 use runtime::UserId;
 use sqlx::types::Json;
@@ -151,6 +151,20 @@ pub(in crate::user) async fn keep_hash(tx: &mut Tx, id: Uuid, kept: i64) -> Resu
     .execute(tx.conn())
     .await?;
     Ok(())
+}
+
+/// Deletes at most `at_most` former passwords, of anybody, beyond the last `kept` of each; says how many.
+pub(crate) async fn prune_hashes(tx: &mut WorkTx, kept: i64, at_most: i64) -> Result<u64, Error> {
+    let done = sqlx::query!(
+        "DELETE FROM identity.password_history WHERE password_history_id IN
+             (SELECT h.password_history_id FROM
+                  (SELECT password_history_id, row_number() OVER (PARTITION BY user_id ORDER BY password_history_id DESC) AS place
+                   FROM identity.password_history) h
+              WHERE h.place > $1 LIMIT $2)",
+        kept,
+        at_most,
+    );
+    Ok(done.execute(tx.conn()).await?.rows_affected())
 }
 
 /// Stores what [`User::changed`] made of an account, with another password: for a reset if `generation` is that of the good token, once. Every

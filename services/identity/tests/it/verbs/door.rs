@@ -187,8 +187,8 @@ impl Door for App {
     }
 
     async fn retention_round(&self) {
-        let retention = Retention { db: self.deps().db.clone(), pending_kept: time::Duration::days(7) };
-        retention.round().await.unwrap();
+        let retention = Retention { db: self.deps().db.clone(), pending_kept: time::Duration::days(7), password_history: 0 };
+        retention.round(true).await.unwrap();
     }
 
     fn revocations(&self) -> RevocationServiceClient<Channel> {
