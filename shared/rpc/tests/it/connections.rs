@@ -1,4 +1,4 @@
-//! Connections, below and above the level of HTTP/2 frames: traps 3, 6, 7 and 7b.
+//! Connections, below and above the level of HTTP/2 frames: traps 3, 6, 7 and 7b, and streams that a client resets as soon as they are there.
 
 use std::fs::File;
 use std::process::Command;
@@ -19,6 +19,7 @@ const RST_STREAM: u8 = 3;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 const ENHANCE_YOUR_CALM: u32 = 11;
+const CANCEL: [u8; 4] = [0, 0, 0, 8];
 
 struct Raw(TcpStream);
 
@@ -89,6 +90,24 @@ async fn a_client_that_makes_the_server_reset_streams_is_shown_out() {
         }
     }
     assert_eq!(goaway, Some(ENHANCE_YOUR_CALM), "after {resets} resets");
+    assert_eq!(app.outcome(app.get()).await, is(Code::Ok, "OK"), "others are served");
+}
+
+#[tokio::test]
+async fn a_client_that_begins_calls_and_takes_them_back_is_shown_out() {
+    let app = App::start().await;
+    let mut raw = Raw::connect(&app).await;
+    // Rapid reset, CVE-2023-44487: what is taken back makes room for more at once, whatever MAX_CONCURRENT_STREAMS says.
+    let flood: Vec<u8> =
+        (0..2_000_u32).map(|n| n * 2 + 1).flat_map(|id| [headers(id, true), frame(RST_STREAM, 0, id, &CANCEL)].concat()).collect();
+    let _ = raw.0.write_all(&flood).await;
+    let mut goaway = None;
+    while let Some(frame) = raw.next().await {
+        if frame.kind == GOAWAY {
+            goaway = Some(u32::from_be_bytes(frame.payload[4..8].try_into().unwrap()));
+        }
+    }
+    assert_eq!(goaway, Some(ENHANCE_YOUR_CALM));
     assert_eq!(app.outcome(app.get()).await, is(Code::Ok, "OK"), "others are served");
 }
 
