@@ -1,6 +1,13 @@
 //! The native gRPC lane.
 
-use http_body_util::BodyExt;
+use std::convert::Infallible;
+
+use futures::stream;
+use http::Request;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use tonic::Code;
 use tonic_types::StatusExt;
 
@@ -95,6 +102,20 @@ async fn four_mebibytes_pass_and_one_byte_more_is_refused() {
     assert_eq!(edge.call("GetWorkItem", message(MOST), &[]).await.body.len(), MOST as usize + 5);
     let answered = edge.call("GetWorkItem", message(MOST + 1), &[]).await;
     assert_eq!(answered.fault(), (Code::ResourceExhausted, "MESSAGE_TOO_LARGE".to_owned()));
+    assert_eq!(*seen.calls.lock().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_message_in_frames_of_one_byte_passes_both_ways() {
+    let (address, seen, _) = upstream::start().await;
+    let edge = Edge::before(address, &[]).await;
+    let frames = (0..305).map(|at| Ok::<_, Infallible>(Frame::data(message(300).slice(at..=at))));
+    let request = Request::post(format!("http://{}/muster.tasks.v1.WorkItemService/GetWorkItem", edge.address));
+    let request = request.header("content-type", "application/grpc").header("x-then", "drip");
+    let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+    let call = client.request(request.body(StreamBody::new(stream::iter(frames))).unwrap());
+    let answered = Answered::of(tokio::time::timeout(SOON, call).await.unwrap().unwrap()).await;
+    assert_eq!((answered.body, &answered.trailers["grpc-status"]), (message(300), &"0".parse().unwrap()));
     assert_eq!(*seen.calls.lock().unwrap(), 1);
 }
 

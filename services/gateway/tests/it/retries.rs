@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use contract::tasks::v1::CreateWorkItemRequest;
 use contract::{Exposure, Idempotency};
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use prost::Message;
+use tokio::time::Instant;
 use tonic::Code;
 
 use crate::edge::{Answered, Edge, message};
-use crate::upstream::{self, Seen};
+use crate::upstream::{self, Mortal, STANDSTILL, Seen};
 
 /// The name of a code on the wire, as a header wants it.
 const UNAVAILABLE: &str = "14";
@@ -80,7 +81,7 @@ async fn what_is_overloaded_too_large_or_begun_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_down_or_frozen_is_sent_at_most_three_tenths_more() {
+async fn a_service_that_is_down_or_answers_too_late_is_sent_at_most_three_tenths_more() {
     const CALLS: usize = 200;
     let (edge, seen) = edge().await;
     for _ in 0..CALLS {
@@ -91,4 +92,31 @@ async fn a_service_that_is_down_or_frozen_is_sent_at_most_three_tenths_more() {
     let frozen = join_all((0..50).map(|_| edge.call("GetWorkItem", message(1), &[("x-then", "freeze"), ("grpc-timeout", "200m")]))).await;
     assert!(frozen.iter().all(|answered| answered.fault() == (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned())));
     assert_eq!(calls(&seen) - down, 50, "time that ran out does not come back");
+}
+
+#[tokio::test]
+async fn a_service_that_stands_still_for_five_seconds_is_sent_at_most_three_tenths_more() {
+    let upstream = Mortal::start(0);
+    let edge = Edge::before(upstream.address, &[]).await;
+    let (began, get) = (Instant::now(), async |headers: &[(&'static str, &str)]| edge.call("GetWorkItem", message(1), headers).await);
+    let standing = get(&[("x-then", "stand"), ("grpc-timeout", "20S")]);
+    // Twenty callers who give up after a fifth of a second and ask anew, until it moves again.
+    let asking = join_all((0..20).map(async |_| {
+        let mut outcomes = Vec::new();
+        while began.elapsed() < STANDSTILL {
+            outcomes.push(get(&[("grpc-timeout", "200m")]).await.status().code());
+        }
+        outcomes
+    }));
+    let (stood, outcomes) = join(standing, asking).await;
+    assert_eq!(stood.status().code(), Code::Ok, "it was slow, not gone");
+    let outcomes = outcomes.concat();
+    let late = outcomes.iter().filter(|code| **code == Code::DeadlineExceeded).count();
+    assert!(late > 100, "it stood still: {late} of {} were late", outcomes.len());
+    // What came in over a connection before this has been taken from it when this is answered.
+    for _ in 0..8 {
+        assert_eq!(get(&[]).await.status().code(), Code::Ok, "it moves again");
+    }
+    let (sent, seen) = (outcomes.len() + 9, calls(&upstream.seen));
+    assert!(seen > late / 2 && seen * 10 <= sent * 13, "{sent} calls became {seen}");
 }

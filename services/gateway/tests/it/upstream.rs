@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use bytes::Bytes;
@@ -16,6 +17,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tonic::body::Body;
 use tonic::transport::server::TcpIncoming;
+
+/// How long an upstream stands still that is told to.
+pub(crate) const STANDSTILL: Duration = Duration::from_secs(5);
 
 /// What an upstream was sent last, and the end it tells of.
 #[derive(Clone, Default)]
@@ -90,8 +94,9 @@ async fn serve(listener: TcpListener, seen: Seen, gone: mpsc::UnboundedSender<()
         }
     };
     let routes: tonic::service::Routes = Router::new().fallback(handler).into();
-    // As many as a service of the suite takes.
-    let server = tonic::transport::Server::builder().max_concurrent_streams(100).add_routes(routes);
+    // As many as a service of the suite takes. It sees calls that were given up before it came to them, too.
+    let mut server = tonic::transport::Server::builder().max_concurrent_streams(100).http2_max_pending_accept_reset_streams(Some(10_000));
+    let server = server.add_routes(routes);
     server.serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true))).await.unwrap();
 }
 
@@ -113,6 +118,9 @@ async fn answer(request: Request<axum::body::Body>, gone: mpsc::UnboundedSender<
             return std::future::pending().await;
         }
         Some("break") => return broken(),
+        // Its only thread, if it is a `Mortal`: nothing of it moves.
+        Some("stand") => std::thread::sleep(STANDSTILL),
+        Some("drip") => return dripping(request.into_body().collect().await.unwrap().to_bytes()),
         _ => {}
     }
     match request.uri().path().rsplit('/').next().unwrap() {
@@ -139,6 +147,12 @@ fn whole(framed: Bytes) -> Response<Body> {
     grpc(Body::new(StreamBody::new(stream::iter(frames))))
 }
 
+/// The same in frames of one byte.
+fn dripping(framed: Bytes) -> Response<Body> {
+    let bytes = (0..framed.len()).map(move |at| Frame::data(framed.slice(at..=at)));
+    grpc(Body::new(StreamBody::new(stream::iter(bytes.chain([Frame::trailers(trailers("0"))]).map(Ok::<_, Infallible>)))))
+}
+
 fn stream(gone: mpsc::UnboundedSender<()>) -> Response<Body> {
     let told = Told(gone);
     let message = Frame::data(Bytes::from_static(&[0, 0, 0, 0, 1, b'x']));
@@ -162,7 +176,7 @@ fn flood(gone: mpsc::UnboundedSender<()>) -> Response<Body> {
 fn broken() -> Response<Body> {
     let message = Frame::data(Bytes::from_static(&[0, 0, 0, 0, 1, b'x']));
     let reset = stream::once(async {
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
         Err(std::io::Error::other("it breaks off"))
     });
     grpc(Body::new(StreamBody::new(stream::iter([Ok(message)]).chain(Box::pin(reset)))))
