@@ -1,8 +1,11 @@
 //! What is told of every call, whatever became of it: one pair of metrics and one line in the access log, in the
 //! call's span, which names method and request id. Ids alone: neither contents nor addresses, which are personal data.
+//! A slow call has a second line, a warning.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use contract::MethodPolicy;
 use metrics::{Counter, Gauge, Histogram};
 use tokio::time::Instant;
 use tonic::Code;
@@ -75,18 +78,27 @@ impl Record {
             return;
         };
         let _in_span = context.trace.span().enter();
-        let (outcome, duration_ms) = (name(code), self.started.elapsed().as_secs_f64() * 1e3);
+        let took = self.started.elapsed();
+        let (outcome, duration_ms) = (name(code), took.as_secs_f64() * 1e3);
         let (reason, peer) = (context.reason().map(|reason| reason.wire), context.peer.as_deref());
         match &context.token {
             Some(token) => {
-                let (actor, organization) = (display(token.user_id), display(token.organization_id));
-                tracing::info!(target: "access", outcome, reason, duration_ms, actor, organization, peer, "call");
+                let (actor, session, organization) = (display(token.user_id), display(token.session_id), display(token.organization_id));
+                tracing::info!(target: "access", outcome, reason, duration_ms, actor, session, organization, peer, "call");
             }
             // A probe every few seconds is no news.
             None if self.route.class == Class::Health => tracing::debug!(target: "access", outcome, reason, duration_ms, "call"),
             None => tracing::info!(target: "access", outcome, reason, duration_ms, peer, "call"),
         }
+        if is_slow(self.route.policy, took) {
+            tracing::warn!(target: "access", outcome, duration_ms, "a slow call");
+        }
     }
+}
+
+/// Whether a call took more than half of the time that its method grants who asks for none. A stream is as long as its caller likes.
+fn is_slow(policy: &MethodPolicy, took: Duration) -> bool {
+    !policy.server_streaming && took > policy.deadline_default / 2
 }
 
 impl Drop for Record {
@@ -115,5 +127,19 @@ fn name(code: Code) -> &'static str {
         Code::Unavailable => "UNAVAILABLE",
         Code::DataLoss => "DATA_LOSS",
         Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_slow_beyond_half_of_its_usual_time_and_a_stream_never_is() {
+        let policy = |name: &str| contract::METHODS.iter().find(|policy| policy.name == name).unwrap();
+        let (get, watch) = (policy("GetWorkItem"), policy("WatchWorkItems"));
+        let half = get.deadline_default / 2;
+        assert!(!is_slow(get, half) && is_slow(get, half + Duration::from_millis(1)));
+        assert!(!is_slow(watch, watch.deadline_max));
     }
 }
