@@ -23,7 +23,8 @@ fmt:               ## format Rust and protobuf
 gen: tools         ## what is generated and committed: .sqlx, deploy/muster.example.toml
 	deploy/generate.sh
 
-bench: tools       ## figures, as ratios to floors of the same run
+bench:             ## figures, as ratios to floors of the same run
+	@deploy/bare-machine.sh bench
 	cargo build --release --quiet --package muster
 	target/release/muster bench
 

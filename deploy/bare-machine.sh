@@ -3,7 +3,7 @@
 #
 # Needs: root or sudo, and a Rust toolchain. Safe to repeat; does nothing and prints nothing when all is there.
 # `bare-machine.sh check` also brings what `make check` needs: npm, which brings buf and the browsers' clients, Chromium, and venv, for the
-# Kubernetes schemas.
+# Kubernetes schemas. `bare-machine.sh bench` also brings nginx, beside which the gateway is measured.
 set -eu
 cd "$(dirname "$0")/.."
 tools=.muster/tools
@@ -28,6 +28,9 @@ if [ "${1:-}" = check ]; then
     have npm || packages="$packages nodejs npm"
     have chromium || packages="$packages chromium"
     have_venv || packages="$packages python3-venv"
+fi
+if [ "${1:-}" = bench ]; then
+    have nginx || [ -x /usr/sbin/nginx ] || packages="$packages nginx"
 fi
 
 if [ -n "$packages" ]; then

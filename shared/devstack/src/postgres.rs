@@ -122,6 +122,8 @@ fn arguments(data: &Path, run: &Path, durable: bool, port: Option<u16>) -> Vec<S
         ("jit", "off"),
         // A client that is gone in the middle of a statement is noticed within a second.
         ("client_connection_check_interval", "1s"),
+        // `muster bench` asks when a row was committed.
+        ("track_commit_timestamp", "on"),
     ];
     args.extend(settings.iter().flat_map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")]));
     args

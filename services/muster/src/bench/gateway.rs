@@ -70,7 +70,7 @@ impl Run<'_> {
     async fn beside_nginx(&self, upstream: SocketAddr, edge: &[Channel]) -> anyhow::Result<Figure> {
         const NAME: &str = "gateway beside nginx grpc_pass";
         let Some((_nginx, address)) = nginx::start(&self.suite.folder("nginx"), upstream).await? else {
-            return Ok(figure(NAME, "not measured".into(), "nginx is not installed (Debian: nginx-light)".into(), "≥ 0.85", false));
+            return Ok(figure(NAME, "not measured".into(), "nginx is not installed (`make bench` brings it)".into(), "≥ 0.85", false));
         };
         let nginx = channels(address)?;
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());

@@ -131,6 +131,12 @@ pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// The median of some times; zero of none.
+pub(super) fn median_time(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    percentile(&times, 50)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,6 +148,7 @@ mod tests {
         assert_eq!(percentile(&times, 99), Duration::from_millis(100));
         assert_eq!(percentile(&[], 99), Duration::ZERO);
         assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median_time([3, 1, 2].map(Duration::from_millis).into()), Duration::from_millis(2));
     }
 
     #[tokio::test]

@@ -85,6 +85,14 @@ pub(crate) struct Arguments {
     machine: Option<String>,
 }
 
+impl Arguments {
+    /// What is measured, in words.
+    fn groups(&self) -> String {
+        let name = |group: &Group| group.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+        if self.only.is_empty() { "all".to_owned() } else { self.only.iter().map(name).collect::<Vec<_>>().join(", ") }
+    }
+}
+
 /// Runs every figure and prints them.
 ///
 /// # Errors
@@ -104,7 +112,14 @@ pub(crate) async fn run(arguments: Arguments, config: &Config) -> anyhow::Result
         report::readme(
             path,
             &figures,
-            &report::Heading { machine, date: runtime::Clock::system().now().date(), rounds: arguments.rounds.max(1) },
+            &report::Heading {
+                machine,
+                date: runtime::Clock::system().now().date(),
+                commit: report::commit(),
+                groups: arguments.groups(),
+                rounds: arguments.rounds.max(1),
+                seconds: arguments.seconds,
+            },
         )?;
     }
     Ok(())

@@ -1,7 +1,6 @@
 //! nginx as an edge, to measure ours against.
 
 use std::{
-    io::ErrorKind,
     net::{Ipv4Addr, SocketAddr},
     path::Path,
     process::{Command, Stdio},
@@ -23,11 +22,11 @@ pub(super) async fn start(folder: &Path, upstream: SocketAddr) -> anyhow::Result
     std::fs::create_dir_all(folder)?;
     let file = folder.join("nginx.conf");
     std::fs::write(&file, configuration(folder, address, upstream))?;
-    if Command::new("nginx").arg("-v").stderr(Stdio::null()).status().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-        return Ok(None);
-    }
+    // Who is not root does not look for programs where Debian puts this one.
+    let there = |program: &&str| Command::new(program).arg("-v").stderr(Stdio::null()).status().is_ok();
+    let Some(program) = ["nginx", "/usr/sbin/nginx"].into_iter().find(there) else { return Ok(None) };
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "nginx", "-e"]).arg(folder.join("error.log")).arg("-p").arg(folder).arg("-c").arg(&file);
+    command.args(["--pdeathsig", "KILL", program, "-e"]).arg(folder.join("error.log")).arg("-p").arg(folder).arg("-c").arg(&file);
     let process = Process::spawn(command).context("nginx")?;
     let began = Instant::now();
     while TcpStream::connect(address).await.is_err() {

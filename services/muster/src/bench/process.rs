@@ -28,14 +28,14 @@ impl Process {
         Duration::from_millis(ticks * 10)
     }
 
-    /// The resident set, in MiB.
+    /// The resident set, in millions of bytes.
     ///
     /// # Errors
     /// The process is gone.
-    pub(super) fn resident_mib(&self) -> anyhow::Result<f64> {
+    pub(super) fn resident_megabytes(&self) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a process has a resident set")?;
-        Ok(line.split_whitespace().next().context("a figure")?.parse::<f64>()? / 1024.0)
+        Ok(line.split_whitespace().next().context("a figure")?.parse::<f64>()? * 1_024.0 / 1e6)
     }
 
     /// Stops it in its tracks: it does nothing until [`wake`](Process::wake).

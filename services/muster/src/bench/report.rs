@@ -1,6 +1,6 @@
 //! Figures as people read them: a table, JSON, and the block in the README.
 
-use std::path::Path;
+use std::{path::Path, process::Command};
 
 use anyhow::Context;
 use serde::Serialize;
@@ -39,8 +39,21 @@ pub(super) struct Heading {
     pub(super) machine: String,
     /// When.
     pub(super) date: time::Date,
+    /// Of which source.
+    pub(super) commit: String,
+    /// The groups that were measured.
+    pub(super) groups: String,
     /// Rounds of each comparison.
     pub(super) rounds: usize,
+    /// How long each of them lasted.
+    pub(super) seconds: u64,
+}
+
+/// The commit that is checked out where this runs, with a mark when files differ from it.
+pub(super) fn commit() -> String {
+    let asked = Command::new("git").args(["describe", "--always", "--dirty", "--exclude=*"]).output();
+    let told = asked.ok().filter(|asked| asked.status.success()).map(|asked| String::from_utf8_lossy(&asked.stdout).trim().to_owned());
+    told.unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// What the kernel says of this machine: cores, processor, memory.
@@ -63,8 +76,10 @@ pub(super) fn readme(path: &Path, figures: &[Figure], heading: &Heading) -> anyh
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let (before, rest) = text.split_once(BEGIN).context("the README has no marker where figures begin")?;
     let (_, after) = rest.split_once(END).context("the README has no marker where figures end")?;
-    let mut block =
-        format!("\n{}; {}. Ratios are to floors of the same run; medians of {} rounds.\n\n", heading.machine, heading.date, heading.rounds);
+    let Heading { machine, date, commit, groups, rounds, seconds } = heading;
+    let mut block = format!(
+        "\n{machine}; {date}; commit {commit}; groups: {groups}. Ratios are to floors of the same run; medians of {rounds} rounds of {seconds} s.\n\n"
+    );
     block.push_str("| figure | value | against | goal | met |\n| --- | --- | --- | --- | --- |\n");
     for figure in figures {
         block.push_str(&format!("| {} |\n", row(figure).join(" | ")));
@@ -75,4 +90,25 @@ pub(super) fn readme(path: &Path, figures: &[Figure], heading: &Heading) -> anyh
 fn row(figure: &Figure) -> [String; 5] {
     let met = if figure.met { "yes" } else { "no" };
     [figure.name.to_owned(), figure.value.clone(), figure.against.clone(), figure.goal.to_owned(), met.to_owned()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_stand_between_the_markers_under_what_they_were_measured_on_and_the_rest_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("README.md");
+        std::fs::write(&path, format!("before\n{BEGIN}\nold\n{END}\nafter\n")).unwrap();
+        let date = time::Date::from_calendar_date(2026, time::Month::May, 4).unwrap();
+        let heading =
+            Heading { machine: "a machine".into(), date, commit: "abc1234".into(), groups: "calls, create".into(), rounds: 3, seconds: 2 };
+        let figure = Figure { name: "T", value: "1/s".into(), against: "2/s".into(), goal: "≥ 0.5", met: true };
+        readme(&path, &[figure], &heading).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let told = "a machine; 2026-05-04; commit abc1234; groups: calls, create. Ratios are to floors of the same run; medians of 3 rounds of 2 s.";
+        assert!(text.starts_with(&format!("before\n{BEGIN}\n{told}\n")) && text.ends_with(&format!("{END}\nafter\n")), "{text}");
+        assert!(text.contains("| T | 1/s | 2/s | ≥ 0.5 | yes |") && !text.contains("old"), "{text}");
+    }
 }

@@ -25,15 +25,15 @@ pub(super) async fn at_rest(suite: &Suite) -> anyhow::Result<Vec<Figure>> {
     let ready = began.elapsed().as_secs_f64();
     suite.seed().await?;
     tokio::time::sleep(REST).await;
-    let memory = process.resident_mib()?;
+    let megabytes = process.resident_megabytes()?;
     let warm = warm(suite).await?;
     Ok(vec![
         figure(
             "memory at rest, all services in one process",
-            format!("{memory:.0} MiB"),
+            format!("{megabytes:.0} MB"),
             format!("resident set, {} s after the last call", REST.as_secs()),
-            "≤ 150 MiB",
-            memory <= 150.0,
+            "≤ 150 MB",
+            megabytes <= 150.0,
         ),
         figure(
             "start of the process to ready, all services",
@@ -55,7 +55,7 @@ pub(super) async fn at_rest(suite: &Suite) -> anyhow::Result<Vec<Figure>> {
 /// What identity holds in a process of its own before anybody signs in: no arena of a hash is there yet, or there any more.
 pub(super) async fn identity_alone(process: &Process) -> anyhow::Result<Figure> {
     tokio::time::sleep(REST).await;
-    let megabytes = process.resident_mib()? * 1.048_576;
+    let megabytes = process.resident_megabytes()?;
     let against = format!("resident set, {} s after it was ready", REST.as_secs());
     Ok(figure("memory at rest, identity alone", format!("{megabytes:.0} MB"), against, "≤ 45 MB", megabytes <= 45.0))
 }

@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::Context;
+use contract::common::v1::{GetEventStatusRequest, event_admin_service_client::EventAdminServiceClient};
 use contract::grpc::health::v1::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use devstack::{Options, Stack};
 use runtime::config::Secret;
@@ -70,6 +71,30 @@ impl Suite {
     /// It doesn't, in a minute.
     pub(super) async fn ready(&self, service: &str) -> anyhow::Result<()> {
         serving(self.address(service)?).await.with_context(|| format!("{service} does not become ready"))
+    }
+
+    /// A further process of `service` on ports of its own, once it takes calls, and the way to it.
+    ///
+    /// # Errors
+    /// It doesn't, in a minute.
+    pub(super) async fn another(&self, service: &str) -> anyhow::Result<(Process, Channel)> {
+        let (port, admin_port) = (free_port()?, free_port()?);
+        let settings = [format!("{service}.port={port}"), format!("{service}.admin_port={admin_port}")];
+        let process = self.start(&["serve", service, "--set", &settings[0], "--set", &settings[1]])?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        serving(address).await.with_context(|| format!("a further {service} does not become ready"))?;
+        Ok((process, channel(address)?))
+    }
+
+    /// Whether the first process of `service` numbers and publishes its events.
+    ///
+    /// # Errors
+    /// It can't be asked.
+    pub(super) async fn leads(&self, service: &str) -> anyhow::Result<bool> {
+        let (_, admin_port) = self.ports.get(service).context("a service of the suite")?;
+        let admin = rpc::client::channel(service, &format!("http://127.0.0.1:{admin_port}"), &keys::operator(&self.keys())?)?;
+        let status = EventAdminServiceClient::new(admin).get_event_status(GetEventStatusRequest::default()).await?;
+        Ok(status.into_inner().leader)
     }
 
     /// Where `service` listens.
