@@ -8,8 +8,8 @@ use contract::{
         workspace_service_client::WorkspaceServiceClient,
     },
     tasks::v1::{
-        CreateProductRequest, ImportPlanRequest, product_service_client::ProductServiceClient,
-        work_item_service_client::WorkItemServiceClient,
+        CreateProductRequest, GetWorkItemRequest, ImportPlanRequest, ImportedItem, UpdateWorkItemRequest, WorkItem, WorkItemType,
+        product_service_client::ProductServiceClient, work_item_service_client::WorkItemServiceClient,
     },
 };
 use serde::Serialize;
@@ -225,10 +225,46 @@ async fn plan_product(owner: &Client, workspace_id: &str, key: &str, name: &str,
         Some(made) => made.product_id,
         None => owner.product(workspace_id, key).await?.product_id,
     };
-    let (workspace_id, document, markdown) = (workspace_id.to_owned(), "seed".to_owned(), plan.to_owned());
+    // The epics first: what an import puts under one is a task, and under a task a subtask.
+    for epic in import(owner, workspace_id, &product_id, epics(plan)).await? {
+        raise(owner, workspace_id, &epic.work_item_id).await?;
+    }
+    Ok(import(owner, workspace_id, &product_id, plan.to_owned()).await?.len())
+}
+
+/// The lines of `plan` at its top that have others under them.
+fn epics(plan: &str) -> String {
+    let lines: Vec<&str> = plan.lines().collect();
+    let heads = lines.windows(2).filter(|pair| pair[0].starts_with("- [") && pair[1].starts_with(' '));
+    heads.map(|pair| format!("{}\n", pair[0])).collect()
+}
+
+/// The items of a plan once it is imported; of an empty one none.
+async fn import(owner: &Client, workspace_id: &str, product_id: &str, markdown: String) -> anyhow::Result<Vec<ImportedItem>> {
+    if markdown.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (workspace_id, product_id, document) = (workspace_id.to_owned(), product_id.to_owned(), "seed".to_owned());
     let request = owner.request(ImportPlanRequest { workspace_id, product_id, document, markdown, ..Default::default() })?;
-    let report = WorkItemServiceClient::new(owner.channel()).import_plan(request).await.map_err(refused)?.into_inner();
-    Ok(report.items.len())
+    Ok(WorkItemServiceClient::new(owner.channel()).import_plan(request).await.map_err(refused)?.into_inner().items)
+}
+
+/// Makes a task an epic, unless subtasks stand under it.
+async fn raise(owner: &Client, workspace_id: &str, work_item_id: &str) -> anyhow::Result<()> {
+    let mut items = WorkItemServiceClient::new(owner.channel());
+    let (workspace_id, work_item_id) = (workspace_id.to_owned(), work_item_id.to_owned());
+    let get = GetWorkItemRequest { workspace_id: workspace_id.clone(), work_item_id: work_item_id.clone() };
+    let there = items.get_work_item(owner.request(get)?).await.map_err(refused)?.into_inner().work_item.unwrap_or_default();
+    if there.r#type() != WorkItemType::Task {
+        return Ok(());
+    }
+    let epic = WorkItem { work_item_id, r#type: WorkItemType::Epic.into(), ..Default::default() };
+    let update_mask = Some(prost_types::FieldMask { paths: vec!["type".to_owned()] });
+    let update = UpdateWorkItemRequest { workspace_id, work_item: Some(epic), update_mask, etag: there.etag, ..Default::default() };
+    match items.update_work_item(owner.request(update)?).await {
+        Err(status) if status.code() == Code::FailedPrecondition => Ok(()),
+        answer => answer.map(drop).map_err(refused),
+    }
 }
 
 fn shown(role: BaseRole) -> &'static str {

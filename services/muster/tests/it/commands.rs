@@ -1,16 +1,22 @@
 //! The commands that are clients of a running suite, as a person types them.
 
 use std::{
+    collections::BTreeSet,
     fs,
     process::{Command, Output, Stdio},
 };
 
 use contract::{
+    BaseRole,
     identity::v1::{
-        CreateOrganizationRequest, CreateWorkspaceRequest, organization_service_client::OrganizationServiceClient,
+        CreateOrganizationRequest, CreateWorkspaceRequest, ListOrganizationMembersRequest, Workspace,
+        organization_member_service_client::OrganizationMemberServiceClient, organization_service_client::OrganizationServiceClient,
         workspace_service_client::WorkspaceServiceClient,
     },
-    tasks::v1::{CreateProductRequest, product_service_client::ProductServiceClient},
+    tasks::v1::{
+        CreateProductRequest, ListWorkItemsRequest, product_service_client::ProductServiceClient,
+        work_item_service_client::WorkItemServiceClient,
+    },
 };
 use muster::{seed, serve::SERVICES};
 use tokio::time::{Instant, sleep};
@@ -52,8 +58,8 @@ fn signed<M>(message: M, token: &str) -> Request<M> {
     request
 }
 
-/// An organization `acme` of ana's with a workspace `main` and a product `MUST` in it.
-async fn acme(suite: &Suite, token: impl Fn(&[&str]) -> String) {
+/// An organization `acme` of ana's with a workspace `main`, which is answered, and a product `MUST` in it.
+async fn acme(suite: &Suite, token: impl Fn(&[&str]) -> String) -> Workspace {
     let channel = suite.channel(gateway::NAME);
     let organization = CreateOrganizationRequest { slug: "acme".into(), display_name: "Acme".into(), ..Default::default() };
     OrganizationServiceClient::new(channel.clone()).create_organization(signed(organization, &token(&[]))).await.unwrap();
@@ -69,7 +75,7 @@ async fn acme(suite: &Suite, token: impl Fn(&[&str]) -> String) {
         sleep(PERIOD).await;
     };
     let product = CreateProductRequest {
-        workspace_id: workspace.workspace_id,
+        workspace_id: workspace.workspace_id.clone(),
         key: "MUST".into(),
         display_name: "Muster".into(),
         ..Default::default()
@@ -78,6 +84,20 @@ async fn acme(suite: &Suite, token: impl Fn(&[&str]) -> String) {
         assert!(status.code() == Code::NotFound && began.elapsed() < AT_MOST, "{status}");
         sleep(PERIOD).await;
     }
+    workspace
+}
+
+/// The titles of the epics of a workspace, and the roles of its organization's members.
+async fn sown_in(suite: &Suite, workspace: &Workspace, token: &str) -> (BTreeSet<String>, Vec<BaseRole>) {
+    let channel = suite.channel(gateway::NAME);
+    let workspace_id = workspace.workspace_id.clone();
+    let list = ListWorkItemsRequest { workspace_id, filter: "type = EPIC".into(), ..Default::default() };
+    let epics = WorkItemServiceClient::new(channel.clone()).list_work_items(signed(list, token)).await.unwrap().into_inner().work_items;
+    let list = ListOrganizationMembersRequest { organization_id: workspace.organization_id.clone(), ..Default::default() };
+    let members = OrganizationMemberServiceClient::new(channel).list_organization_members(signed(list, token)).await.unwrap();
+    let mut roles: Vec<_> = members.into_inner().organization_members.iter().map(|member| member.role()).collect();
+    roles.sort();
+    (epics.into_iter().map(|epic| epic.title).collect(), roles)
 }
 
 #[test]
@@ -91,7 +111,7 @@ fn a_person_signs_in_imports_a_plan_and_sows_a_seed_from_a_shell() {
         let url = suite.address(gateway::NAME);
         let at = [("MUSTER_URL", url.as_str()), ("MUSTER_PASSWORD", seed::PASSWORD)];
         let token = |more: &[&str]| said(&muster(&[&["token", "ana@muster.example"], more].concat(), &at));
-        acme(&suite, token).await;
+        let main = acme(&suite, token).await;
 
         let plan = suite.file("PLAN.md");
         fs::write(&plan, PLAN).unwrap();
@@ -117,7 +137,15 @@ fn a_person_signs_in_imports_a_plan_and_sows_a_seed_from_a_shell() {
         assert!(sown.contains("acme          main       SHOP     Web shop     11"), "{sown}");
         assert_eq!(seed(&[]), sown, "what is there stays as it is");
         let document: serde_json::Value = seed(&["--json"]).parse().unwrap();
-        assert_eq!((&document["products"][0]["key"], &document["people"][1]["role"]), (&"SHOP".into(), &"owner".into()));
+        assert_eq!(document["products"][0]["key"], "SHOP");
+        let person =
+            |one: &serde_json::Value| format!("{} {}", one["organization"].as_str().unwrap_or("none"), one["role"].as_str().unwrap());
+        let people: BTreeSet<String> = document["people"].as_array().unwrap().iter().map(person).collect();
+        let everybody = ["acme admin", "acme member", "acme owner", "acme viewer", "globex owner", "globex viewer", "none system admin"];
+        assert_eq!(people, everybody.map(str::to_owned).into());
+        let (epics, roles) = sown_in(&suite, &main, &token(&["--organization", "acme"])).await;
+        assert_eq!(epics, ["Catalogue", "Checkout", "Close the year", "Fast pages"].map(str::to_owned).into());
+        assert_eq!(roles, [BaseRole::Viewer, BaseRole::Member, BaseRole::Admin, BaseRole::Owner]);
         let document: serde_json::Value = token(&["--json"]).parse().unwrap();
         assert!(document["access_token"].as_str().unwrap().starts_with("eyJ"));
         let migrated: serde_json::Value = said(&suite.muster(&["migrate", "status", "--json"])).parse().unwrap();
