@@ -116,6 +116,13 @@ impl Tree for Config {
                 }
             }
         }
+        // An event that comes again must find that it was told: what tells so goes no sooner than the event.
+        let (kept, told) = (self.events.event_keep_days, &self.notifications.own);
+        for (key, days) in [("inbox_days", told.inbox_days), ("delivery_days", told.delivery_days)] {
+            if days < kept {
+                faults.push(&format!("notifications.{key}"), format!("must be {kept} or more, by events.event_keep_days"));
+            }
+        }
     }
 }
 

@@ -180,8 +180,11 @@ impl host::ServiceConfig for Config {
                 "devices that are known of one person, those used last, 1..=1000: a sign-in from another one is told",
             ),
             ("known_device_days", "after how many days without a sign-in a device is known no more, 1..=3650"),
-            ("inbox_days", "how many days an item stays in an inbox, 90..=3650"),
-            ("delivery_days", "how many days a delivery that came to its end can be looked at, 90..=3650"),
+            ("inbox_days", "how many days an item stays in an inbox, 90..=3650 and no fewer than events.event_keep_days"),
+            (
+                "delivery_days",
+                "how many days a delivery that came to its end can be looked at, 90..=3650 and no fewer than events.event_keep_days",
+            ),
             ("mail_from", "from whom mails are: a name and an address"),
             ("link_base_url", "what links in mails begin with: the address of the web console"),
             ("smtp.host", "the SMTP server; empty sends nothing and keeps mails in the development mailbox"),
@@ -212,7 +215,7 @@ impl host::ServiceConfig for Config {
         faults.range("mailbox_max", self.mailbox_max, 1..=100_000);
         faults.range("known_devices_per_user", self.known_devices_per_user, 1..=1_000);
         faults.range("known_device_days", self.known_device_days, 1..=3_650);
-        // Not less than events live in a log: what may come again must find that it was told.
+        // Not less than events live in a log: what may come again must find that it was told. The suite holds them against `events.event_keep_days`.
         faults.range("inbox_days", self.inbox_days, 90..=3_650);
         faults.range("delivery_days", self.delivery_days, 90..=3_650);
         let from = self.mail_from.parse::<Mailbox>();

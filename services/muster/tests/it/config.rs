@@ -47,6 +47,18 @@ fn every_fault_is_told_at_once_and_the_values_are_not() {
 }
 
 #[test]
+fn what_tells_that_an_event_was_told_outlives_the_event() {
+    let check = |settings: &[&str]| muster(&[settings, &["config", "check"]].concat());
+    let long = ["--set", "events.event_keep_days=366"];
+    let told = text(&check(&long).stderr);
+    for key in ["inbox_days", "delivery_days"] {
+        assert!(told.contains(&format!("notifications.{key}: must be 366 or more, by events.event_keep_days")), "{told}");
+    }
+    let longer = ["--set", "notifications.inbox_days=366", "--set", "notifications.delivery_days=366"];
+    assert!(check(&[&long[..], &longer].concat()).status.success());
+}
+
+#[test]
 fn environment_is_over_the_file_and_flags_are_over_both() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
     command
