@@ -1,11 +1,14 @@
 //! `muster demo` against a suite in one process and in six, and with a service that is away.
 
+use std::fs;
 use std::process::{Command, Output, Stdio};
 
 use muster::serve::SERVICES;
 
 use crate::suite::Suite;
 use crate::up::alone;
+
+const PLAN: &str = "# Moving house\n\n- [ ] Boxes\n  - [ ] Kitchen\n- [x] Van\n";
 
 fn demo(suite: &Suite, more: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
@@ -17,8 +20,8 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[track_caller]
-fn goes_well(suite: &Suite) {
-    let output = demo(suite, &[]);
+fn goes_well(suite: &Suite, more: &[&str]) {
+    let output = demo(suite, more);
     let told = text(&output.stdout);
     assert!(output.status.success(), "{told}{}", text(&output.stderr));
     assert!(told.contains("26 steps, all as they should be"), "{told}");
@@ -32,7 +35,7 @@ fn the_story_is_told_by_one_process_and_by_six_and_a_service_that_is_away_is_nam
         let suite = Suite::new().await;
         let together = suite.serve(&SERVICES, &[]).await;
         suite.seed().await;
-        goes_well(&suite);
+        goes_well(&suite, &[]);
         drop(together);
 
         // All at once: identity is ready when authorization is.
@@ -40,7 +43,12 @@ fn the_story_is_told_by_one_process_and_by_six_and_a_service_that_is_away_is_nam
         for (service, process) in &mut processes {
             suite.ready(process, service).await;
         }
-        goes_well(&suite);
+        let plan = suite.file("PLAN.md");
+        fs::write(&plan, PLAN).unwrap();
+        goes_well(&suite, &["--file", plan.to_str().unwrap()]);
+        fs::write(&plan, "no checkbox").unwrap();
+        let complaint = text(&demo(&suite, &["--file", plan.to_str().unwrap()]).stderr);
+        assert!(complaint.contains("imports a plan: PLAN_EMPTY: "), "it is this file that is imported: {complaint}");
         processes.retain(|(service, _)| *service != audit::NAME);
         let output = demo(&suite, &[]);
         assert_eq!(output.status.code(), Some(24), "{}", text(&output.stdout));
