@@ -18,9 +18,10 @@ pub struct Config {
     pub request_bytes_max: usize,
     /// Connections that are open at once.
     pub connections_max: usize,
-    /// Connections that one address has open at once; behind a proxy, all of its connections are those of one.
+    /// Connections that one address, of IPv6 one /64, has open at once; behind a proxy, all of its connections are those of one.
     pub address_connections_max: usize,
-    /// Answers, without streams, that one address is sent at once of those that are too long to be read ahead, or that nobody reads.
+    /// Answers, without streams, that one address, of IPv6 one /64, is sent at once of those that are too long to be read ahead, or find too much
+    /// unread.
     pub address_answers_max: usize,
     /// Calls that run at once, without streams.
     pub calls_max: usize,
@@ -67,10 +68,13 @@ impl host::ServiceConfig for Config {
             ("allowed_origins", "the origins whose pages may call, as browsers write them, such as [\"https://console.example\"]"),
             ("request_bytes_max", "the largest request, 1024..=16777216 bytes; the service that owns the method may take less"),
             ("connections_max", "connections that are open at once, 1..=100000; keep it below the limit of file descriptors"),
-            ("address_connections_max", "connections that one address has open at once, 1..=100000; a proxy's are all of one address"),
+            (
+                "address_connections_max",
+                "connections that one address, of IPv6 one /64, has open at once, 1..=100000; a proxy's are all of one address",
+            ),
             (
                 "address_answers_max",
-                "answers of more than 64 KiB that one address has not read at once, 1..=100000; a proxy's are all of one address",
+                "answers of more than 64 KiB, or beyond answer_unread_bytes_max, that one address, of IPv6 one /64, has not read at once, 1..=100000; a proxy's are all of one address",
             ),
             ("calls_max", "calls that run at once, without streams, 1..=100000"),
             ("streams_max", "streams that are open at once, 1..=100000"),

@@ -26,7 +26,7 @@ pub struct Config {
     pub refresh_token_seconds: u32,
     /// How long a session lasts at most, in seconds.
     pub session_seconds: u32,
-    /// Open sessions of one user; a sign-in beyond them ends the one that was unused longest.
+    /// Open sessions of one user; a sign-in beyond them ends the one that was refreshed longest ago.
     pub sessions_per_user: u32,
     /// How often it is written which sessions were used, in seconds.
     pub last_use_seconds: u32,
@@ -160,7 +160,7 @@ impl ServiceConfig for Config {
             ("access_token_seconds", "how long an access token is good, in seconds, 60..=900"),
             ("refresh_token_seconds", "how long an unused refresh token is good, in seconds, 3600..=2592000"),
             ("session_seconds", "how long a session lasts at most, in seconds, 3600..=31536000"),
-            ("sessions_per_user", "open sessions of one user, 1..=1000; a sign-in beyond them ends the one that was unused longest"),
+            ("sessions_per_user", "open sessions of one user, 1..=1000; a sign-in beyond them ends the one that was refreshed longest ago"),
             ("last_use_seconds", "how often it is written which sessions were used, in seconds, 1..=3600"),
             ("pending_account_days", "how long a registration waits for its address to be proved, in days, 1..=90"),
             ("refresh_grace_seconds", "how long a used refresh token gets the same successor again, in seconds, 0..=60"),

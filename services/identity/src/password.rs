@@ -23,6 +23,8 @@ const BENT: &str = "4@8({[<3691!|70$5+%2";
 const BENT_MAX: usize = 6;
 /// How much is looked at of a password with more.
 const BENT_CHARACTERS_MAX: usize = 16;
+/// How many texts of the person's own are looked for in it.
+const OWN_MAX: usize = 16;
 
 /// Passwords that stand at the head of every published list, in lower case.
 static COMMON: LazyLock<HashSet<&'static str>> = LazyLock::new(|| include_str!("password/common.txt").split_whitespace().collect());
@@ -120,7 +122,7 @@ impl Person {
         let names = self.display_name.split_whitespace();
         let all = [self.email.as_str(), local, &self.username, &self.display_name].into_iter().chain(names);
         let cut = |text: &str| text.to_lowercase().chars().take(CHARACTERS_MAX).collect::<String>();
-        all.filter(|text| !text.is_empty()).map(cut).take(16).collect()
+        all.filter(|text| !text.is_empty()).map(cut).take(OWN_MAX).collect()
     }
 }
 
@@ -182,6 +184,20 @@ mod tests {
         let bomb: String = BENT.chars().cycle().take(64).collect();
         assert_eq!((seen_of(&bomb), seen_of("p4$$w0rd"), seen_of("qzjvkwxy")), (BENT_CHARACTERS_MAX, CHARACTERS_MAX, CHARACTERS_MAX));
         assert_eq!(strength(&bomb, &Person::default()).weakness, None, "it is a good one all the same");
+    }
+
+    proptest! {
+        /// What the estimate is handed bounds its work: the characters of the password, and how many words of the person it looks for.
+        #[test]
+        fn the_estimate_is_handed_little_of_whatever_is_typed(
+            password in "([a-z4@8({\\[<3691!|70$5+%2]|\\PC){0,300}", word in "\\PC{1,100}", words in 0..200_usize,
+        ) {
+            let person = Person { email: format!("{word}@example.com"), username: word.clone(), display_name: format!("{word} ").repeat(words) };
+            let own = person.own();
+            prop_assert!(own.len() <= OWN_MAX && own.iter().all(|text| text.chars().count() <= CHARACTERS_MAX));
+            let bent = BENT.chars().filter(|character| password.contains(*character)).count();
+            prop_assert_eq!(seen_of(&password), if bent > 6 { 16 } else { 64 });
+        }
     }
 
     #[test]

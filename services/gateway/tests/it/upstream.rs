@@ -28,6 +28,8 @@ pub(crate) struct Seen {
     pub(crate) calls: Arc<Mutex<usize>>,
     /// What it publishes, if anything, as key set and as metadata; and for how many seconds that may be kept.
     pub(crate) published: Arc<Mutex<Option<(String, i32)>>>,
+    /// While a test holds it, nothing that is published is answered.
+    pub(crate) held: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// An upstream on a free port; `gone` hears when a stream or a frozen call was cancelled.
@@ -88,7 +90,10 @@ async fn serve(listener: TcpListener, seen: Seen, gone: mpsc::UnboundedSender<()
             let published = seen.published.lock().unwrap().clone().filter(|_| request.uri().path().contains(".KeyService/"));
             match published {
                 // The issuer's metadata has the same fields.
-                Some((json_web_key_set, max_age_seconds)) => message(&GetJsonWebKeySetResponse { json_web_key_set, max_age_seconds }),
+                Some((json_web_key_set, max_age_seconds)) => {
+                    drop(seen.held.lock().await);
+                    message(&GetJsonWebKeySetResponse { json_web_key_set, max_age_seconds })
+                }
                 None => answer(request, gone).await,
             }
         }

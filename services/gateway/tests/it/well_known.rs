@@ -1,5 +1,7 @@
 //! What those who verify tokens read over plain HTTP.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -12,6 +14,8 @@ use crate::upstream::{self, Mortal};
 
 const KEY_SET: &str = "/.well-known/jwks.json";
 const METADATA: &str = "/.well-known/openid-configuration";
+/// How long somebody waits who hangs up.
+const HASTY: Duration = Duration::from_millis(50);
 
 /// Status, headers and body of an answer.
 type Answer = (StatusCode, HeaderMap, Bytes);
@@ -40,7 +44,7 @@ async fn until(edge: &Edge, status: StatusCode) -> Answer {
             if answer.0 == status {
                 return answer;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     timeout(SOON, asked).await.expect("it becomes so")
@@ -90,6 +94,25 @@ async fn who_has_it_is_told_so_and_who_has_another_gets_the_one_of_today() {
         }
     };
     assert_eq!(timeout(SOON, changed).await.expect("it is found"), "two");
+}
+
+#[tokio::test]
+async fn who_hangs_up_does_not_have_identity_asked_again_for_the_others() {
+    let (edge, seen) = edge("set", 60).await;
+    let held = seen.held.clone().lock_owned().await;
+    for _ in 0..5 {
+        // Drops the client, and its connection with it.
+        assert!(timeout(HASTY, get(&edge, &[])).await.is_err(), "identity did not answer yet");
+    }
+    let waiting = get(&edge, &[]);
+    let answering = async {
+        while *seen.calls.lock().unwrap() == 0 {
+            tokio::time::sleep(HASTY).await;
+        }
+        drop(held);
+    };
+    assert_eq!(futures::future::join(waiting, answering).await.0.2, "set");
+    assert_eq!(*seen.calls.lock().unwrap(), 1);
 }
 
 #[tokio::test]

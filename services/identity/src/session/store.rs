@@ -345,7 +345,7 @@ pub(super) async fn list_open(tx: &mut Tx, sealed: &Sealed, page: &PageRequest) 
     Ok(page.finish(sessions, |session| Cursor::time(session.create_time, session.id.uuid())))
 }
 
-/// The user's open sessions beyond the `kept` that were used last, a hundred at most: a bound that was lowered is reached in some sign-ins.
+/// The user's open sessions beyond the `kept` that were refreshed last, a hundred at most: a bound that was lowered is reached in some sign-ins.
 pub(super) async fn beyond(tx: &mut Tx, sealed: &Sealed, user_id: UserId, kept: i64) -> Result<Vec<Session>, Error> {
     let now = tx.now();
     let rows = sqlx::query_as!(

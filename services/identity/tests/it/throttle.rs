@@ -19,7 +19,7 @@ use testkit::{App, Channel, assert_fault, fault};
 use time::OffsetDateTime;
 use tonic::Status;
 
-use crate::verbs::{Acts, Door, Invites, NOTHING, PASSWORD, ROOT, address, identity, identity_with, quick, with_root};
+use crate::verbs::{Acts, Door, Invites, NOTHING, PASSWORD, ROOT, address, identity, identity_with, quick, until, with_root};
 
 const FREE: i32 = 10;
 
@@ -252,6 +252,48 @@ async fn who_is_outrun_at_one_ladder_is_charged_to_none() {
     let (outrun, ()) = tokio::join!(admit(&mut second, &keys, at), first_commits);
     assert_eq!(outrun, Some(1_000));
     assert_eq!(admit(&mut watcher, &[ladder("own", 0)], at).await, None);
+}
+
+/// The scopes of ladders with failures whose rows somebody holds.
+async fn held_scopes(app: &App) -> Vec<i16> {
+    let held = "SELECT scope FROM identity.auth_throttle t WHERE failures > 0 AND NOT EXISTS (
+                    SELECT FROM free WHERE (free.scope, free.subject) = (t.scope, t.subject)) ORDER BY scope";
+    let held = format!("WITH free AS MATERIALIZED (SELECT scope, subject FROM identity.auth_throttle FOR UPDATE SKIP LOCKED) {held}");
+    sqlx::query_scalar(sqlx::AssertSqlSafe(held)).fetch_all(&mut app.sql().await).await.unwrap()
+}
+
+/// Whoever holds ladders in another order than the others waits for them while they wait for it.
+#[tokio::test]
+async fn ladders_are_cleared_in_the_order_in_which_they_are_charged() {
+    let app = identity_with(with_root()).await;
+    let (root, ana) = (app.root().await, app.verified("ana").await);
+    let (network, account) = (Scope::Network as i16, Scope::Account as i16);
+    for clears in [true, false] {
+        guess(&app, &address("ana"), 1).await;
+        let mut sql = app.sql().await;
+        // As the rows lie in the table, that of the network is the last.
+        sqlx::query("UPDATE identity.auth_throttle SET failures = failures WHERE scope = $1")
+            .bind(network)
+            .execute(&mut sql)
+            .await
+            .unwrap();
+        let mut held = sql.begin().await.unwrap();
+        let hold = "SELECT FROM identity.auth_throttle WHERE scope = $1 FOR UPDATE";
+        sqlx::query(hold).bind(account).execute(&mut *held).await.unwrap();
+        let calling = async {
+            // Who waits for a row too long is told to come again.
+            let call = async || match clears {
+                true => root.unlock_sign_in(&ana.to_string()).await,
+                false => app.create_session(&address("ana"), "wrong").await.map(drop),
+            };
+            while call().await.is_err_and(|refused| fault::reason(&refused) == "CONFLICT") {}
+        };
+        let seeing = async {
+            until("the network's is held while the account's is waited for", async || held_scopes(&app).await == [network, account]).await;
+            held.rollback().await.unwrap();
+        };
+        futures::future::join(calling, seeing).await;
+    }
 }
 
 #[tokio::test]

@@ -181,3 +181,16 @@ async fn a_server_that_was_killed_is_found_again() {
     pad.stack.postgres().restart().await.unwrap();
     whole(&pad, 4).await;
 }
+
+#[tokio::test]
+async fn no_place_of_the_pool_waits_for_a_server_that_was_away() {
+    let (pad, network) = Pad::behind_a_network(2).await;
+    whole(&pad, 2).await;
+    network.swallow();
+    // Alone, so that places are free for whoever would wait in them.
+    let caller = of_time(organization(), Duration::from_millis(500)).await;
+    let error = pad.db.read(&caller, titles).await.unwrap_err();
+    assert!(matches!(error, DbError::DeadlineExceeded | DbError::Unavailable(_)), "{error:?}");
+    network.is_back();
+    whole(&pad, 2).await;
+}

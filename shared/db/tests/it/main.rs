@@ -8,6 +8,7 @@ mod errors;
 mod events;
 mod filters;
 mod migrations;
+mod network;
 mod once;
 mod pad;
 mod pages;

@@ -13,6 +13,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+use crate::network::Network;
+
 /// The schema, in every database of these tests.
 pub(crate) const SCHEMA: &str = "pad";
 /// What every new database is a copy of.
@@ -54,6 +56,10 @@ async fn create_database(stack: &Stack, like: &str) -> String {
     name
 }
 
+async fn copy_of_template(stack: &Stack) -> String {
+    create_database(stack, &format!("TEMPLATE {TEMPLATE} STRATEGY file_copy")).await
+}
+
 async fn sql(url: &str, text: &str) {
     let mut conn = PgConnection::connect(url).await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut conn).await.unwrap();
@@ -91,10 +97,22 @@ impl Pad {
         Self::on(prepared().await, connections, 250).await
     }
 
+    /// As `alone`, on the Postgres of all tests and with a network before it.
+    pub(crate) async fn behind_a_network(connections: u32) -> (Self, Network) {
+        let (stack, database) = (stack().await.clone(), copy_of_template(stack().await).await);
+        let network = Network::to(stack.postgres().socket_dir().join(".s.PGSQL.5432")).await;
+        let url = format!("postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable", network.port);
+        (Self::at(url, stack, database, connections, 250).await, network)
+    }
+
     async fn on(stack: Arc<Stack>, connections: u32, acquire_timeout_ms: u64) -> Self {
-        let database = create_database(&stack, &format!("TEMPLATE {TEMPLATE} STRATEGY file_copy")).await;
+        let database = copy_of_template(&stack).await;
+        Self::at(stack.postgres_url("postgres", &database), stack, database, connections, acquire_timeout_ms).await
+    }
+
+    async fn at(url: String, stack: Arc<Stack>, database: String, connections: u32, acquire_timeout_ms: u64) -> Self {
         let config = DbConfig {
-            url: stack.postgres_url("postgres", &database).into(),
+            url: url.into(),
             app_connections: connections,
             app_connections_min: connections.min(2),
             acquire_timeout_ms,

@@ -25,7 +25,7 @@ pub struct Limits {
     pub service_streams_max: usize,
     /// Connections that are open at once.
     pub connections_max: usize,
-    /// Connections that one address has open at once.
+    /// Connections that one address, of IPv6 one /64, has open at once.
     pub address_connections_max: usize,
     /// Streams on one connection at once.
     pub connection_streams_max: u32,
@@ -102,7 +102,7 @@ impl Section for Limits {
                 "Streams of services, such as feeds, that are open at once: places that nobody else takes, 1..=100000.",
             ),
             ("connections_max", "Connections that are open at once, 1..=100000; keep it below the limit of file descriptors."),
-            ("address_connections_max", "Connections that one address has open at once, 1..=100000."),
+            ("address_connections_max", "Connections that one address, of IPv6 one /64, has open at once, 1..=100000."),
             ("connection_streams_max", "Streams on one connection at once, 10..=1000."),
             ("connection_age_ms", "After which a connection is asked to end, plus or minus a tenth, 1000..=86400000 ms."),
             ("handshake_ms", "Within which a new connection must say something, 100..=60000 ms."),
