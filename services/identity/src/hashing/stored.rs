@@ -202,9 +202,10 @@ mod tests {
 
     use super::*;
 
-    /// Made by other systems. Sources: RFC 7914, section 12 (scrypt, N = 16384, r = 8, p = 1); the bcrypt test vectors of jBCrypt; RFC 9106's
-    /// reference implementation (argon2i and argon2d); Python's hashlib (PBKDF2).
-    const FOREIGN: [(&str, &str); 7] = [
+    /// Made by other systems. Sources: RFC 7914, section 12 (scrypt, N = 16384, r = 8, p = 1); the bcrypt test vectors of jBCrypt; `src/test.c`
+    /// of the reference implementation of argon2 (argon2i, the third without its version), and that implementation (argon2d, argon2id in the
+    /// first version); Python's hashlib (PBKDF2).
+    const FOREIGN: [(&str, &str); 13] = [
         ("U*U", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"),
         ("U*U", "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"),
         ("U*U", "$2y$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"),
@@ -218,7 +219,16 @@ mod tests {
             "correct horse",
             "$pbkdf2-sha512$i=1000$c2FsdCBvZiBzaXh0ZWVuIQ$FtiCboYqPuiDXn4MdI5PUI9wiyF/DL43Ogqw9XyWf0NlqLioT6mUr0jNHv7+Ac4xkZ86SUrqRdTLdrJiGTknBQ",
         ),
+        ("password", "$argon2i$v=19$m=256,t=2,p=2$c29tZXNhbHQ$T/XOJ2mh1/TIpJHfCdQan76Q5esCFVoT5MAeIM1Oq2E"),
+        ("password", "$argon2i$v=16$m=256,t=2,p=1$c29tZXNhbHQ$/U3YPXYsSb3q9XxHvc0MLxur+GP960kN9j7emXX8zwY"),
+        ("password", "$argon2i$m=256,t=2,p=1$c29tZXNhbHQ$/U3YPXYsSb3q9XxHvc0MLxur+GP960kN9j7emXX8zwY"),
+        ("password", "$argon2d$v=19$m=256,t=2,p=1$c29tZXNhbHQ$JcTui6RIBUtJ78gE5Hi52CO+H5vS6Z9R1uxAB6OhUB8"),
+        ("password", "$argon2d$v=16$m=256,t=2,p=1$c29tZXNhbHQ$vUBIaP8AxS51Q8gzLmp3KlckiS1+Mo1c8lO7yOcms3E"),
+        ("password", "$argon2id$v=16$m=256,t=2,p=1$c29tZXNhbHQ$2gcOV25Q8vOKPIl8vdxsf7QCjocJcf+erntOGHkpXm4"),
     ];
+
+    /// Of the form that is made here. Source: `src/test.c` of the reference implementation.
+    const AS_OURS: (&str, &str) = ("password", "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc");
 
     fn fits(password: &str, stored: &str) -> Result<bool, Unreadable> {
         Stored::parse(stored)?.fits(&mut Arena::default(), password.as_bytes())
@@ -231,6 +241,9 @@ mod tests {
             assert_eq!(fits("another", stored), Ok(false), "{stored}");
             assert!(Stored::parse(stored).unwrap().own_cost().is_none(), "{stored} is rehashed");
         }
+        let (password, stored) = AS_OURS;
+        assert_eq!((fits(password, stored), fits("another", stored)), (Ok(true), Ok(false)));
+        assert_eq!(Stored::parse(stored).unwrap().own_cost(), Some(Cost { memory_kib: 256, passes: 2, lanes: 2 }));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tonic::Request;
 use crate::verbs::{Acts, Door, PASSWORD, Person, address, by_email, identity_with, request_id, with_root};
 
 /// Everybody's password as other systems kept it.
-const HASHES: [(&str, &str); 4] = [
+const HASHES: [(&str, &str); 7] = [
     ("bcrypt", "$2b$05$CCCCCCCCCCCCCCCCCCCCC.4c/Vz//sBM9XkyFmwsCP9HkrjK1U32S"),
     ("pbkdf2-sha256", "$pbkdf2-sha256$1000$c2FsdCBvZiBzaXh0ZWVuIQ$F1f9BwAtwbzZ7Ru7hl5C7lrSCj1e9TcAirr0SBjkPFE"),
     (
@@ -17,6 +17,10 @@ const HASHES: [(&str, &str); 4] = [
         "$pbkdf2-sha512$i=1000$c2FsdCBvZiBzaXh0ZWVuIQ$B+CSzmOMU9UmSaqsqefsjAraujvqZfAgQ0yrVQ3d6onlAUnl5sSZa2yjKt4+uuyrbDDvQwTrpL3uQxkrRRVpoA",
     ),
     ("scrypt", "$scrypt$ln=10,r=8,p=1$c2FsdCBvZiBzaXh0ZWVuIQ$SzUgJVamhxWZZ1qsE1mC9WWPg/esJ3L7UmeFKiZqb20"),
+    // By the reference implementation, with two lanes and 24 bytes.
+    ("argon2i", "$argon2i$v=16$m=64,t=2,p=2$c2FsdCBvZiBzaXh0ZWVuIQ$PMB3mOlTtepNaVrHR3XcQGWTau8ES+D1"),
+    ("argon2d", "$argon2d$v=19$m=64,t=2,p=2$c2FsdCBvZiBzaXh0ZWVuIQ$JUCeYINDVeKiXcNhcn1jYv2sutP20uYY"),
+    ("argon2id", "$argon2id$v=19$m=64,t=2,p=2$c2FsdCBvZiBzaXh0ZWVuIQ$UqyQdtibz1qnt18ynPuUlviOJlKLVmcs"),
 ];
 
 async fn suite() -> (App, Person) {
@@ -45,7 +49,7 @@ async fn who_had_an_account_elsewhere_signs_in_with_the_same_password_and_is_has
     let (app, root) = suite().await;
     let people = HASHES.iter().map(|(name, hash)| person(name, hash)).collect();
     let results = root.import_users(people, "").await.unwrap();
-    assert_eq!(outcomes(&results), [ImportOutcome::Created; 4]);
+    assert_eq!(outcomes(&results), [ImportOutcome::Created; HASHES.len()]);
     for ((name, _), ImportUserResult { user_id, .. }) in HASHES.iter().zip(&results) {
         let imported = stored_hash(&app, user_id).await;
         assert_fault!(app.create_session(&address(name), "wrong").await, Unauthenticated, "SIGN_IN_REFUSED");

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by unwrap")]
 
 mod accept_invitation;
+mod alike;
 mod change_email;
 mod change_password;
 mod check_password;

@@ -7,7 +7,7 @@ use runtime::OrganizationId;
 use testkit::{Actor, App, assert_fault, fault};
 use tonic::Status;
 
-use crate::verbs::{Acts, Door, Factors, Waits, claims, identity, until};
+use crate::verbs::{Acts, Door, Factors, Waits, address, by_email, claims, identity, until};
 
 /// `who` at each of three replicas.
 async fn at_three(app: &App, who: &Actor) -> [Actor; 3] {
@@ -112,4 +112,25 @@ async fn a_code_at_three_replicas_at_once_opens_one_session() {
         assert_eq!(fault::reason(&refused), "FACTOR_CODE_REFUSED");
     }
     assert_eq!(ana.list_sessions().await.unwrap().len(), 2, "that of the enrolment, and one more");
+}
+
+#[tokio::test]
+async fn of_many_wrong_passwords_at_three_replicas_at_once_one_replicas_share_is_looked_at() {
+    let app = identity().await;
+    app.verified("ana").await;
+    let replicas = at_three(&app, &app.anonymous()).await;
+    let wrong = CreateSessionRequest { password: "wrong".to_owned(), ..by_email(&address("ana")) };
+    let calls = (0..60).map(|number: usize| {
+        let (channel, request) = (replicas[number % 3].channel(), wrong.clone());
+        async move { fault::reason(&SessionServiceClient::new(channel).create_session(request).await.unwrap_err()) }
+    });
+    let reasons = futures::future::join_all(calls).await;
+    let count = |wanted: &str| reasons.iter().filter(|reason| *reason == wanted).count();
+    // Ten are free, and the first that is to be followed by a wait.
+    assert_eq!((count("SIGN_IN_REFUSED"), count("SIGN_IN_THROTTLED")), (11, 49), "{reasons:?}");
+    assert_eq!((app.events::<SignInFailed>().await.len(), app.events::<SignInThrottled>().await.len()), (11, 1));
+    for at in &replicas {
+        let right = SessionServiceClient::new(at.channel()).create_session(by_email(&address("ana"))).await;
+        assert_fault!(right, ResourceExhausted, "SIGN_IN_THROTTLED");
+    }
 }

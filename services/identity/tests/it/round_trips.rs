@@ -10,7 +10,7 @@ use testkit::App;
 use crate::verbs::{Door, PASSWORD, address, by_email, identity_with, quick};
 
 /// Nothing but calls sends statements as the app role.
-async fn quiet() -> App {
+pub(crate) async fn quiet() -> App {
     identity_with(Config { key_poll_seconds: 3_600, ..quick() }).await
 }
 
