@@ -6,12 +6,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use authz::{Authorizer, Resource, Workspaces};
-use contract::{MethodPolicy, Reach};
+use contract::{MethodPolicy, Reach, StepUp};
 use runtime::{OrganizationId, SessionId, UserId, WorkspaceId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{CallContext, Deadline, Error};
+use crate::{CallContext, Deadline, Error, step_up};
 
 /// Who calls.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -112,6 +112,15 @@ impl Caller {
     /// When the token's session last was authenticated, to the second, as far as the token says.
     pub fn auth_time(&self) -> Option<OffsetDateTime> {
         self.context.token.as_ref().and_then(|token| token.auth_time)
+    }
+
+    /// Asks for a session that was authenticated as surely and as lately as `step_up` says, where not the method alone decides but what the caller
+    /// has.
+    ///
+    /// # Errors
+    /// `STEP_UP_REQUIRED`.
+    pub fn require_step_up(&self, step_up: StepUp) -> Result<(), Error> {
+        step_up::require(&self.context, step_up)
     }
 
     /// The policy of the method.

@@ -3,11 +3,17 @@
 //! The token says how it was (`aal`, `auth_time`); both are as the session stood when the token was issued. A session that falls has its tokens
 //! revoked, so that none says more than is so. Source: RFC 9470.
 
+use contract::StepUp;
+
 use crate::{CallContext, Error};
 
-/// Checks the call of `context`.
+/// Checks the call of `context` for what its method asks.
 pub(crate) fn check(context: &CallContext) -> Result<(), Error> {
-    let Some(step_up) = context.policy.step_up else { return Ok(()) };
+    context.policy.step_up.map_or(Ok(()), |step_up| require(context, step_up))
+}
+
+/// Checks the call of `context` for `step_up`.
+pub(crate) fn require(context: &CallContext, step_up: StepUp) -> Result<(), Error> {
     let aal = context.token.as_ref().map_or(0, |token| token.aal);
     let is_fresh = context.auth_age.is_some_and(|age| age <= step_up.max_age);
     if aal >= step_up.aal && is_fresh { Ok(()) } else { Err(Error::StepUpRequired { aal: step_up.aal, max_age: step_up.max_age }) }

@@ -20,7 +20,7 @@ impl Ops {
     /// to another address is void, whether or not a mail goes out. One mail to an address in the cool-down.
     ///
     /// # Errors
-    /// `PASSWORD_INCORRECT`, `ATTEMPTS_THROTTLED`, `USER_NOT_FOUND`, `HASHING_OVERLOADED`, `CONFLICT`.
+    /// `STEP_UP_REQUIRED`, `PASSWORD_INCORRECT`, `ATTEMPTS_THROTTLED`, `USER_NOT_FOUND`, `HASHING_OVERLOADED`, `CONFLICT`.
     /// # Emits
     /// `EmailChangeRequested`, same transaction, in no organization; nothing in the cool-down.
     pub async fn request_email_change(&self, caller: &Caller, email: String, password: SecretString) -> Result<(), Error> {

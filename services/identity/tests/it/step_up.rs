@@ -4,7 +4,7 @@ use contract::identity::v1::step_up_session_request::Code;
 use contract::identity::v1::*;
 use testkit::{assert_fault, fault};
 
-use crate::verbs::{Acts, Door, Factors, PASSWORD, Waits, claims, identity, until};
+use crate::verbs::{Acts, Door, Factors, PASSWORD, Waits, address, claims, identity, until};
 
 #[tokio::test]
 async fn a_change_of_factors_needs_a_session_that_was_authenticated_lately() {
@@ -107,4 +107,36 @@ async fn another_session_of_the_person_stays_as_it_was() {
     app.clock().advance(Duration::from_secs(601));
     ana.step_up_by_password(PASSWORD).await.unwrap();
     assert_fault!(other.enroll_totp().await, Unauthenticated, "STEP_UP_REQUIRED");
+}
+
+#[tokio::test]
+async fn who_has_a_second_factor_changes_password_and_address_after_a_fresh_code_alone() {
+    let app = identity().await;
+    let ana = app.guarded("ana").await;
+    app.clock().advance(Duration::from_mins(10));
+    // The one never showed a code, the other one more than ten minutes ago.
+    for session in [&*ana.person, &*ana] {
+        let of_password = session.change_password("a guess", "another good password").await.map(drop);
+        for refused in [of_password, session.request_email_change("ada@example.org").await] {
+            let needed = fault::metadata(&assert_fault!(refused, Unauthenticated, "STEP_UP_REQUIRED"));
+            assert_eq!((needed["aal"].as_str(), needed["max_age_seconds"].as_str()), ("2", "600"));
+        }
+    }
+    let risen = ana.step_up_by_code(&app.code_of(&ana)).await.unwrap();
+    let risen = ana.with_token(&risen.access_token);
+    risen.request_email_change("ada@example.org").await.unwrap();
+    assert_fault!(risen.change_password("a guess", "another good password").await, PermissionDenied, "PASSWORD_INCORRECT");
+    risen.change_password(PASSWORD, "another good password").await.unwrap();
+}
+
+#[tokio::test]
+async fn who_resets_the_password_by_mail_needs_no_code_for_it_and_one_to_come_in() {
+    let app = identity().await;
+    let ana = app.guarded("ana").await;
+    app.request_password_reset(&address("ana")).await.unwrap();
+    let token = crate::reset_password::mailed_token(&app).await;
+    app.reset_password(&token, "another good password").await.unwrap();
+    let asked = app.create_session(&address("ana"), "another good password").await.unwrap();
+    assert_eq!(asked.tokens, None);
+    app.answer_by_code(&asked.challenge.unwrap(), &app.code_of(&ana)).await.unwrap();
 }
