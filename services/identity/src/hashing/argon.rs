@@ -10,6 +10,9 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 /// Length of the salt and of the hash, in bytes. Source: RFC 9106, section 4.
 const SALT_BYTES: usize = 16;
 const HASH_BYTES: usize = 32;
+/// So many are mapped for a hash at least, of which it touches what it needs. Once a smaller piece was given back, the allocator keeps each further
+/// one of that size for the process. Source: mallopt(3), `M_MMAP_THRESHOLD`, which rises to 32 MiB by itself.
+const BLOCKS_MAPPED: usize = 33 * 1024;
 
 /// What a hash costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +30,8 @@ pub struct Cost {
 #[error("not a hash that is taken here")]
 pub struct Unreadable;
 
-/// The memory one thread hashes in: taken once, so that a hash costs no page faults (19 MiB are 4,864 pages). What a hash of another system
-/// needs beyond that is given back after it.
+/// The memory one thread hashes in: taken once, so that a hash costs no page faults (19 MiB are 4,864 pages). After a hash of another system
+/// that needs more, all of it is given back.
 #[derive(Default)]
 pub(super) struct Arena {
     blocks: Vec<Block>,
@@ -58,6 +61,12 @@ impl Arena {
         Arena { blocks: Vec::new(), kept: cost.params(HASH_BYTES).map_or(0, |params| params.block_count()) }
     }
 
+    /// Blocks that it holds.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.blocks.len()
+    }
+
     /// Gives all memory back, until the next hash.
     pub(super) fn release(&mut self) {
         self.blocks = Vec::new();
@@ -85,14 +94,15 @@ impl Arena {
         out: &mut [u8],
     ) -> Result<(), Unreadable> {
         let params = cost.params(out.len())?;
-        if self.blocks.len() < params.block_count() {
-            self.blocks.resize(params.block_count(), Block::default());
+        let wanted = params.block_count();
+        if self.blocks.len() < wanted {
+            self.blocks.reserve_exact(wanted.max(BLOCKS_MAPPED) - self.blocks.len());
+            self.blocks.resize(wanted, Block::default());
         }
         let argon = Argon2::new(algorithm, version, params);
         let filled = argon.hash_password_into_with_memory(password, salt, out, &mut self.blocks).map_err(|_| Unreadable);
         if self.blocks.len() > self.kept {
-            self.blocks.truncate(self.kept);
-            self.blocks.shrink_to_fit();
+            self.release();
         }
         filled
     }
@@ -132,9 +142,37 @@ mod tests {
         let mut used = Arena::of(CHEAP);
         let stored = Arena::default().hash(CHEAP, b"correct horse").unwrap();
         used.hash(Cost { memory_kib: 1024, ..CHEAP }, b"something else").unwrap();
+        assert_eq!((used.held(), used.kept), (0, 8));
         assert!(fits(&mut used, b"correct horse", &stored));
-        assert_eq!((used.blocks.len(), used.kept), (8, 8));
-        used.release();
-        assert!(fits(&mut used, b"correct horse", &stored));
+        assert_eq!(used.held(), 8, "and its own is kept");
+    }
+
+    /// What the process holds, in KiB.
+    fn resident_kib() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let held = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        held.trim_end_matches("kB").trim().parse().unwrap()
+    }
+
+    #[test]
+    fn memory_that_is_given_back_is_held_no_longer_the_third_time_as_the_first() {
+        const ALONE: &str = "MUSTER_TEST_ALONE";
+        let name = "hashing::argon::tests::memory_that_is_given_back_is_held_no_longer_the_third_time_as_the_first";
+        if std::env::var_os(ALONE).is_none() {
+            // In a process where nothing else takes memory.
+            let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+            let done = alone.args(["--exact", name]).env(ALONE, "1").output().unwrap();
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+            return;
+        }
+        let cost = Cost { memory_kib: 19 * 1024, passes: 1, lanes: 1 };
+        let mut arena = Arena::of(cost);
+        for _ in 0..3 {
+            arena.hash(cost, b"correct horse").unwrap();
+            let used = resident_kib();
+            arena.release();
+            let left = resident_kib();
+            assert!(left + 18 * 1024 < used, "{used} KiB and then {left} KiB");
+        }
     }
 }
