@@ -38,7 +38,6 @@ async fn the_rest_of_the_story(world: &World) {
     what_a_person_is_mailed(suite).await;
     what_a_person_does_with_a_second_factor(suite).await;
     what_becomes_of_invitations(world).await;
-    done(suite.sign_in(seed::ADMIN).await.call("identity.KeyService/RotateSigningKey", json!({"emergency": true})).await);
     // Whom the configuration names as the first admin becomes one at a start, while there is none.
     let mut conn = suite.database().await;
     let role = "UPDATE identity.user_account SET system_role = $2 WHERE user_id = $1::uuid";
@@ -84,6 +83,8 @@ async fn the_rest_of_the_story(world: &World) {
     what_a_person_wants(world).await;
     what_an_admin_does_with_a_mail(world).await;
     what_an_operator_does(suite).await;
+    // At last: nobody's token is good afterwards.
+    done(suite.sign_in(seed::ADMIN).await.call("identity.KeyService/RotateSigningKey", json!({"emergency": true})).await);
     suite.settle().await;
 }
 

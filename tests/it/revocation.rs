@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use muster::seed;
 use muster_tests::{
-    Actor, Suite,
+    Actor, Suite, text,
     world::{World, done},
 };
 use serde_json::json;
@@ -107,10 +108,25 @@ async fn a_replayed_refresh_token_ends_its_session_everywhere() {
     let mut tokens = vec![session.refresh_token.clone()];
     for _ in 0..2 {
         let answer = world.suite.nobody().call("identity.SessionService/RefreshSession", json!({"refreshToken": tokens.last()})).await;
-        tokens.push(muster_tests::text(&done(answer), "tokens.refreshToken"));
+        tokens.push(text(&done(answer), "tokens.refreshToken"));
     }
     let replayed = world.suite.nobody().call("identity.SessionService/RefreshSession", json!({"refreshToken": tokens[0]})).await;
     assert_eq!(muster_tests::world::refused(replayed.map(|_| json!({}))).reason, "REFRESH_TOKEN_REUSED");
     is_refused_everywhere(&world, &session).await;
+    world.suite.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_an_emergency_what_the_former_key_signed_is_refused_by_all_of_them() {
+    let world = World::of(Suite::start().await).await;
+    let session = warm_session(&world).await;
+    let admin = world.suite.sign_in(seed::ADMIN).await;
+    done(admin.call("identity.KeyService/RotateSigningKey", json!({"emergency": true})).await);
+    println!("refused by all after {:?}", is_refused_everywhere(&world, &session).await);
+    let answer = world.suite.nobody().call("identity.SessionService/RefreshSession", json!({"refreshToken": session.refresh_token})).await;
+    let again = session.with_token(&text(&done(answer), "tokens.accessToken"));
+    for rpc in CALLS {
+        done(call(&world, &again, rpc).await);
+    }
     world.suite.finish().await;
 }

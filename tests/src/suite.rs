@@ -285,6 +285,15 @@ impl Suite {
         PgConnection::connect(&self.stack.postgres_url("postgres", "muster")).await.expect("the superuser connects")
     }
 
+    /// Makes the signing key that is next as old as it must be to sign.
+    ///
+    /// # Panics
+    /// When the database does not take it.
+    pub async fn age_signing_key(&self) {
+        let aged = "UPDATE identity.signing_key SET create_time = create_time - interval '3 minutes' WHERE state = 1";
+        sqlx::query(aged).execute(&mut self.database().await).await.expect("the key is made older");
+    }
+
     /// Every message of `service` on the bus, in order.
     ///
     /// # Panics

@@ -6,12 +6,13 @@ CREATE TABLE :schema.signing_key (
     private_key  bytea       CHECK ((private_key IS NULL) = (state IN (3, 4))),   -- PKCS #8, sealed; gone once it no longer signs
     public_key   text        NOT NULL,                                            -- RFC 7517, JSON
     create_time   timestamptz NOT NULL,
-    activate_time timestamptz CHECK ((activate_time IS NULL) = (state = 1)),         -- when it began to sign
-    retire_time   timestamptz
+    activate_time timestamptz CHECK (state = 4 OR (activate_time IS NULL) = (state = 1)),   -- when it began to sign
+    retire_time   timestamptz CHECK (state <> 3 OR retire_time IS NOT NULL),       -- when it stopped
+    revoke_time   timestamptz CHECK ((revoke_time IS NULL) = (state <> 4))         -- when it was taken out of the set before its time
 );
--- At most one of each signs, and at most one is next.
-CREATE UNIQUE INDEX signing_key_active_key ON :schema.signing_key (algorithm) WHERE state = 2;
-CREATE UNIQUE INDEX signing_key_published_key ON :schema.signing_key (algorithm) WHERE state = 1;
+-- At most one signs, and at most one is next; they may be of different algorithms.
+CREATE UNIQUE INDEX signing_key_active_key ON :schema.signing_key (state) WHERE state = 2;
+CREATE UNIQUE INDEX signing_key_published_key ON :schema.signing_key (state) WHERE state = 1;
 SELECT :schema.mark_service('signing_key', 'one key set signs for every organization', verbs => 'SELECT, INSERT, UPDATE');
 
 CREATE TABLE :schema.revocation (

@@ -12,6 +12,7 @@ use crate::factor::Factor;
 use crate::invitation::Invitation;
 use crate::invitation::convert::told;
 use crate::key::SigningKey;
+use crate::key::convert::revocation;
 use crate::member::Member;
 use crate::organization::Organization;
 use crate::revocation::Revocation;
@@ -236,6 +237,9 @@ fn invitation_change(before: &Invitation, after: &Invitation) -> (String, Option
     (after.id.to_string(), Some(told(before.clone(), now)), Some(told(after.clone(), now)))
 }
 
-pub(crate) fn signing_key_rotated(before: Option<&SigningKey>, after: &SigningKey) -> pb::SigningKeyRotated {
-    pb::SigningKeyRotated { key_id: after.key_id.clone(), before: before.cloned().map(Into::into), after: Some(after.clone().into()) }
+/// `former` are the keys that no longer sign: in an emergency those that signed before, too.
+pub(crate) fn signing_key_rotated(former: &[SigningKey], after: &SigningKey) -> pb::SigningKeyRotated {
+    let (key_id, after) = (after.key_id.clone(), Some(after.clone().into()));
+    let before = former.iter().max_by_key(|key| key.activate_time).cloned().map(Into::into);
+    pb::SigningKeyRotated { key_id, before, after, revocations: former.iter().filter_map(revocation).collect() }
 }

@@ -126,13 +126,14 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
     };
     let revocations = revocation::ops::Ops { db: db.clone(), log: deps.log.clone() };
 
-    let openid_configuration = key::openid_configuration(&config.public_url, config.signing_algorithm);
+    let openid_configuration = key::openid_configuration(&config.public_url);
     let tokens = token::ops::Ops { verifier: deps.verifier.clone(), sessions: sessions.clone() };
 
     let lists = membership::Lists::new(db.clone());
     let poll = Duration::from_secs(config.key_poll_seconds.into());
     let rotated_after = Span::days(config.signing_key_rotation_days.into());
-    deps.tasks.spawn("signing key", keys.clone().keep(poll, rotated_after, deps.tasks.shutdown().clone()));
+    let revoked = deps.verifier.signing_keys_revoked();
+    deps.tasks.spawn("signing key", keys.clone().keep(poll, rotated_after, revoked, deps.tasks.shutdown().clone()));
     let (last_use, written_every) =
         (LastUse { db: db.clone(), verifier: deps.verifier.clone() }, Duration::from_secs(config.last_use_seconds.into()));
     deps.tasks.spawn("last use", last_use.run(written_every, deps.tasks.shutdown().clone()));

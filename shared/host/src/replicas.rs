@@ -42,7 +42,8 @@ impl<'a> Replicas<'a> {
     pub(crate) fn start(&self, tasks: &Tasks, authorizer: Option<&Authorizer>) -> anyhow::Result<()> {
         let identity = self.peers.channel(IDENTITY)?;
         let shutdown = tasks.shutdown();
-        tasks.spawn("signing keys", replicate_keys(self.key_set.clone(), identity.clone(), shutdown.clone()));
+        let keys = replicate_keys(self.key_set.clone(), self.revocations.clone(), identity.clone(), shutdown.clone());
+        tasks.spawn("signing keys", keys);
         let feed = Feed::new(self.name, "revocations", Options::default()).with_faults(self.faults.clone());
         tasks.spawn("revocations", replicate_revocations(feed, self.revocations.clone(), identity, shutdown.clone()));
         if let Some(authorizer) = authorizer {

@@ -95,6 +95,7 @@ mod tests {
         let mut context = test_context("/muster.tasks.v1.ProductService/GetProduct");
         let (issue_time, expire_time) = (OffsetDateTime::UNIX_EPOCH, OffsetDateTime::UNIX_EPOCH);
         let token = AccessToken {
+            key_id: "k1".into(),
             user_id: user,
             session_id: SessionId::nil(),
             organization_id: organization,

@@ -35,7 +35,9 @@ mod tests {
         let mut context = test_context(path);
         let (issue_time, expire_time) = (OffsetDateTime::UNIX_EPOCH, OffsetDateTime::UNIX_EPOCH);
         let (user_id, session_id, organization_id) = (UserId::nil(), SessionId::nil(), OrganizationId::SYSTEM);
-        let token = AccessToken { user_id, session_id, organization_id, workspace_id: None, aal, auth_time: None, issue_time, expire_time };
+        let key_id = "k1".into();
+        let token =
+            AccessToken { key_id, user_id, session_id, organization_id, workspace_id: None, aal, auth_time: None, issue_time, expire_time };
         context.token = Some(Arc::new(token));
         context.auth_age = age;
         check(&context)

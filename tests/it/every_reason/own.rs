@@ -73,7 +73,8 @@ async fn accounts(world: &World, seen: &mut Seen) {
     seen.note("identity.muster/RECIPIENT_NOT_FOUND", gone);
     let admin = world.suite.sign_in(seed::ADMIN).await;
     let rotate = async |request: Value| admin.call("identity.KeyService/RotateSigningKey", request).await;
-    done(rotate(json!({"emergency": true})).await);
+    world.suite.age_signing_key().await;
+    done(rotate(json!({})).await);
     seen.note("identity.muster/SIGNING_KEY_TOO_YOUNG", rotate(json!({})).await);
     let again = json!({"slug": "acme", "displayName": "Acme"});
     seen.note("identity.muster/SLUG_TAKEN", world.ana.call("identity.OrganizationService/CreateOrganization", again).await);

@@ -97,9 +97,10 @@ pub(super) async fn entries(world: &World) -> Vec<Entry> {
     let password = json!({"currentPassword": PATS, "password": PATS});
     add(Who::Pat, own, "identity.AccountService/ChangePassword", password);
     add(Who::Ana, own, "identity.AccountService/SetUsername", json!({"username": "ana-{place}"}));
+    world.suite.age_signing_key().await;
     add(Who::Nobody, own, "identity.KeyService/GetJsonWebKeySet", json!({}));
     add(Who::Admin, own, "identity.KeyService/ListSigningKeys", json!({}));
-    add(Who::Admin, own, "identity.KeyService/RotateSigningKey", json!({"emergency": true}));
+    add(Who::Admin, own, "identity.KeyService/RotateSigningKey", json!({"emergency": false}));
     add(Who::Service, own, "identity.MembershipService/ListMemberships", json!({}));
     add(Who::Service, own, "identity.RecipientService/ResolveRecipient", json!({"userId": second, "link": "LINK_VERIFY_EMAIL"}));
     add(Who::Service, own, "identity.RevocationService/ListRevocations", json!({}));

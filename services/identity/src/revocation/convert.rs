@@ -28,20 +28,24 @@ impl From<Revocation> for pb::Revocation {
     }
 }
 
-/// The revocation that an event of the log tells of.
+/// The revocations that an event of the log tells of.
 ///
 /// # Errors
 /// The body can't be read: a fault of ours.
-pub(super) fn told_by(event: &Logged) -> Result<Option<pb::Revocation>, rpc::Error> {
+pub(super) fn told_by(event: &Logged) -> Result<Vec<pb::Revocation>, rpc::Error> {
     let unreadable = |error: prost::DecodeError| rpc::Error::Internal(format!("event {} can't be read: {error}", event.envelope.event_id));
     let body = event.body.as_ref();
-    match event.envelope.r#type.as_str() {
-        name if name == pb::SessionRevoked::full_name() => Ok(pb::SessionRevoked::decode(body).map_err(unreadable)?.revocation),
-        name if name == pb::SessionRefreshReused::full_name() => Ok(pb::SessionRefreshReused::decode(body).map_err(unreadable)?.revocation),
-        name if name == pb::FactorRemoved::full_name() => Ok(pb::FactorRemoved::decode(body).map_err(unreadable)?.revocation),
-        name if name == pb::UserFactorsReset::full_name() => Ok(pb::UserFactorsReset::decode(body).map_err(unreadable)?.revocation),
-        _ => Ok(None),
-    }
+    let told = match event.envelope.r#type.as_str() {
+        name if name == pb::SessionRevoked::full_name() => pb::SessionRevoked::decode(body).map_err(unreadable)?.revocation,
+        name if name == pb::SessionRefreshReused::full_name() => pb::SessionRefreshReused::decode(body).map_err(unreadable)?.revocation,
+        name if name == pb::FactorRemoved::full_name() => pb::FactorRemoved::decode(body).map_err(unreadable)?.revocation,
+        name if name == pb::UserFactorsReset::full_name() => pb::UserFactorsReset::decode(body).map_err(unreadable)?.revocation,
+        name if name == pb::SigningKeyRotated::full_name() => {
+            return Ok(pb::SigningKeyRotated::decode(body).map_err(unreadable)?.revocations);
+        }
+        _ => None,
+    };
+    Ok(told.into_iter().collect())
 }
 
 #[cfg(test)]

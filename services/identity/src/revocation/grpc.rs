@@ -20,7 +20,7 @@ impl RevocationService for Grpc {
     async fn list_revocations(&self, req: Request<pb::ListRevocationsRequest>) -> Result<Response<pb::ListRevocationsResponse>, Status> {
         let (caller, _) = rpc::open(req)?;
         let (revocations, position) = self.ops.list(&caller).await?;
-        Ok(Response::new(pb::ListRevocationsResponse { revocations: revocations.into_iter().map(Into::into).collect(), position }))
+        Ok(Response::new(pb::ListRevocationsResponse { revocations, position }))
     }
 
     type WatchRevocationsStream = Pin<Box<dyn Stream<Item = Result<pb::WatchRevocationsResponse, Status>> + Send>>;

@@ -1,4 +1,6 @@
 //! Tokens to refuse before their time. A revocation matters until no token it could match lives any more; then it is pruned.
+//!
+//! Deliberately absent: rows of signing keys. That one is revoked stands on the key, and is told from there.
 
 pub mod convert;
 pub mod grpc;
@@ -13,8 +15,10 @@ use crate::config::ACCESS_TOKEN_SECONDS_MAX;
 
 /// Clocks of verifiers may be behind ours by so much.
 const SKEW: Duration = Duration::MINUTE;
+/// How long a revocation matters: tokens that were issued before it live no longer, under any setting.
+pub(crate) const MATTERS: Duration = Duration::seconds(ACCESS_TOKEN_SECONDS_MAX as i64).saturating_add(SKEW);
 
-/// What is revoked. As in the contract.
+/// What is revoked by a row. As in the contract, which has signing keys beside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
 #[repr(i16)]
 pub enum RevocationKind {
@@ -40,10 +44,9 @@ pub struct Revocation {
 }
 
 impl Revocation {
-    /// Of a session, at `now`. A session that is over gets no new tokens, and those it has live no longer than any setting allows.
+    /// Of a session, at `now`. A session that is over gets no new tokens.
     pub fn of_session(id: SessionId, now: OffsetDateTime) -> Self {
-        let expire_time = now + Duration::seconds(ACCESS_TOKEN_SECONDS_MAX.into()) + SKEW;
-        Revocation { kind: RevocationKind::Session, subject_id: id.uuid(), not_before: now, expire_time }
+        Revocation { kind: RevocationKind::Session, subject_id: id.uuid(), not_before: now, expire_time: now + MATTERS }
     }
 
     /// Of the tokens that a user has at `now`. The sessions stay, and get new ones.

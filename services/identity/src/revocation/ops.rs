@@ -8,8 +8,9 @@ use events::{Filter, Log};
 use futures::{Stream, StreamExt};
 use rpc::Caller;
 
-use super::{Revocation, convert, store};
+use super::{MATTERS, convert, store};
 use crate::error::Error;
+use crate::key;
 
 /// The most that one snapshot holds: what fits the 4 MiB that a client of gRPC takes in one message unless told otherwise, at 70 bytes each.
 /// Reached by sixty revocations a second for as long as an access token lives.
@@ -33,14 +34,20 @@ impl Ops {
     /// # Errors
     /// `OVERLOADED` when they are more than one message carries: a verifier that misses no message goes on with the set it has, any other takes no
     /// token until enough of them lapsed. `DEPENDENCY_UNAVAILABLE`.
-    pub async fn list(&self, caller: &Caller) -> Result<(Vec<Revocation>, i64), Error> {
+    pub async fn list(&self, caller: &Caller) -> Result<(Vec<pb::Revocation>, i64), Error> {
         let (position, _) = self.log.positions().await?;
-        let revocations = self.db.read(caller, async |tx: &mut Tx| store::list(tx, SNAPSHOT_MAX as i64 + 1).await).await?;
-        if revocations.len() > SNAPSHOT_MAX {
+        let (revocations, keys) = self
+            .db
+            .read(caller, async |tx: &mut Tx| {
+                Ok::<_, Error>((store::list(tx, SNAPSHOT_MAX as i64 + 1).await?, key::store::list_revoked(tx, MATTERS).await?))
+            })
+            .await?;
+        if revocations.len() + keys.len() > SNAPSHOT_MAX {
             // To leave some out would let revoked tokens pass.
             return Err(rpc::Error::Overloaded { retry_after: RETRY_AFTER }.into());
         }
-        Ok((revocations, position))
+        let of_keys = keys.iter().filter_map(key::convert::revocation);
+        Ok((of_keys.chain(revocations.into_iter().map(Into::into)).collect(), position))
     }
 
     /// Revocations after `from_position` as they are committed, with a heartbeat at least every second. Without an end.
@@ -55,12 +62,12 @@ impl Ops {
             .of_type::<pb::SessionRevoked>()
             .of_type::<pb::SessionRefreshReused>()
             .of_type::<pb::FactorRemoved>()
-            .of_type::<pb::UserFactorsReset>();
+            .of_type::<pb::UserFactorsReset>()
+            .of_type::<pb::SigningKeyRotated>();
         let tail = self.log.tail(Some(from_position), filter).await?;
         Ok(tail.into_stream().map(|item| {
             let item = item?;
-            let told = item.event.as_ref().map(convert::told_by).transpose()?.flatten();
-            let revocations = told.into_iter().collect();
+            let revocations = item.event.as_ref().map(convert::told_by).transpose()?.unwrap_or_default();
             Ok(pb::WatchRevocationsResponse { previous_position: item.previous_position, position: item.position, revocations })
         }))
     }

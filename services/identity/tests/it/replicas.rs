@@ -3,11 +3,12 @@
 use contract::BaseRole;
 use contract::identity::v1::session_service_client::SessionServiceClient;
 use contract::identity::v1::*;
+use identity::Config;
 use runtime::OrganizationId;
 use testkit::{Actor, App, assert_fault, fault};
 use tonic::Status;
 
-use crate::verbs::{Acts, Door, Factors, Waits, address, by_email, claims, identity, until};
+use crate::verbs::{Acts, Door, Factors, Waits, address, by_email, claims, identity, identity_with, key_of, until, with_root};
 
 /// `who` at each of three replicas.
 async fn at_three(app: &App, who: &Actor) -> [Actor; 3] {
@@ -132,5 +133,27 @@ async fn of_many_wrong_passwords_at_three_replicas_at_once_one_replicas_share_is
     for at in &replicas {
         let right = SessionServiceClient::new(at.channel()).create_session(by_email(&address("ana"))).await;
         assert_fault!(right, ResourceExhausted, "SIGN_IN_THROTTLED");
+    }
+}
+
+#[tokio::test]
+async fn in_an_emergency_every_replica_signs_by_the_next_key_and_refuses_what_the_former_signed() {
+    // So seldom that it is not the look by time that finds out.
+    let app = identity_with(Config { key_poll_seconds: 60, ..with_root() }).await;
+    let ana = app.person("ana").await;
+    let replicas = at_three(&app, &ana).await;
+    for replica in &replicas {
+        replica.get_user("").await.unwrap();
+    }
+    let active = app.root().await.rotate_in_emergency().await.unwrap();
+    for replica in &replicas {
+        until("the token is refused", async || replica.get_user("").await.is_err()).await;
+        assert_fault!(replica.get_user("").await, Unauthenticated, "TOKEN_REVOKED");
+        let signs = async || {
+            let answer = SessionServiceClient::new(replica.with_token("").channel()).create_session(by_email(&address("ana"))).await;
+            answer.unwrap().into_inner().tokens.unwrap().access_token
+        };
+        until("it signs by the next key", async || key_of(&signs().await) == active.key_id).await;
+        replica.with_token(&signs().await).get_user("").await.unwrap();
     }
 }

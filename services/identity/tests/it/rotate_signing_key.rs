@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
@@ -12,16 +13,10 @@ use runtime::Shutdown;
 use serde_json::Value;
 use testkit::{App, assert_fault, fault};
 
-use crate::verbs::{Acts, Door, ROOT, address, identity_with, request_id, until, with_root};
+use crate::verbs::{Acts, Door, ROOT, Watches, address, build_with, identity_with, key_of, request_id, until, with_root};
 
 /// How long a key is in the set before it signs.
 const PUBLISHED: Duration = Duration::from_mins(2);
-
-/// The `kid` that a token names.
-fn key_of(token: &str) -> String {
-    let head: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap()).unwrap();
-    head["kid"].as_str().unwrap().to_owned()
-}
 
 async fn published_ids(app: &App) -> Vec<String> {
     app.key_set().await["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
@@ -71,13 +66,20 @@ async fn after_each_rotation_old_tokens_are_good_and_new_ones_are_signed_by_the_
 }
 
 #[tokio::test]
-async fn a_retired_key_has_no_private_half_and_no_half_lies_in_the_clear() {
+async fn a_key_that_no_longer_signs_has_no_private_half_and_no_half_lies_in_the_clear() {
     let app = identity_with(with_root()).await;
-    app.root().await.rotate_in_emergency().await.unwrap();
+    for _ in 0..2 {
+        app.clock().advance(PUBLISHED);
+        app.root().await.rotate_signing_key("").await.unwrap();
+    }
+    // The last of them is the only one that still verifies: the others are past their time.
+    app.clock().advance(Duration::from_mins(16));
+    app.root().await.rotate_signing_key("").await.unwrap();
+    app.sign_in(ROOT).await.rotate_in_emergency().await.unwrap();
     let rows: Vec<(i16, Option<Vec<u8>>)> =
         sqlx::query_as("SELECT state, private_key FROM identity.signing_key ORDER BY state").fetch_all(&mut app.sql().await).await.unwrap();
     let halves: Vec<(i16, bool)> = rows.iter().map(|(state, half)| (*state, half.is_some())).collect();
-    assert_eq!(halves, [(1, true), (2, true), (3, false)]);
+    assert_eq!(halves, [(1, true), (2, true), (3, false), (3, false), (4, false), (4, false)]);
     // PKCS #8 of an Ed25519 key begins with a sequence and holds this identifier.
     let identifier = [0x06, 0x03, 0x2b, 0x65, 0x70];
     let clear = |half: &Vec<u8>| half.windows(identifier.len()).any(|window| window == identifier);
@@ -112,6 +114,115 @@ async fn a_key_that_verifiers_may_not_have_signs_in_an_emergency_alone() {
     let fresh = app.sign_in(ROOT).await;
     assert_eq!(key_of(&fresh.token), active.key_id);
     fresh.get_user("").await.unwrap();
+}
+
+#[tokio::test]
+async fn in_an_emergency_whatever_signed_is_out_of_the_set_and_its_tokens_are_refused() {
+    let app = identity_with(with_root()).await;
+    let (root, ana) = (app.root().await, app.person("ana").await);
+    app.clock().advance(PUBLISHED);
+    root.rotate_signing_key("").await.unwrap();
+    let ben = app.person("ben").await;
+    let signed = [key_of(&ana.token), key_of(&ben.token)];
+    let active = root.rotate_in_emergency().await.unwrap();
+    for somebody in [&root, &ana, &ben] {
+        until("the token is refused", async || somebody.get_user("").await.is_err()).await;
+        assert_fault!(somebody.get_user("").await, Unauthenticated, "TOKEN_REVOKED");
+    }
+    let left = published_ids(&app).await;
+    assert!(left.len() == 2 && left.contains(&active.key_id) && !signed.iter().any(|key| left.contains(key)), "{left:?}");
+    let told = app.events::<SigningKeyRotated>().await.pop().unwrap();
+    let mut revoked: Vec<String> = told.revocations.into_iter().map(|revocation| revocation.subject_id).collect();
+    revoked.sort_by_key(|key| signed.iter().position(|signed| signed == key));
+    assert_eq!(revoked, signed);
+    assert_eq!((told.before.unwrap().key_id, told.key_id), (signed[1].clone(), active.key_id.clone()));
+    let listed: Vec<String> = app.revocations().list().await.unwrap().revocations.into_iter().map(|told| told.subject_id).collect();
+    assert!(listed.len() == 2 && signed.iter().all(|key| listed.contains(key)), "who starts now hears of it too: {listed:?}");
+    let tokens = app.refresh_session(&ben.tokens.refresh_token).await.unwrap();
+    assert_eq!(key_of(&tokens.access_token), active.key_id, "the session is good");
+    ben.with_token(&tokens.access_token).get_user("").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_rotation_that_is_no_emergency_tells_of_nothing_to_refuse() {
+    let app = identity_with(with_root()).await;
+    let root = app.root().await;
+    app.clock().advance(PUBLISHED);
+    root.rotate_signing_key("").await.unwrap();
+    let [told] = app.events::<SigningKeyRotated>().await.try_into().unwrap();
+    assert!(told.revocations.is_empty() && told.before.unwrap().state() == SigningKeyState::Retired);
+    assert!(app.revocations().list().await.unwrap().revocations.is_empty());
+    root.get_user("").await.unwrap();
+}
+
+#[tokio::test]
+async fn who_does_not_trust_the_next_key_either_says_so_twice() {
+    let app = identity_with(with_root()).await;
+    let first = app.root().await.rotate_in_emergency().await.unwrap();
+    let second = app.sign_in(ROOT).await.rotate_in_emergency().await.unwrap();
+    let left = published_ids(&app).await;
+    assert!(left.contains(&second.key_id) && !left.contains(&first.key_id));
+    let root = app.sign_in(ROOT).await;
+    root.get_user("").await.unwrap();
+    let states: Vec<SigningKeyState> = root.list_signing_keys().await.unwrap().iter().map(|key| key.state()).collect();
+    assert_eq!(states.iter().filter(|state| **state == SigningKeyState::Revoked).count(), 2, "{states:?}");
+}
+
+/// EdDSA at the first start, RS256 at every later one.
+async fn that_changes_its_algorithm() -> App {
+    let starts = AtomicU32::new(0);
+    build_with(async move |deps| {
+        let signing_algorithm = if starts.fetch_add(1, Ordering::Relaxed) == 0 { Algorithm::EdDsa } else { Algorithm::Rs256 };
+        identity::build(deps, &Config { signing_algorithm, ..with_root() }).await
+    })
+    .await
+}
+
+/// Algorithm and state of all keys.
+async fn keys_of(app: &App) -> Vec<(String, i16)> {
+    let all = "SELECT algorithm, state FROM identity.signing_key ORDER BY algorithm, state";
+    sqlx::query_as(all).fetch_all(&mut app.sql().await).await.unwrap()
+}
+
+fn stand(keys: &[(&str, i16)]) -> Vec<(String, i16)> {
+    keys.iter().map(|(algorithm, state)| ((*algorithm).to_owned(), *state)).collect()
+}
+
+#[tokio::test]
+async fn a_key_of_another_algorithm_is_published_before_it_signs_and_no_call_fails_meanwhile() {
+    let mut app = that_changes_its_algorithm().await;
+    let held = app.person("ana").await;
+    let first = key_of(&held.token);
+    app.restart().await;
+    assert_eq!(keys_of(&app).await, stand(&[("EdDSA", 2), ("EdDSA", 4), ("RS256", 1)]));
+    assert_eq!(key_of(&app.sign_in(&address("ana")).await.token), first, "verifiers may not have the other one");
+    app.clock().advance(PUBLISHED);
+    let mut rotated = 0;
+    while rotated < 5 {
+        let fresh = app.sign_in(&address("ana")).await;
+        let (new, old) = futures::join!(fresh.get_user(""), held.get_user(""));
+        new.unwrap();
+        old.unwrap();
+        rotated += i32::from(key_of(&fresh.token) != first);
+        fresh.revoke_session(&fresh.session_id.to_string()).await.unwrap();
+    }
+    assert_eq!(keys_of(&app).await, stand(&[("EdDSA", 3), ("EdDSA", 4), ("RS256", 1), ("RS256", 2)]));
+    app.clock().advance(Duration::from_mins(16));
+    assert!(app.key_set().await["keys"].as_array().unwrap().iter().all(|key| key["alg"] == "RS256"), "nothing is left of the former");
+    app.restart().await;
+    assert_eq!(keys_of(&app).await.len(), 4, "it is set once");
+}
+
+#[tokio::test]
+async fn an_emergency_while_the_algorithm_changes_leaves_no_key_of_the_former() {
+    let mut app = that_changes_its_algorithm().await;
+    let ana = app.person("ana").await;
+    app.restart().await;
+    let active = app.root().await.rotate_in_emergency().await.unwrap();
+    assert_eq!(active.algorithm, "RS256");
+    assert_eq!(keys_of(&app).await, stand(&[("EdDSA", 4), ("EdDSA", 4), ("RS256", 1), ("RS256", 2)]));
+    until("the former key's token is refused", async || ana.get_user("").await.is_err()).await;
+    app.sign_in(&address("ana")).await.get_user("").await.unwrap();
 }
 
 #[tokio::test]
@@ -156,12 +267,14 @@ async fn another_replica_takes_up_the_rotation() {
     let before = replica.sign(&token).unwrap();
     assert_eq!(key_of(&before), key_of(&ana.token));
     let shutdown = Shutdown::new();
+    app.clock().advance(PUBLISHED);
+    let revoked = app.deps().verifier.signing_keys_revoked();
     let rotating = async {
-        let active = root.rotate_in_emergency().await.unwrap();
+        let active = root.rotate_signing_key("").await.unwrap();
         until("the replica signs with the new key", async || key_of(&replica.sign(&token).unwrap()) == active.key_id).await;
         shutdown.request();
     };
-    tokio::join!(replica.clone().keep(Duration::from_millis(10), time::Duration::ZERO, shutdown.clone()), rotating);
+    tokio::join!(replica.clone().keep(Duration::from_millis(10), time::Duration::ZERO, revoked, shutdown.clone()), rotating);
     for signed in [before, replica.sign(&token).unwrap()] {
         ana.with_token(&signed).get_user("").await.unwrap();
     }
@@ -204,7 +317,8 @@ async fn of_replicas_that_find_a_key_due_at_once_one_rotates_it() {
     let ending = shutdown.clone();
     let rotating = app.inside(move |deps| async move {
         let replica = async || Ops::start(deps.db.clone(), Algorithm::EdDsa, time::Duration::minutes(15)).await.unwrap();
-        let keep = |replica: Ops| replica.keep(Duration::from_millis(10), time::Duration::DAY, ending.clone());
+        let revoked = || deps.verifier.signing_keys_revoked();
+        let keep = |replica: Ops| replica.keep(Duration::from_millis(10), time::Duration::DAY, revoked(), ending.clone());
         tokio::join!(keep(replica().await), keep(replica().await), keep(replica().await));
     });
     let noticed = async {

@@ -116,6 +116,12 @@ pub(crate) fn claims(token: &str) -> serde_json::Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
 }
 
+/// The `kid` that a token names.
+pub(crate) fn key_of(token: &str) -> String {
+    let head: serde_json::Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap()).unwrap();
+    head["kid"].as_str().unwrap().to_owned()
+}
+
 /// A UUID for `request_id`, the same for the same number.
 pub(crate) fn request_id(number: u128) -> String {
     uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 | number).to_string()

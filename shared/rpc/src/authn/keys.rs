@@ -15,6 +15,7 @@ use runtime::{Backoff, Shutdown};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
+use super::Revocations;
 use super::lease::Lease;
 use crate::Error;
 use crate::client::Channel;
@@ -191,15 +192,16 @@ fn usable(jwk: &Jwk) -> Option<(String, Key)> {
     (for_signatures && stated).then_some((jwk.common.key_id.clone()?, Key { algorithm, key }))
 }
 
-/// Keeps `keys` as identity publishes them, until shutdown: fetched again at the age the publisher states and when a token names a key that is
-/// not known. A failure is retried with backoff; what was known stays in force.
-pub async fn replicate_keys(keys: KeySet, channel: Channel, shutdown: Shutdown) {
+/// Keeps `keys` as identity publishes them, until shutdown: fetched again at the age the publisher states, when a token names a key that is
+/// not known, and when `revocations` hears that one is revoked. A failure is retried with backoff; what was known stays in force.
+pub async fn replicate_keys(keys: KeySet, revocations: Revocations, channel: Channel, shutdown: Shutdown) {
     keys.set_refetch_possible(true);
-    shutdown.or(fetch_forever(&keys, KeyServiceClient::new(channel))).await;
+    shutdown.or(fetch_forever(&keys, &revocations, KeyServiceClient::new(channel))).await;
     keys.set_refetch_possible(false);
 }
 
-async fn fetch_forever(keys: &KeySet, mut client: KeyServiceClient<Channel>) {
+async fn fetch_forever(keys: &KeySet, revocations: &Revocations, mut client: KeyServiceClient<Channel>) {
+    let mut revoked = revocations.signing_keys();
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
     loop {
         let pause = match client.get_json_web_key_set(GetJsonWebKeySetRequest {}).await {
@@ -225,6 +227,7 @@ async fn fetch_forever(keys: &KeySet, mut client: KeyServiceClient<Channel>) {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = keys.0.wanted.notified() => {}
+            _ = revoked.changed() => {}
         }
     }
 }

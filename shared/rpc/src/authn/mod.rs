@@ -1,7 +1,7 @@
 //! Who calls: a subject by an access token, a service by a peer token.
 //!
 //! An access token is a JWT of identity's (`at+jwt`, Ed25519 or RSA), forwarded unchanged through the suite. It is verified once per process and
-//! then known by its SHA-256; on every call its time and the revocation set are looked at first. Keys and revocations that identity has not
+//! then known by its SHA-256; on every call its time and the revocation set are looked at first, which names sessions, users, organizations and keys. Keys and revocations that identity has not
 //! confirmed for a minute let no token pass: a service that is cut off from it fails closed, identity among them, which follows itself. A peer token is a JWT of 60 seconds that a
 //! service signs for one peer.
 //!

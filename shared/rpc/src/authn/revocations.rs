@@ -1,6 +1,6 @@
 //! Tokens to refuse before their time.
 //!
-//! Three kinds: a session is over, a user's tokens from before a moment are void, an organization's are. A revocation is forgotten when no token
+//! Four kinds: a session is over, a key is not to be trusted, a user's tokens from before a moment are void, an organization's are. A revocation is forgotten when no token
 //! it could match lives any more, so the set is as large as what was revoked within a token's life.
 
 use std::collections::HashMap;
@@ -31,11 +31,14 @@ struct Inner {
     clock: Clock,
     set: RwLock<Set>,
     ready: watch::Sender<bool>,
+    /// How many signing keys were told of, for those who keep keys.
+    signing_keys: watch::Sender<usize>,
     lease: Lease,
 }
 
 #[derive(Debug, Default)]
 struct Set {
+    signing_keys: HashMap<String, Void>,
     sessions: HashMap<SessionId, Void>,
     users: HashMap<UserId, Void>,
     organizations: HashMap<OrganizationId, Void>,
@@ -56,7 +59,8 @@ const SWEEP_MIN: usize = 1024;
 impl Revocations {
     /// A set that knows of nothing yet; `clock` says what has lapsed.
     pub fn new(clock: Clock) -> Self {
-        Self(Arc::new(Inner { clock, set: RwLock::default(), ready: watch::Sender::new(false), lease: Lease::new() }))
+        let (ready, signing_keys) = (watch::Sender::new(false), watch::Sender::new(0));
+        Self(Arc::new(Inner { clock, set: RwLock::default(), ready, signing_keys, lease: Lease::new() }))
     }
 
     /// Replaces the set. From the first one on it is ready.
@@ -65,6 +69,7 @@ impl Revocations {
         revocations.iter().for_each(|revocation| set.add(revocation));
         set.sweep(self.0.clock.now());
         *self.0.set.write().unwrap_or_else(PoisonError::into_inner) = set;
+        self.tell_of_signing_keys(revocations);
         self.heard();
         self.0.ready.send_replace(true);
     }
@@ -74,6 +79,21 @@ impl Revocations {
         let mut set = self.0.set.write().unwrap_or_else(PoisonError::into_inner);
         revocations.iter().for_each(|revocation| set.add(revocation));
         set.sweep(self.0.clock.now());
+        drop(set);
+        self.tell_of_signing_keys(revocations);
+    }
+
+    fn tell_of_signing_keys(&self, revocations: &[Revocation]) {
+        let told = revocations.iter().filter(|revocation| revocation.kind() == RevocationKind::SigningKey).count();
+        self.0.signing_keys.send_if_modified(|count| {
+            *count += told;
+            told > 0
+        });
+    }
+
+    /// Changes when a signing key is revoked: whoever keeps keys looks again then.
+    pub(super) fn signing_keys(&self) -> watch::Receiver<usize> {
+        self.0.signing_keys.subscribe()
     }
 
     /// Whether a first set is installed.
@@ -107,11 +127,17 @@ impl Revocations {
         self.len() == 0
     }
 
+    /// Whether whatever the key named `key_id` signed is void.
+    pub(super) fn refuses_key(&self, key_id: &str) -> bool {
+        self.0.set.read().unwrap_or_else(PoisonError::into_inner).signing_keys.contains_key(key_id)
+    }
+
     /// Whether `token` is void.
     pub fn refuses(&self, token: &AccessToken) -> bool {
         let set = self.0.set.read().unwrap_or_else(PoisonError::into_inner);
         let before = |void: Option<&Void>| void.is_some_and(|void| token.issue_time < void.not_before);
         set.sessions.contains_key(&token.session_id)
+            || set.signing_keys.contains_key(&*token.key_id)
             || before(set.users.get(&token.user_id))
             || before(set.organizations.get(&token.organization_id))
     }
@@ -119,7 +145,7 @@ impl Revocations {
 
 impl Set {
     fn len(&self) -> usize {
-        self.sessions.len() + self.users.len() + self.organizations.len()
+        self.signing_keys.len() + self.sessions.len() + self.users.len() + self.organizations.len()
     }
 
     fn add(&mut self, revocation: &Revocation) {
@@ -131,6 +157,7 @@ impl Set {
             RevocationKind::Session => widen(&mut self.sessions, id.parse().ok(), void),
             RevocationKind::User => widen(&mut self.users, id.parse().ok(), void),
             RevocationKind::Organization => widen(&mut self.organizations, id.parse().ok(), void),
+            RevocationKind::SigningKey => widen(&mut self.signing_keys, Some(id.clone()).filter(|id| !id.is_empty()), void),
             RevocationKind::Unspecified => tracing::error!("a revocation of a kind that is not known was passed over"),
         }
     }
@@ -140,6 +167,7 @@ impl Set {
         if self.len() < self.sweep_at.max(SWEEP_MIN) {
             return;
         }
+        self.signing_keys.retain(|_, void| void.expire > now);
         self.sessions.retain(|_, void| void.expire > now);
         self.users.retain(|_, void| void.expire > now);
         self.organizations.retain(|_, void| void.expire > now);

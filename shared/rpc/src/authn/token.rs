@@ -1,5 +1,7 @@
 //! What a verified access token says.
 
+use std::sync::Arc;
+
 use runtime::{OrganizationId, SessionId, UserId, WorkspaceId};
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -10,6 +12,8 @@ pub(super) const ISSUER: &str = "muster";
 /// The claims of an access token (RFC 9068), verified. The display roles in it are not read: no decision may depend on them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessToken {
+    /// The key that signed it: `kid`.
+    pub key_id: Arc<str>,
     /// The user: `sub`.
     pub user_id: UserId,
     /// The session: `sid`.
@@ -61,15 +65,17 @@ impl Audience {
 }
 
 impl Claims {
-    /// The token, if it was issued by the suite for the suite. Time is not looked at here: it goes on after a token is verified.
-    pub(super) fn accept(self) -> Option<AccessToken> {
+    /// The token that the key named `key_id` signed, if it was issued by the suite for the suite. Time is not looked at here: it goes on after a
+    /// token is verified.
+    pub(super) fn accept(self, key_id: &str) -> Option<AccessToken> {
         let ours = self.iss == ISSUER && self.aud.names(ISSUER);
         let (issue_time, expire_time) = (moment(self.iat)?, moment(self.exp)?);
         let auth_time = match self.auth_time {
             Some(seconds) => Some(moment(seconds)?),
             None => None,
         };
-        ours.then_some(AccessToken {
+        ours.then(|| AccessToken {
+            key_id: key_id.into(),
             user_id: self.sub,
             session_id: self.sid,
             organization_id: self.org,
@@ -102,7 +108,7 @@ mod tests {
         let id = "0192f0c1-2d3e-7abc-8def-0123456789ab";
         let mut claims = json!({"iss": "muster", "aud": "muster", "sub": id, "sid": id, "org": id, "iat": 1.0, "exp": 2.0});
         claims.as_object_mut()?.extend(more.as_object()?.clone());
-        serde_json::from_value::<Claims>(claims).ok()?.accept()
+        serde_json::from_value::<Claims>(claims).ok()?.accept("k1")
     }
 
     #[test]

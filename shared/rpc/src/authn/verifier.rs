@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use runtime::{Clock, SessionId};
 use time::OffsetDateTime;
+use tokio::sync::watch;
 
 use super::cache::{Cache, fingerprint};
 use super::{AccessToken, KeySet, PeerKeys, Revocations, jwt, token};
@@ -100,6 +101,11 @@ impl Verifier {
         Ok(token)
     }
 
+    /// Changes when this process hears that a signing key is revoked.
+    pub fn signing_keys_revoked(&self) -> watch::Receiver<usize> {
+        self.0.revocations.signing_keys()
+    }
+
     /// The sessions whose tokens were found good here since this was asked last, each with when it last was. A token that many others pushed out
     /// of the cache meanwhile is left out: what is told is true, and not all of it.
     pub fn take_used(&self) -> HashMap<SessionId, OffsetDateTime> {
@@ -140,9 +146,13 @@ impl Verifier {
 
     async fn verified(&self, text: &str) -> Result<Option<AccessToken>, Error> {
         let Some(head) = jwt::head(text, TYPE) else { return Ok(None) };
+        // Whoever comes with a token of a key that was taken out of the set is told so, and makes nobody fetch it.
+        if self.0.revocations.refuses_key(&head.key_id) {
+            return Err(Error::TokenRevoked);
+        }
         let key = self.0.keys.find(&head.key_id).await?.filter(|key| key.algorithm == head.algorithm);
         let claims = key.and_then(|key| jwt::claims::<token::Claims>(text, &key.key, key.algorithm));
-        Ok(claims.and_then(token::Claims::accept))
+        Ok(claims.and_then(|claims| claims.accept(&head.key_id)))
     }
 
     /// The service that signed a `muster-peer` header for this one.
@@ -179,6 +189,7 @@ mod tests {
         let (clock, _) = Clock::fixed(datetime!(2026-03-01 12:00 UTC));
         let (session_id, now) = (Ids::system().next_id::<SessionId>(), clock.now());
         let token = |session_id| AccessToken {
+            key_id: "k1".into(),
             user_id: Ids::system().next_id(),
             session_id,
             organization_id: OrganizationId::SYSTEM,

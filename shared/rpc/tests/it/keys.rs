@@ -31,7 +31,7 @@ async fn a_key_that_was_just_rotated_in_is_fetched_by_the_first_token_that_names
     *identity.handlers.key_set.lock().unwrap() = Signer::json_web_key_set(&[&app.signer]);
     let to_identity = channel("tasks", &format!("http://{}", identity.address), &identity.peers["identity"]).unwrap();
     let shutdown = Shutdown::new();
-    tokio::spawn(replicate_keys(app.keys.clone(), to_identity, shutdown.clone()));
+    tokio::spawn(replicate_keys(app.keys.clone(), app.revocations.clone(), to_identity, shutdown.clone()));
     while identity.ran() == 0 {
         tokio::task::yield_now().await;
     }
@@ -44,6 +44,42 @@ async fn a_key_that_was_just_rotated_in_is_fetched_by_the_first_token_that_names
         assert_eq!(app.outcome(app.get_by(&forged)).await, is(Code::Unauthenticated, "TOKEN_INVALID"));
     }
     assert_eq!(identity.ran(), fetched, "made-up keys are not asked for, one after the other");
+    shutdown.request();
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "the loop of a test; it ends with the test")]
+async fn a_revoked_key_opens_nothing_any_more_and_the_set_is_fetched_at_once() {
+    let (identity, app) = (App::start().await, App::start().await);
+    let next = Signer::ed25519("k2");
+    *identity.handlers.key_set.lock().unwrap() = Signer::json_web_key_set(&[&app.signer]);
+    let to_identity = channel("tasks", &format!("http://{}", identity.address), &identity.peers["identity"]).unwrap();
+    let shutdown = Shutdown::new();
+    tokio::spawn(replicate_keys(app.keys.clone(), app.revocations.clone(), to_identity, shutdown.clone()));
+    while identity.ran() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let (known, unknown) = (app.token(app.member), app.token(app.viewer));
+    assert_eq!(app.outcome(app.get_by(&known)).await, is(Code::Ok, "OK"));
+    *identity.handlers.key_set.lock().unwrap() = Signer::json_web_key_set(&[&next]);
+    let revoked = Revocation { kind: RevocationKind::SigningKey.into(), subject_id: "k1".to_owned(), ..Revocation::default() };
+    app.revocations.apply(&[revoked]);
+    // Before the set is there, and after.
+    for token in [&known, &unknown] {
+        assert_eq!(app.outcome(app.get_by(token)).await, is(Code::Unauthenticated, "TOKEN_REVOKED"));
+    }
+    tokio::time::timeout(SOON, async {
+        while identity.ran() == 1 {
+            tokio::task::yield_now().await
+        }
+    })
+    .await
+    .expect("it is fetched");
+    for token in [&known, &unknown] {
+        assert_eq!(app.outcome(app.get_by(token)).await, is(Code::Unauthenticated, "TOKEN_REVOKED"));
+    }
+    assert_eq!(app.outcome(app.get_by(&next.sign(&app.claims(app.member)))).await, is(Code::Ok, "OK"));
+    assert_eq!(identity.ran(), 2, "and nobody who comes with a token of it makes it be fetched once more");
     shutdown.request();
 }
 
