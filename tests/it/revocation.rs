@@ -130,3 +130,29 @@ async fn in_an_emergency_what_the_former_key_signed_is_refused_by_all_of_them() 
     }
     world.suite.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_feed_is_silent_nothing_sensitive_is_done_and_all_else_is() {
+    let world = World::of(Suite::start().await).await;
+    let (ana, admin) = (warm_session(&world).await, world.suite.sign_in(seed::ADMIN).await);
+    let unlock = async || {
+        let answer = admin.call("identity.UserService/UnlockSignIn", json!({"userId": world.ana.user_id})).await;
+        answer.map_or_else(|fault| fault.reason, |_| "OK".to_owned())
+    };
+    let becomes = async |wanted: &str| {
+        let began = Instant::now();
+        while unlock().await != wanted {
+            assert!(began.elapsed() < AT_MOST, "never {wanted}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    becomes("OK").await;
+    world.suite.revocation_faults().set_silent(true);
+    becomes("REVOCATIONS_STALE").await;
+    for rpc in CALLS {
+        done(call(&world, &ana, rpc).await);
+    }
+    world.suite.revocation_faults().set_silent(false);
+    becomes("OK").await;
+    world.suite.finish().await;
+}

@@ -45,6 +45,14 @@ pub struct MethodPolicy {
     pub step_up: Option<StepUp>,
 }
 
+impl MethodPolicy {
+    /// Whether it is one that a session which was just ended must never get through: it asks for a fresh authentication, or changes what is the
+    /// whole suite's. Such a call is served only while revocations are known to the second (`REVOCATIONS_STALE`).
+    pub fn is_sensitive(&self) -> bool {
+        self.step_up.is_some() || (self.scope == Scope::System && self.idempotency != Idempotency::NoSideEffects)
+    }
+}
+
 /// How surely and how lately a session must have been authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepUp {

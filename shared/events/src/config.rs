@@ -50,7 +50,7 @@ pub struct EventsConfig {
     pub poll_idle_ms: u64,
     /// When Postgres ends the session of a leader that fell silent, in milliseconds, 1000..=60000; five times the heartbeat.
     pub leader_timeout_ms: u64,
-    /// The time between two bookmarks of a quiet tail, in milliseconds, 50..=1000: watchers take 3 s of silence for death. A message lost on
+    /// The time between two bookmarks of a quiet tail, in milliseconds, 50..=500: watchers take 3 s of silence for death, and after 2 s do nothing sensitive. A message lost on
     /// the way is noticed at the next one, and a revoked token has to be refused within a second.
     pub bookmark_ms: u64,
     /// The most tails (open watches) of one service in one process, 1..=100000. They share one reader; each holds about 2 KB.
@@ -117,7 +117,7 @@ impl Section for EventsConfig {
             ("poll_busy_ms", "pause between looks at the outbox while events come, 1..=1000"),
             ("poll_idle_ms", "pause between looks at the outbox while nobody pokes, 10..=5000"),
             ("leader_timeout_ms", "when Postgres ends the session of a silent leader, 1000..=60000"),
-            ("bookmark_ms", "time between two bookmarks of a quiet watch, 50..=1000"),
+            ("bookmark_ms", "time between two bookmarks of a quiet watch, 50..=500"),
             ("tails_max", "the most open watches of one service in one process, 1..=100000"),
             ("event_keep_days", "how long an event stays in the log, 8..=3650"),
             ("inbox_keep_days", "how long a consumer remembers what it took, 8..=3650"),
@@ -132,7 +132,7 @@ impl Section for EventsConfig {
         faults.range("poll_busy_ms", self.poll_busy_ms, 1..=1_000);
         faults.range("poll_idle_ms", self.poll_idle_ms, 10..=5_000);
         faults.range("leader_timeout_ms", self.leader_timeout_ms, 1_000..=60_000);
-        faults.range("bookmark_ms", self.bookmark_ms, 50..=1_000);
+        faults.range("bookmark_ms", self.bookmark_ms, 50..=500);
         faults.range("tails_max", self.tails_max, 1..=100_000);
         faults.range("event_keep_days", self.event_keep_days, 8..=3_650);
         faults.range("inbox_keep_days", self.inbox_keep_days, 8..=3_650);

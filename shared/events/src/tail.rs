@@ -26,9 +26,10 @@ const WINDOW: i64 = 4_096;
 /// Events that one statement brings: at most 16 MiB of bodies.
 const PAGE: i64 = 64;
 
-/// How long ago the database may have been asked last when a bookmark says that nothing happened. Source: watchers take 3 s of silence for
-/// death, so that a replica which is cut off from its database is left for another one.
-const UNSEEN_MAX: Duration = Duration::from_secs(3);
+/// How long ago the database may have been asked last when a bookmark says that nothing happened: what a watcher knows is no older than this and
+/// its own silence together, and a replica which is cut off from its database is left for another one. Where nothing else asks as often, it
+/// costs a statement each second in which somebody watches, for all who do.
+const UNSEEN_MAX: Duration = Duration::from_secs(1);
 
 /// Which events a tail yields. The default is all of them.
 #[derive(Clone, Debug, Default)]

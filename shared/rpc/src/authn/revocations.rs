@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use authz::STALENESS_MAX;
 use contract::identity::v1::revocation_service_client::RevocationServiceClient;
@@ -52,6 +53,10 @@ struct Void {
     not_before: OffsetDateTime,
     expire: OffsetDateTime,
 }
+
+/// How long identity may not have been heard when a sensitive method is served: four heartbeats, `events.bookmark_ms` by default, which are there
+/// anyway. A heartbeat says what the database said a second before at most. Source: design, 3, "Decisions".
+pub const SENSITIVE_STALENESS_MAX: Duration = Duration::from_secs(2);
 
 /// A set smaller than this is not swept.
 const SWEEP_MIN: usize = 1024;
@@ -115,6 +120,11 @@ impl Revocations {
     /// Whether identity was heard within [`STALENESS_MAX`], so that a token that is not in the set was not revoked since.
     pub fn is_current(&self) -> bool {
         self.0.lease.holds()
+    }
+
+    /// Whether identity was heard within [`SENSITIVE_STALENESS_MAX`].
+    pub fn is_current_to_the_second(&self) -> bool {
+        self.0.lease.was_renewed_within(SENSITIVE_STALENESS_MAX)
     }
 
     /// How many revocations are held.

@@ -139,6 +139,14 @@ impl Verifier {
         if self.0.revocations.is_current() && self.0.keys.is_current() { Ok(()) } else { Err(Error::RevocationsStale) }
     }
 
+    /// Whether what was revoked is known well enough for a sensitive method. It is asked beside [`subject`](Self::subject).
+    ///
+    /// # Errors
+    /// `REVOCATIONS_STALE`.
+    pub(crate) fn require_current_to_the_second(&self) -> Result<(), Error> {
+        if self.0.revocations.is_current_to_the_second() { Ok(()) } else { Err(Error::RevocationsStale) }
+    }
+
     /// How long ago the token's session was authenticated, by this service's clock; `None` when the token does not say.
     pub(crate) fn auth_age(&self, token: &AccessToken) -> Option<time::Duration> {
         token.auth_time.map(|auth_time| self.0.clock.now() - auth_time)
@@ -216,5 +224,22 @@ mod tests {
         assert!(Error::RevocationsStale.retry_after().is_some());
         revocations.heard();
         assert_eq!(says(other), "OK");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sensitive_method_is_served_while_identity_was_heard_within_two_seconds() {
+        let (clock, _) = Clock::fixed(datetime!(2026-03-01 12:00 UTC));
+        let peers = PeerKeys::generate(&["tasks"], &clock).unwrap().remove("tasks").unwrap();
+        let revocations = Revocations::new(clock.clone());
+        let verifier = Verifier::new(KeySet::new(), revocations.clone(), peers, clock);
+        let is_served = || verifier.require_current_to_the_second().is_ok();
+        assert!(is_served(), "nobody keeps it current");
+        revocations.install(&[]);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(is_served());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(!is_served() && revocations.is_current(), "any other method is");
+        revocations.heard();
+        assert!(is_served());
     }
 }

@@ -172,6 +172,9 @@ impl Stack {
             Authn::Required => {
                 let header = only(headers, AUTHORIZATION.as_str()).map_err(|()| Error::TokenInvalid)?.ok_or(Error::CredentialsMissing)?;
                 let token = verifier.subject(header).await?;
+                if context.policy.is_sensitive() {
+                    verifier.require_current_to_the_second()?;
+                }
                 context.subject = Subject::User(token.user_id);
                 context.auth_age = verifier.auth_age(&token);
                 context.token = Some(token);

@@ -1,9 +1,10 @@
 //! Permissions at the scope that a method declares.
 
 use authz::{Assignment, Authorizer, Delta, RoleScope, Workspace, Workspaces};
-use contract::identity::v1::{CreateOrganizationRequest, GetOrganizationRequest, ListSigningKeysRequest};
+use contract::identity::v1::{CreateOrganizationRequest, GetOrganizationRequest, ListSigningKeysRequest, RotateSigningKeyRequest};
 use contract::tasks::v1::CreateProductRequest;
 use contract::{BaseRole, Reach};
+use rpc::authn::SENSITIVE_STALENESS_MAX;
 use runtime::{OrganizationId, UserId, WorkspaceId};
 use tonic::{Code, Request};
 use tonic_types::StatusExt;
@@ -136,4 +137,26 @@ async fn before_the_first_snapshot_nothing_is_decided() {
     let answer = app.products().get_product(app.get()).await;
     assert_eq!(outcome(&answer), is(Code::Unavailable, "NOT_READY"));
     assert!(answer.unwrap_err().get_error_details().retry_info().is_some());
+}
+
+#[tokio::test]
+async fn what_is_sensitive_is_refused_when_it_is_not_known_to_the_second_what_is_revoked() {
+    let app = App::start().await;
+    let token = app.token(app.admin);
+    let rotate = async || {
+        let request = Request::new(RotateSigningKeyRequest::default()).with("authorization", &format!("Bearer {token}"));
+        outcome(&app.key_service().rotate_signing_key(request).await)
+    };
+    let list = async || {
+        let request = Request::new(ListSigningKeysRequest {}).with("authorization", &format!("Bearer {token}"));
+        outcome(&app.key_service().list_signing_keys(request).await)
+    };
+    app.revocations.heard();
+    assert_eq!(rotate().await, is(Code::Ok, "OK"));
+    // Nobody is heard from now on.
+    tokio::time::sleep(SENSITIVE_STALENESS_MAX).await;
+    assert_eq!(rotate().await, is(Code::Unavailable, "REVOCATIONS_STALE"));
+    assert_eq!(list().await, ok(), "who reads is served for a minute");
+    app.revocations.heard();
+    assert_eq!(rotate().await, is(Code::Ok, "OK"));
 }
