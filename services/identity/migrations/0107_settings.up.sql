@@ -1,7 +1,7 @@
 -- Why: an organization says how long sessions that act in it may idle and last, and from when on they need a second factor. Expand step; locks nothing that exists.
 CREATE TABLE :schema.organization_settings (
     organization_id      uuid        PRIMARY KEY REFERENCES :schema.organization,
-    session_idle_seconds integer     CHECK (session_idle_seconds BETWEEN 900 AND 2592000),      -- NULL asks nothing
+    session_idle_seconds integer     CHECK (session_idle_seconds BETWEEN 1800 AND 2592000),     -- NULL asks nothing
     session_max_seconds  integer     CHECK (session_max_seconds BETWEEN 3600 AND 31536000),
     mfa_required_time    timestamptz,                                                           -- NULL asks for no second factor
     version              bigint      NOT NULL,

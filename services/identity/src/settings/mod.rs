@@ -11,10 +11,12 @@ pub mod store;
 use runtime::OrganizationId;
 use time::{Duration, OffsetDateTime};
 
+use crate::config::ACCESS_TOKEN_SECONDS_MAX;
 use crate::session::Session;
 
-/// The least that may be asked: an access token lives as long, and is looked at by nobody here.
-pub const SESSION_IDLE_SECONDS_MIN: i32 = 900;
+/// The least that may be asked: twice as long as an access token lives. What a session does between two refreshes is seen by nobody here, so whoever
+/// refreshes when the token is past its time, or when one that a switch gave meanwhile is, must not be taken for idle.
+pub const SESSION_IDLE_SECONDS_MIN: i32 = 2 * ACCESS_TOKEN_SECONDS_MAX as i32;
 /// The least that may be asked: who signs in should get something done.
 pub const SESSION_MAX_SECONDS_MIN: i32 = 3_600;
 
@@ -96,9 +98,9 @@ mod tests {
     #[test]
     fn a_change_that_changes_nothing_is_none() {
         let now = OffsetDateTime::UNIX_EPOCH;
-        let idle = Change { session_idle_seconds: Some(Some(900)), ..Change::default() };
+        let idle = Change { session_idle_seconds: Some(Some(1_800)), ..Change::default() };
         let first = settings().changed(idle, now);
-        assert_eq!((first.version, first.session_idle_seconds, first.update_time), (1, Some(900), Some(now)));
+        assert_eq!((first.version, first.session_idle_seconds, first.update_time), (1, Some(1_800), Some(now)));
         assert_eq!(first.changed(idle, now + Duration::DAY), first);
         assert_eq!(first.changed(Change::default(), now + Duration::DAY), first);
         let lifted = first.changed(Change { session_idle_seconds: Some(None), ..Change::default() }, now);

@@ -8,7 +8,10 @@ use testkit::{assert_fault, fault::violated_fields};
 
 use crate::verbs::{Acts, Door, address, identity};
 
+/// The least there may be.
 const IDLE: i32 = 1_800;
+/// How long an access token is taken: its life, and what clocks may differ.
+const TAKEN: Duration = Duration::from_secs(930);
 const LONGEST: i32 = 7_200;
 
 #[tokio::test]
@@ -25,7 +28,7 @@ async fn an_admin_says_how_long_sessions_idle_and_last_and_members_read_it() {
     let ben = app.joined(&ana, "ben", BaseRole::Member).await;
     assert_eq!(ben.organization_settings().await.unwrap(), after);
     assert_fault!(ben.limit_sessions(0, 0, "").await, PermissionDenied, "PERMISSION_DENIED");
-    let refused = assert_fault!(ana.limit_sessions(899, LONGEST, "").await, InvalidArgument, "FIELD_VIOLATION");
+    let refused = assert_fault!(ana.limit_sessions(IDLE - 1, LONGEST, "").await, InvalidArgument, "FIELD_VIOLATION");
     assert_eq!(violated_fields(&refused), ["organization_settings.session_idle_seconds"]);
     let [told] = app.events::<OrganizationSettingsUpdated>().await.try_into().unwrap();
     assert_eq!((told.before.unwrap(), told.after.unwrap()), (before, after));
@@ -48,6 +51,25 @@ async fn a_session_that_idles_longer_than_its_organization_lets_it_is_over() {
     assert_fault!(app.refresh_session(&token).await, Unauthenticated, "REFRESH_TOKEN_INVALID");
     app.refresh_session(&elsewhere.tokens.refresh_token).await.unwrap();
     assert!(app.events::<SessionRefreshReused>().await.is_empty(), "what idled was not stolen");
+}
+
+#[tokio::test]
+async fn who_refreshes_when_the_access_token_is_past_its_time_is_never_idle() {
+    let app = identity().await;
+    let person = app.person("ana").await;
+    let ana = app.founded(&person, "acme").await;
+    ana.limit_sessions(IDLE, 0, "").await.unwrap();
+    let mut tokens = app.refresh_session(&person.tokens.refresh_token).await.unwrap();
+    for _ in 0..4 {
+        app.clock().advance(TAKEN);
+        assert_fault!(ana.with_token(&tokens.access_token).get_user("").await, Unauthenticated, "TOKEN_EXPIRED");
+        tokens = app.refresh_session(&tokens.refresh_token).await.unwrap();
+    }
+    // Nor who was given another one by a switch meanwhile.
+    app.clock().advance(Duration::from_mins(14));
+    ana.with_token(&tokens.access_token).switch_context(ana.organization_id, None).await.unwrap();
+    app.clock().advance(TAKEN);
+    app.refresh_session(&tokens.refresh_token).await.unwrap();
 }
 
 #[tokio::test]
