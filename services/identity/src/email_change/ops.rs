@@ -53,7 +53,7 @@ impl Ops {
 
     /// Makes the address that `token` was mailed to the address of the caller, who asked for it, once. Whoever reads the mail of an address and
     /// was not signed in when it was asked for proves it for nobody: else a stranger could have an account of theirs proved by its owner. Sessions
-    /// go on; links that reset the password were mailed to the former address, and are void.
+    /// go on; links that reset the password were mailed to the former address, and are void, as are device tokens, which came with those links.
     ///
     /// # Errors
     /// `EMAIL_CHANGE_TOKEN_INVALID`, whatever is wrong; `ATTEMPTS_THROTTLED`.

@@ -36,7 +36,7 @@ impl Methods {
 
     /// The level as the `acr` claim names it.
     pub fn acr(self) -> &'static str {
-        if self.aal() == 2 { "aal2" } else { "aal1" }
+        acr(self.aal())
     }
 
     /// As the `amr` claim names them: `pwd`, `otp`, `mfa` by RFC 8176, 2; `recovery`, for which it has no name, is our own.
@@ -46,6 +46,11 @@ impl Methods {
             [(has(Self::PASSWORD), "pwd"), (has(Self::TOTP), "otp"), (has(Self::RECOVERY_CODE), "recovery"), (self.aal() == 2, "mfa")];
         named.into_iter().filter_map(|(is_there, name)| is_there.then_some(name)).collect()
     }
+}
+
+/// The level `aal` as the `acr` claim names it.
+pub fn acr(aal: u8) -> &'static str {
+    if aal == 2 { "aal2" } else { "aal1" }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use contract::time::timestamp;
 use tonic::{Request, Response, Status};
 
 use super::ops::{Introspected, Ops};
+use crate::session::assurance::acr;
 
 /// The transport of what is asked about tokens.
 pub struct Grpc {
@@ -40,6 +41,8 @@ impl From<Introspected> for pb::IntrospectTokenResponse {
                 workspace_id: token.workspace_id.map(String::from).unwrap_or_default(),
                 issue_time: Some(timestamp(token.issue_time)),
                 expire_time: Some(timestamp(token.expire_time)),
+                acr: acr(token.aal).to_owned(),
+                auth_time: token.auth_time.map(timestamp),
             },
             Introspected::Refresh(session) => pb::IntrospectTokenResponse {
                 active: true,
@@ -50,6 +53,8 @@ impl From<Introspected> for pb::IntrospectTokenResponse {
                 workspace_id: session.workspace_id.map(String::from).unwrap_or_default(),
                 issue_time: Some(timestamp(session.rotate_time)),
                 expire_time: Some(timestamp(session.refresh_expire_time)),
+                acr: session.methods.acr().to_owned(),
+                auth_time: Some(timestamp(session.auth_time)),
             },
         }
     }

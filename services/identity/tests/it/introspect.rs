@@ -31,9 +31,23 @@ async fn a_token_that_is_good_says_whose_it_is_whatever_signed_it() {
         assert_eq!((access.active, access.token_type()), (true, TokenType::Access));
         assert_eq!((access.user_id, access.session_id), (ana.user_id.to_string(), ana.session.session_id.clone()));
         assert_eq!(access.expire_time, ana.tokens.access_token_expire_time);
+        assert_eq!((access.acr.as_str(), access.auth_time.map(|time| time.seconds)), ("aal1", Some(app.now().unix_timestamp())));
         let refresh = introspect(&app, &ana.tokens.refresh_token).await.unwrap();
         assert_eq!((refresh.active, refresh.token_type()), (true, TokenType::Refresh));
         assert_eq!((refresh.session_id, refresh.expire_time), (ana.session.session_id.clone(), ana.tokens.refresh_token_expire_time));
+    }
+}
+
+#[tokio::test]
+async fn a_token_says_how_surely_and_when_its_session_was_authenticated() {
+    let app = identity().await;
+    let ana = app.guarded("ana").await;
+    let since = app.now().unix_timestamp();
+    app.clock().advance(Duration::from_mins(5));
+    let tokens = app.refresh_session(&ana.person.tokens.refresh_token).await.unwrap();
+    for token in [&tokens.access_token, &tokens.refresh_token] {
+        let said = introspect(&app, token).await.unwrap();
+        assert_eq!((said.acr.as_str(), said.auth_time.unwrap().seconds), ("aal2", since), "a refresh is no authentication");
     }
 }
 
