@@ -18,7 +18,7 @@ pub const ACCESS_TOKEN_SECONDS_MAX: u32 = 15 * 60;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Config {
-    /// How access tokens are signed.
+    /// How access tokens are signed; another algorithm takes over minutes after a start, once verifiers have its key.
     pub signing_algorithm: Algorithm,
     /// How long an access token is good, in seconds.
     pub access_token_seconds: u32,

@@ -80,6 +80,8 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
     let sealed = Sealed::new(db.sealer().clone());
     let hashing = start_hashing(config, db.sealer()).await?;
     let longest = Span::seconds(config::ACCESS_TOKEN_SECONDS_MAX.into());
+    // From before the key is read: what is told in between is not missed.
+    let revoked = deps.verifier.signing_keys_revoked();
     let start_keys = async || key::ops::Ops::start(db.clone(), config.signing_algorithm, longest).await;
     let keys = startup::beside_others("signing keys", start_keys).await?;
     let links = Links::new(config, db.sealer());
@@ -132,7 +134,6 @@ pub async fn build(deps: &Deps, config: &Config) -> anyhow::Result<Service> {
     let lists = membership::Lists::new(db.clone());
     let poll = Duration::from_secs(config.key_poll_seconds.into());
     let rotated_after = Span::days(config.signing_key_rotation_days.into());
-    let revoked = deps.verifier.signing_keys_revoked();
     deps.tasks.spawn("signing key", keys.clone().keep(poll, rotated_after, revoked, deps.tasks.shutdown().clone()));
     let (last_use, written_every) =
         (LastUse { db: db.clone(), verifier: deps.verifier.clone() }, Duration::from_secs(config.last_use_seconds.into()));

@@ -10,7 +10,7 @@ use sqlx::Connection;
 use testkit::{App, assert_fault};
 use tonic::Status;
 
-use crate::verbs::{Acts, Door, address, identity, identity_with, quick, until};
+use crate::verbs::{Acts, Door, Waits, address, identity, identity_with, quick, until};
 
 async fn introspect(app: &App, token: &str) -> Result<IntrospectTokenResponse, Status> {
     let request = IntrospectTokenRequest { token: token.to_owned() };

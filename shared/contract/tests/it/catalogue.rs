@@ -25,6 +25,17 @@ fn a_policy_is_found_by_its_path() {
 }
 
 #[test]
+fn what_asks_for_a_step_up_or_changes_what_is_the_systems_is_sensitive() {
+    let is_sensitive = |rpc: &str| method(&format!("/muster.{rpc}")).unwrap().is_sensitive();
+    assert!(is_sensitive("identity.v1.FactorService/DeleteFactor") && is_sensitive("identity.v1.KeyService/RotateSigningKey"));
+    for rpc in
+        ["identity.v1.KeyService/ListSigningKeys", "identity.v1.SessionService/RevokeSession", "tasks.v1.WorkItemService/DeleteWorkItem"]
+    {
+        assert!(!is_sensitive(rpc), "{rpc}");
+    }
+}
+
+#[test]
 fn every_rpc_of_ours_in_the_descriptors_has_its_policy() {
     let pool = DescriptorPool::decode(contract::DESCRIPTORS).unwrap();
     let ours = pool.services().filter(|service| service.package_name().starts_with("muster."));
