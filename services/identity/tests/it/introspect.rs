@@ -10,7 +10,7 @@ use sqlx::Connection;
 use testkit::{App, assert_fault};
 use tonic::Status;
 
-use crate::verbs::{Acts, Door, Waits, address, identity, identity_with, quick, until};
+use crate::verbs::{Acts, Door, Waits, address, claims, identity, identity_with, quick, until};
 
 async fn introspect(app: &App, token: &str) -> Result<IntrospectTokenResponse, Status> {
     let request = IntrospectTokenRequest { token: token.to_owned() };
@@ -42,7 +42,7 @@ async fn a_token_that_is_good_says_whose_it_is_whatever_signed_it() {
 async fn a_token_says_how_surely_and_when_its_session_was_authenticated() {
     let app = identity().await;
     let ana = app.guarded("ana").await;
-    let since = app.now().unix_timestamp();
+    let since = claims(&ana.actor.token)["auth_time"].as_i64().unwrap();
     app.clock().advance(Duration::from_mins(5));
     let tokens = app.refresh_session(&ana.person.tokens.refresh_token).await.unwrap();
     for token in [&tokens.access_token, &tokens.refresh_token] {
