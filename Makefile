@@ -1,5 +1,5 @@
 # Two commands: `make up` and `make test`. The others are for whoever changes the code.
-.PHONY: up test check fmt gen bench chaos tools
+.PHONY: up test check fmt gen bench chaos fuzz tools
 export CARGO_TERM_COLOR ?= auto
 
 up: tools          ## build and run the whole suite on this machine; Ctrl-C stops it
@@ -31,6 +31,10 @@ bench:             ## figures, as ratios to floors of the same run
 # kill.rs of services/muster, tenants.rs and cancellation.rs of shared/db, leader.rs and crash.rs of shared/events look at MUSTER_SOAK.
 chaos: tools       ## every test, its fault runs long: 2,000 kills, 10^5 tenant calls, a leader frozen for 30 s
 	MUSTER_SOAK=1 cargo test --workspace --no-fail-fast -- --nocapture
+
+fuzz:              ## a fuzzer at each decoder of what strangers hand in, for FUZZ_SECONDS (60)
+	@deploy/bare-machine.sh fuzz
+	fuzz/run.sh
 
 tools:
 	@deploy/bare-machine.sh

@@ -3,7 +3,8 @@
 #
 # Needs: root or sudo, and a Rust toolchain. Safe to repeat; does nothing and prints nothing when all is there.
 # `bare-machine.sh check` also brings what `make check` needs: npm, which brings buf and the browsers' clients, Chromium, and venv, for the
-# Kubernetes schemas. `bare-machine.sh bench` also brings nginx, beside which the gateway is measured.
+# Kubernetes schemas. `bare-machine.sh bench` also brings nginx, beside which the gateway is measured, and `bare-machine.sh fuzz` a C++ compiler,
+# for libFuzzer.
 set -eu
 cd "$(dirname "$0")/.."
 tools=.muster/tools
@@ -31,6 +32,9 @@ if [ "${1:-}" = check ]; then
 fi
 if [ "${1:-}" = bench ]; then
     have nginx || [ -x /usr/sbin/nginx ] || packages="$packages nginx"
+fi
+if [ "${1:-}" = fuzz ]; then
+    have c++ || packages="$packages g++"
 fi
 
 if [ -n "$packages" ]; then
