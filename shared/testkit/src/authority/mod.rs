@@ -17,7 +17,7 @@ use std::{
 use contract::{
     annotations::v1::BaseRole,
     authorization::v1::{Assignment, RoleScope, WorkspaceRef},
-    identity::v1::{ListMembershipsResponse, ResolveRecipientResponse, Revocation, RevocationKind},
+    identity::v1::{Link, ListMembershipsResponse, ResolveRecipientResponse, Revocation, RevocationKind},
     time::timestamp,
 };
 use runtime::{OrganizationId, SessionId, UserId, WorkspaceId};
@@ -42,8 +42,11 @@ struct State {
     revocations: Log<Revocation>,
     json_web_key_set: String,
     memberships: Arc<Mutex<ListMembershipsResponse>>,
-    recipients: Arc<Mutex<BTreeMap<String, Recipient>>>,
+    recipients: Arc<Mutex<Recipients>>,
 }
+
+/// By whom, and by the link that a mail holds and of what it is; without one for any mail.
+type Recipients = BTreeMap<(String, Option<(Link, String)>), Recipient>;
 
 /// Where a person is reached, or what the question is answered with instead.
 type Recipient = Result<ResolveRecipientResponse, tonic::Code>;
@@ -109,9 +112,21 @@ impl Authority {
         *self.state.memberships.lock().unwrap_or_else(PoisonError::into_inner) = list;
     }
 
-    /// What is said from now on of where `whom`, a user or an invitation, is reached; before, there is no such recipient.
+    /// What is said from now on of where `whom`, a user or an invitation, is reached, whatever link a mail holds; before, there is no such
+    /// recipient.
     pub fn reach(&self, whom: impl std::fmt::Display, recipient: Result<ResolveRecipientResponse, tonic::Code>) {
-        self.state.recipients.lock().unwrap_or_else(PoisonError::into_inner).insert(whom.to_string(), recipient);
+        self.state.recipients.lock().unwrap_or_else(PoisonError::into_inner).insert((whom.to_string(), None), recipient);
+    }
+
+    /// What is said from now on of where `whom` is reached with the `link` of `link_id`, empty for one that is of nothing.
+    pub fn reach_with(
+        &self,
+        whom: impl std::fmt::Display,
+        (link, link_id): (Link, &str),
+        recipient: Result<ResolveRecipientResponse, tonic::Code>,
+    ) {
+        let key = (whom.to_string(), Some((link, link_id.to_owned())));
+        self.state.recipients.lock().unwrap_or_else(PoisonError::into_inner).insert(key, recipient);
     }
 
     /// Tells the services to refuse tokens.

@@ -98,8 +98,10 @@ impl MembershipService for Services {
 impl RecipientService for Services {
     async fn resolve_recipient(&self, request: Request<ResolveRecipientRequest>) -> Result<Response<ResolveRecipientResponse>, Status> {
         let recipients = self.0.recipients.lock().unwrap_or_else(PoisonError::into_inner);
-        let (Subject::UserId(id) | Subject::InvitationId(id)) = request.into_inner().subject.unwrap_or(Subject::UserId(String::new()));
-        match recipients.get(&id) {
+        let request = request.into_inner();
+        let link = Some((request.link(), request.link_id));
+        let (Subject::UserId(id) | Subject::InvitationId(id)) = request.subject.unwrap_or(Subject::UserId(String::new()));
+        match recipients.get(&(id.clone(), link)).or_else(|| recipients.get(&(id, None))) {
             Some(Ok(recipient)) => Ok(Response::new(recipient.clone())),
             Some(Err(code)) => Err(Status::new(*code, "a test asked for it")),
             None => Err(Status::not_found("a test named no such recipient")),
