@@ -168,4 +168,14 @@ mod tests {
         EventsConfig { poll_idle_ms: 5_000, leader_timeout_ms: 6_000, ..EventsConfig::default() }.validate(&mut faults);
         assert!(!faults.is_empty());
     }
+
+    /// A revoked token is refused within a second though its message is lost: half of that is the watcher's, to ask for all that is revoked.
+    #[test]
+    fn a_quiet_watch_is_told_every_half_second_that_it_is_whole() {
+        for (bookmark_ms, is_good) in [(500, true), (501, false)] {
+            let mut faults = Faults::default();
+            EventsConfig { bookmark_ms, ..EventsConfig::default() }.validate(&mut faults);
+            assert_eq!(faults.is_empty(), is_good, "{bookmark_ms}");
+        }
+    }
 }

@@ -48,7 +48,7 @@
 //! # async fn watch(log: Log, caller: rpc::Caller, from: i64) -> Result<(), events::Error> {
 //! let mut tail = log.tail(Some(from), Filter::all().of_organization(caller.organization_id())).await?;   // RESUME_TOKEN_EXPIRED: too old
 //! loop {
-//!     let Item { previous_position, position, event } = tail.next().await?;      // an event, or a bookmark at least every second
+//!     let Item { previous_position, position, event } = tail.next().await?;      // an event, or a bookmark at least every half second
 //!     # let _ = (previous_position, position, event);
 //! }
 //! # }
