@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test can't have, it fails for")]
 
+mod access_log;
 mod canaries;
 mod docs_paths;
 mod drain;
