@@ -1,7 +1,7 @@
 //! Processes die at any moment, under load, and nothing that was acknowledged is lost or happens twice.
 //!
-//! Each service that keeps something is a process of `muster serve`. Writers change things and repeat what was not answered under the same request id.
-//! Meanwhile the services are killed: at moments that a seed draws, and by themselves at each named crash point (`runtime::crash`). When all is
+//! Each service that keeps something is a process of `muster serve`. Writers change things and repeat what was not answered under the same request
+//! id; somebody's session is refreshed, and their password guessed at (`visitors`). Meanwhile the services are killed: at moments that a seed draws, and by themselves at each named crash point (`runtime::crash`). When all is
 //! healed, the schemas must agree (`conservation`).
 //!
 //! The schedule of a failed run comes again with `MUSTER_SEED`; which statement it interrupts does not.
@@ -11,11 +11,12 @@ mod conservation;
 mod killer;
 mod mails;
 mod plan;
+mod visitors;
 mod writers;
 
 use std::{cell::Cell, collections::BTreeSet, fs, io::Write, path::Path};
 
-use futures::future::{join, join_all};
+use futures::future::{join_all, join3};
 use muster::migrate::SCHEMAS;
 
 use crate::suite::Suite;
@@ -31,7 +32,8 @@ fn what_was_acknowledged_survives_every_kill_exactly_once() {
         let seed = plan::seed();
         say(&format!("MUSTER_SEED={seed}: {} random kills, {} at each crash point", size.random, size.each_point));
         let sink = mails::Sink::bind().await;
-        let suite = Suite::with(&sink.settings()).await;
+        let settings = sink.settings().into_iter().chain(visitors::settings()).collect::<Vec<_>>();
+        let suite = Suite::with(&settings).await;
         let mut processes = Vec::new();
         let services = SCHEMAS.map(|(service, ..)| service);
         for service in services {
@@ -50,14 +52,15 @@ fn what_was_acknowledged_survives_every_kill_exactly_once() {
             over.set(true);
             healed
         };
-        let (written, healed) = sink.during(join(writers::write(&world, seed, &over), killing)).await;
+        let load = join3(writers::write(&world, seed, &over), visitors::visit(&suite, &over), killing);
+        let (written, visits, healed) = sink.during(load).await;
 
         let hits = killer::hits(&suite);
-        say(&format!("{} writes acknowledged; hits: {hits:?}", written.len()));
-        for (point, _) in plan::POINTS {
-            assert!(hits.get(point).is_some_and(|hits| *hits >= size.each_point), "{point} was hit too seldom: {hits:?}");
+        say(&format!("{} writes acknowledged; {visits:?}; hits: {hits:?}", written.len()));
+        for point in plan::POINTS {
+            assert!(hits.get(&point).is_some_and(|hits| *hits >= size.each_point), "{point:?} was hit too seldom: {hits:?}");
         }
-        sink.during(conservation::check(&suite, &world, &written, &sink)).await;
+        sink.during(conservation::check(&suite, &world, &written, &visits, &sink)).await;
         drop(healed);
         suite.stop().await;
     });

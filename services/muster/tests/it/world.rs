@@ -24,7 +24,7 @@ use tonic::{Code, Request, Response, Status, transport::Channel};
 use crate::suite::{AT_MOST, PERIOD, Suite};
 
 /// The deadline of one try.
-const TRY: Duration = Duration::from_secs(3);
+pub(crate) const TRY: Duration = Duration::from_secs(3);
 /// An access token is good for 15 minutes; a soak takes longer.
 const TOKEN: Duration = Duration::from_secs(600);
 const PRODUCTS: usize = 3;

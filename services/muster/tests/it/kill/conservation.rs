@@ -12,18 +12,21 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::time::{Instant, sleep};
 
 use super::mails::Sink;
+use super::visitors::Visits;
 use super::writers::Written;
 use crate::suite::{AT_MOST, PERIOD, Suite};
 use crate::world::World;
 
 /// Waits for rest, then checks.
-pub(crate) async fn check(suite: &Suite, world: &World, written: &[Written], sink: &Sink) {
+pub(crate) async fn check(suite: &Suite, world: &World, written: &[Written], visits: &Visits, sink: &Sink) {
     let mut sql = Sql(suite.database().await);
     sql.leases_of_the_dead_end().await;
     sql.come_to_rest().await;
     sql.logs_are_whole().await;
     sql.every_write_is_there_once(world, written).await;
     sql.changes_are_events(world, written).await;
+    sql.every_refresh_has_one_successor(visits).await;
+    sql.every_guess_is_counted(visits).await;
     sql.audit_has_every_event_once().await;
     sql.audit_kept_the_order().await;
     sql.authorization_knows_every_workspace().await;
@@ -122,6 +125,24 @@ impl Sql {
         let gaps = "SELECT count(*) FROM tasks.product AS p WHERE p.next_number - 1 <> (SELECT count(*) FROM tasks.work_item AS i WHERE \
              i.product_id = p.product_id AND i.number BETWEEN 1 AND p.next_number - 1)";
         assert_eq!(self.count(gaps).await, 0, "a product has gaps in its numbers");
+    }
+
+    /// The session moved on once for each successor that was answered, and no repeat of a lost answer ended it.
+    async fn every_refresh_has_one_successor(&mut self, visits: &Visits) {
+        let stands = "SELECT generation, state = 1 FROM identity.session WHERE session_id = $1::uuid";
+        let (generation, is_active): (i64, bool) = sqlx::query_as(stands).bind(&visits.session_id).fetch_one(&mut self.0).await.unwrap();
+        assert_eq!((generation, is_active), (1 + visits.successors, true), "{visits:?}");
+        assert_eq!(self.count("SELECT count(*) FROM identity.event WHERE type LIKE '%.SessionRefreshReused'").await, 0);
+    }
+
+    /// A guess is charged before it is looked at, and what is told of it is committed afterwards: whenever the process died, no guess that was
+    /// answered is forgotten, and none is told of that was not charged.
+    async fn every_guess_is_counted(&mut self, visits: &Visits) {
+        // Of the strangers of one network at one account.
+        let charged = self.count("SELECT coalesce(max(failures), 0)::bigint FROM identity.auth_throttle WHERE scope = 2").await;
+        let told = self.count("SELECT count(*) FROM identity.event WHERE type LIKE '%.SignInFailed'").await;
+        let counts = [0, visits.wrong, told, charged, visits.guesses];
+        assert!(visits.wrong > 0 && counts.is_sorted(), "answered, told, charged, made: {counts:?}");
     }
 
     /// The log of each service, audit's inbox and audit's records hold the same events at the same positions.

@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, fs, os::unix::process::ExitStatusExt};
 
 use tokio::time::sleep;
 
-use super::plan::Fate;
+use super::plan::{Fate, POINTS};
 use crate::suite::{Process, Suite};
 
 /// SIGKILL. Source: signal(7).
 const KILL: i32 = 9;
-/// Where a process that dies at a crash point notes which, below the suite's folder.
+/// Where a process that dies at a crash point notes which, below the suite's folder: one file for each service.
 const HITS: &str = "crash-points";
 
 /// Ends `process`, which runs `service`, then lets one process after the other live and die as `fates` say. Answers the last one, which lives on.
@@ -29,7 +29,8 @@ pub(crate) async fn live(suite: &Suite, process: Process, service: &'static str,
                 process.kill();
             }
             Fate::At { point, pass } => {
-                let plan = [("MUSTER_CRASH_AT", format!("{point}:{pass}")), ("MUSTER_CRASH_LOG", suite.file(HITS).display().to_string())];
+                let log = suite.file(&format!("{HITS}-{service}")).display().to_string();
+                let plan = [("MUSTER_CRASH_AT", format!("{point}:{pass}")), ("MUSTER_CRASH_LOG", log)];
                 let mut process = suite.start(&[service], &plan);
                 let status = process.end().await;
                 assert_eq!(status.signal(), Some(KILL), "{service} did not die at {point}: {}", process.last_words());
@@ -41,11 +42,11 @@ pub(crate) async fn live(suite: &Suite, process: Process, service: &'static str,
     process
 }
 
-/// How often each crash point killed a process.
-pub(crate) fn hits(suite: &Suite) -> BTreeMap<String, usize> {
-    let mut hits = BTreeMap::new();
-    for point in fs::read_to_string(suite.file(HITS)).unwrap_or_default().lines() {
-        *hits.entry(point.to_owned()).or_default() += 1;
-    }
-    hits
+/// How often each crash point killed a process of a service.
+pub(crate) fn hits(suite: &Suite) -> BTreeMap<(&'static str, &'static str), usize> {
+    let hits = |(point, service): (&'static str, &'static str)| {
+        let log = fs::read_to_string(suite.file(&format!("{HITS}-{service}"))).unwrap_or_default();
+        ((point, service), log.lines().filter(|line| *line == point).count())
+    };
+    POINTS.into_iter().map(hits).collect()
 }

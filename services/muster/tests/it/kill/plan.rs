@@ -5,8 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use muster::migrate::SCHEMAS;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 
-/// Every crash point (`grep crash_point!`), with the service that the load leads past it.
-pub(crate) const POINTS: [(&str, &str); 12] = [
+/// Every crash point (`grep crash_point!`), with the services that the load leads past it.
+pub(crate) const POINTS: [(&str, &str); 14] = [
+    ("after_begin", identity::NAME),
+    ("after_commit_before_reply", identity::NAME),
     ("after_begin", tasks::NAME),
     ("after_domain_write", tasks::NAME),
     ("after_outbox_insert", tasks::NAME),
