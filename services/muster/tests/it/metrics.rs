@@ -33,8 +33,15 @@ const OF_KEEPER: [&str; 11] = [
 ];
 /// Of every service that takes events of others.
 const OF_CONSUMER: [&str; 3] = ["muster_inbox_handled_total", "muster_inbox_position", "muster_inbox_lag"];
-/// Of identity: its hashing threads.
-const OF_IDENTITY: [&str; 2] = ["identity_hash_queue_length", "identity_hash_seconds_bucket"];
+/// Of identity: its hashing threads, and what a hash costs.
+const OF_IDENTITY: [&str; 4] =
+    ["identity_hash_queue_length", "identity_hash_seconds_bucket", "identity_hash_threads", "identity_hash_ceiling_per_second"];
+/// What a hash costs, as it is set by default. Source: `identity::config::HashingConfig`.
+const OF_HASHES: [&str; 3] = [
+    "identity_hash_parameter{parameter=\"memory_kib\"} 19456",
+    "identity_hash_parameter{parameter=\"passes\"} 2",
+    "identity_hash_parameter{parameter=\"lanes\"} 1",
+];
 /// Of every process.
 const OF_PROCESS: [&str; 5] =
     ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "process_start_time_seconds", "muster_build_info"];
@@ -51,7 +58,8 @@ fn missing(service: &str, shown: &str) -> Vec<&'static str> {
     let of_service =
         OF_SERVICE.into_iter().chain(OF_KEEPER.into_iter().filter(|_| keeps)).chain(OF_CONSUMER.into_iter().filter(|_| consumes));
     let of_process = OF_PROCESS.into_iter().chain(OF_IDENTITY.into_iter().filter(|_| service == identity::NAME));
-    of_service.filter(|family| !has(family, &label)).chain(of_process.filter(|family| !has(family, ""))).collect()
+    let of_hashes = OF_HASHES.into_iter().filter(|line| service == identity::NAME && !shown.lines().any(|shown| shown == *line));
+    of_service.filter(|family| !has(family, &label)).chain(of_process.filter(|family| !has(family, ""))).chain(of_hashes).collect()
 }
 
 #[test]
