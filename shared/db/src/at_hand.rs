@@ -3,13 +3,17 @@
 //! Why beside sqlx's pool: that one asks the server for a sign of life whenever a connection comes back, a round trip after each transaction,
 //! and hands out the one that rested longest, so that the caches of all server processes stay cold. Here the question is asked at most every
 //! [`UNASKED_MAX`], when the connection goes back to sqlx, which also closes what is old or left over.
+//!
+//! Why a connection is opened in a task of its own: whoever waits for one gives up soon, and a connection that is being opened would be given up with
+//! it. Under load, where opening takes longer than anybody waits, none would ever come to be.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
 use crate::Error;
@@ -25,11 +29,16 @@ pub(crate) struct AtHand {
     /// As many as the pool has connections, so that whoever has one finds a connection here or gets the next from the pool.
     permits: Arc<Semaphore>,
     resting: Mutex<Resting>,
+    /// Told of each connection that comes to rest.
+    arrived: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Resting {
     connections: Vec<Asked>,
+    /// Of those that hold a permit, how many wait for a connection; and how many are asked of sqlx.
+    waiting: usize,
+    asked_for: usize,
     /// Whether somebody gives back what rests too long.
     is_tended: bool,
     is_closed: bool,
@@ -58,7 +67,7 @@ pub(crate) struct Held {
 
 impl AtHand {
     pub(crate) fn new(connections_max: u32) -> Arc<Self> {
-        Arc::new(AtHand { permits: Arc::new(Semaphore::new(connections_max as usize)), resting: Mutex::default() })
+        Arc::new(AtHand { permits: Arc::new(Semaphore::new(connections_max as usize)), resting: Mutex::default(), arrived: Notify::new() })
     }
 
     /// The connection that came back last, else one of `pool`. Waits until there is one; first come, first served.
@@ -67,12 +76,53 @@ impl AtHand {
     /// [`Error::Unavailable`]
     pub(crate) async fn take(self: &Arc<Self>, pool: &PgPool) -> Result<Held, Error> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Error::Unavailable(sqlx::Error::PoolClosed))?;
-        let resting = self.resting().connections.pop();
-        let asked = match resting {
+        let rested = self.resting().connections.pop();
+        let asked = match rested {
             Some(asked) => asked,
-            None => Asked { connection: pool.acquire().await?, at: Instant::now() },
+            None => self.wait(pool).await?,
         };
         Ok(Held { asked, at_hand: Arc::clone(self), _permit: permit })
+    }
+
+    /// The next connection that comes to rest: one that is opened for this, or comes back before that.
+    async fn wait(self: &Arc<Self>, pool: &PgPool) -> Result<Asked, Error> {
+        let _waiting = Waiting::of(self);
+        loop {
+            let mut arrived = pin!(self.arrived.notified());
+            // From here on: one that comes to rest before the look is seen by it, one after that is told.
+            arrived.as_mut().enable();
+            let failed = {
+                let mut resting = self.resting();
+                if let Some(asked) = resting.connections.pop() {
+                    return Ok(asked);
+                }
+                (resting.asked_for < resting.waiting).then(|| {
+                    resting.asked_for += 1;
+                    self.open(pool)
+                })
+            };
+            tokio::select! {
+                () = &mut arrived => {}
+                Some(error) = async { failed?.await.ok() } => return Err(error),
+            }
+        }
+    }
+
+    /// Has sqlx give a connection that then rests here. Answers if there is none.
+    fn open(self: &Arc<Self>, pool: &PgPool) -> oneshot::Receiver<Error> {
+        let (failed, failure) = oneshot::channel();
+        let (at_hand, pool) = (self.clone(), pool.clone());
+        #[expect(clippy::disallowed_methods, reason = "ends by itself within sqlx's bound for a connection")]
+        tokio::spawn(async move {
+            let opened = pool.acquire().await;
+            at_hand.resting().asked_for -= 1;
+            match opened {
+                Ok(connection) => at_hand.rest(Asked { connection, at: Instant::now() }),
+                // Nobody may be left who waits for it.
+                Err(error) => drop(failed.send(error.into())),
+            }
+        });
+        failure
     }
 
     /// How many rest here.
@@ -95,8 +145,10 @@ impl AtHand {
             return give_back(asked.connection);
         }
         resting.connections.push(asked);
-        if !std::mem::replace(&mut resting.is_tended, true) {
-            drop(resting);
+        let is_tended = std::mem::replace(&mut resting.is_tended, true);
+        drop(resting);
+        self.arrived.notify_one();
+        if !is_tended {
             #[expect(clippy::disallowed_methods, reason = "ends by itself once nothing rests here")]
             tokio::spawn(self.tend());
         }
@@ -117,6 +169,22 @@ impl AtHand {
 
     fn resting(&self) -> std::sync::MutexGuard<'_, Resting> {
         self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody who waits for a connection.
+struct Waiting<'a>(&'a AtHand);
+
+impl<'a> Waiting<'a> {
+    fn of(at_hand: &'a AtHand) -> Self {
+        at_hand.resting().waiting += 1;
+        Waiting(at_hand)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.resting().waiting -= 1;
     }
 }
 

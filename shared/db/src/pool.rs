@@ -24,6 +24,9 @@ pub trait Row: for<'r> FromRow<'r, PgRow> + Send + Unpin {}
 
 impl<T: for<'r> FromRow<'r, PgRow> + Send + Unpin> Row for T {}
 
+/// How long opening a connection may take; nobody waits that long for it.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+
 /// What the metrics of one pool are labelled with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Labels {
@@ -61,7 +64,7 @@ impl Pool {
             .min_connections(0)
             .idle_timeout(None)
             .max_connections(size.max)
-            .acquire_timeout(size.acquire_max)
+            .acquire_timeout(CONNECT_MAX)
             .test_before_acquire(false)
             .connect_lazy_with(options);
         let at_hand = AtHand::new(size.max);

@@ -15,6 +15,7 @@
 mod admission;
 mod argon;
 pub mod pepper;
+mod place;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -30,16 +31,17 @@ use runtime::SecretString;
 use secrecy::{ExposeSecret, SecretBox};
 use tokio::sync::oneshot;
 
-use admission::{Load, smoothed};
 use argon::Arena;
 pub use argon::{Cost, Unreadable};
 pub use pepper::Pepper;
+pub use place::Place;
+use place::Places;
 use stored::{Stored, peppered};
 
 use crate::password::{Person, Strength, strength};
 
 /// Below the requests of the service, above what is idle.
-const NICE: i32 = 5;
+const NICE: i32 = 19;
 /// A thread without work for so long gives its memory back.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -77,18 +79,13 @@ struct Shared {
     /// Held by whoever looks at a hash that takes more memory than ours: two at a time could take all that the process may have.
     large: Mutex<()>,
     arrived: Condvar,
-    threads: usize,
-    ahead_max: usize,
+    places: Arc<Places>,
     cost: Cost,
     done: AtomicU64,
 }
 
 struct Queue {
     jobs: VecDeque<Job>,
-    running: usize,
-    /// Of what waits and what is computed.
-    work: u64,
-    hash_time: Duration,
     closed: bool,
 }
 
@@ -104,8 +101,7 @@ struct Job {
     work: Work,
     /// With the pepper in it, where one is.
     password: SecretBox<[u8]>,
-    /// What it costs, in KiB of memory times passes.
-    cost: u64,
+    place: Place,
     /// When the caller no longer waits.
     expire: Instant,
     answer: oneshot::Sender<Result<Answer, Refused>>,
@@ -155,8 +151,8 @@ impl Hashing {
     /// # Errors
     /// [`Refused::Overloaded`] at once when that time does not suffice.
     pub async fn hash(&self, password: SecretString, remaining: Duration) -> Result<String, Refused> {
-        let (id, cost) = (self.0.pepper.id(), self.0.cost);
-        match self.submit(Work::Hash(cost), cost.work(), self.0.pepper.mixed(id, &password), remaining).await? {
+        let (id, place) = (self.0.pepper.id(), self.place(remaining)?);
+        match self.submit(Work::Hash(self.0.cost), place, self.0.pepper.mixed(id, &password), remaining).await? {
             Answer::Hashed(hash) => Ok(peppered(id, hash)),
             Answer::Verified(_) | Answer::Estimated(_) => Err(Unreadable.into()),
         }
@@ -168,10 +164,25 @@ impl Hashing {
     /// # Errors
     /// [`Refused::Overloaded`] at once when `remaining`, the time the call still has, does not suffice.
     pub async fn verify(&self, password: SecretString, stored: Option<String>, remaining: Duration) -> Result<bool, Refused> {
+        self.verify_at(self.place(remaining)?, password, stored, remaining).await
+    }
+
+    /// As [`verify`](Self::verify), for a call that has its place.
+    ///
+    /// # Errors
+    /// [`Refused::Overloaded`] at once when `stored` is dearer than ours and `remaining` does not suffice for that.
+    pub async fn verify_at(
+        &self,
+        mut place: Place,
+        password: SecretString,
+        stored: Option<String>,
+        remaining: Duration,
+    ) -> Result<bool, Refused> {
         let known = stored.is_some();
         let stored = Stored::parse(stored.as_deref().unwrap_or(&self.0.decoy))?;
-        let (cost, password) = (stored.work(), self.0.pepper.mixed(stored.pepper_id, &password));
-        match self.submit(Work::Verify(stored), cost, password, remaining).await? {
+        place.rebook(stored.work(), remaining)?;
+        let password = self.0.pepper.mixed(stored.pepper_id, &password);
+        match self.submit(Work::Verify(stored), place, password, remaining).await? {
             Answer::Verified(fits) => Ok(fits && known),
             Answer::Hashed(_) | Answer::Estimated(_) => Err(Unreadable.into()),
         }
@@ -183,18 +194,18 @@ impl Hashing {
     /// [`Refused::Overloaded`] at once when `remaining`, the time the call still has, does not suffice.
     pub async fn strength(&self, password: &SecretString, person: Person, remaining: Duration) -> Result<Strength, Refused> {
         // Booked as a hash, which none takes longer than.
-        match self.submit(Work::Estimate(person), self.0.cost.work(), self.0.pepper.mixed(0, password), remaining).await? {
+        match self.submit(Work::Estimate(person), self.place(remaining)?, self.0.pepper.mixed(0, password), remaining).await? {
             Answer::Estimated(strength) => Ok(strength),
             Answer::Hashed(_) | Answer::Verified(_) => Err(Unreadable.into()),
         }
     }
 
-    /// Whether a call with `remaining` time would be hashed, asked before anything else is done for it.
+    /// A place for a password that is yet to be looked up: taken before anything else is done for a call with `remaining` time.
     ///
     /// # Errors
-    /// [`Refused::Overloaded`]; that there was room does not keep it.
-    pub fn has_room(&self, remaining: Duration) -> Result<(), Refused> {
-        self.0.shared.has_room(&self.0.shared.lock(), self.0.cost.work(), remaining)
+    /// [`Refused::Overloaded`] when that time does not suffice.
+    pub fn place(&self, remaining: Duration) -> Result<Place, Refused> {
+        self.0.shared.places.take(remaining)
     }
 
     /// How many passwords were hashed so far, be it to store or to verify them: what a call costs, whoever it is for.
@@ -212,9 +223,9 @@ impl Hashing {
         Stored::parse(stored).is_ok_and(|stored| stored.work() > self.0.cost.work())
     }
 
-    async fn submit(&self, work: Work, cost: u64, password: SecretBox<[u8]>, remaining: Duration) -> Result<Answer, Refused> {
+    async fn submit(&self, work: Work, place: Place, password: SecretBox<[u8]>, remaining: Duration) -> Result<Answer, Refused> {
         let (answer, answered) = oneshot::channel();
-        self.0.shared.admit(Job { work, password, cost, expire: Instant::now() + remaining, answer }, remaining)?;
+        self.0.shared.push(Job { work, password, place, expire: Instant::now() + remaining, answer });
         // A thread answers every job it takes; without threads the process is about to end.
         answered.await.unwrap_or(Err(Refused::Panicked))
     }
@@ -250,15 +261,9 @@ impl Drop for Owner {
 
 impl Shared {
     fn new(threads: usize, ahead_max: usize, cost: Cost, hash_time: Duration) -> Self {
-        let queue = Mutex::new(Queue { jobs: VecDeque::new(), running: 0, work: 0, hash_time, closed: false });
-        let shared = Shared { queue, large: Mutex::default(), arrived: Condvar::new(), threads, ahead_max, done: AtomicU64::new(0), cost };
-        shared.tell_ceiling(hash_time);
-        shared
-    }
-
-    /// Hashes of our own that this process computes in a second at most.
-    fn tell_ceiling(&self, hash_time: Duration) {
-        gauge!("identity_hash_ceiling_per_second").set(self.threads as f64 / hash_time.as_secs_f64().max(1e-9));
+        let queue = Mutex::new(Queue { jobs: VecDeque::new(), closed: false });
+        let places = Places::new(threads, ahead_max, cost.work(), hash_time);
+        Shared { queue, large: Mutex::default(), arrived: Condvar::new(), places, done: AtomicU64::new(0), cost }
     }
 
     /// A poisoned queue is still a queue: no thread leaves it half changed.
@@ -266,24 +271,12 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn admit(&self, job: Job, remaining: Duration) -> Result<(), Refused> {
+    fn push(&self, job: Job) {
         let mut queue = self.lock();
-        self.has_room(&queue, job.cost, remaining)?;
-        queue.work += job.cost;
         queue.jobs.push_back(job);
         gauge!("identity_hash_queue_length").set(queue.jobs.len() as f64);
         drop(queue);
         self.arrived.notify_one();
-        Ok(())
-    }
-
-    fn has_room(&self, queue: &Queue, work: u64, remaining: Duration) -> Result<(), Refused> {
-        let (ahead, ahead_work, own_work) = (queue.jobs.len() + queue.running, queue.work, self.cost.work());
-        let load = Load { ahead, ahead_work, own_work, threads: self.threads, hash_time: queue.hash_time };
-        load.admit(work, remaining, self.ahead_max).map_err(|no_room| {
-            counter!("identity_hash_refused_total").increment(1);
-            Refused::Overloaded { retry_after: no_room.retry_after }
-        })
     }
 
     /// The life of one thread.
@@ -316,17 +309,10 @@ impl Shared {
             }
             if !matches!(job.work, Work::Estimate(_)) {
                 histogram!("identity_hash_seconds").record(took.as_secs_f64());
+                self.places.learn(job.place.work(), took);
                 self.done.fetch_add(1, Ordering::Relaxed);
             }
-            let mut queue = self.lock();
-            queue.running -= 1;
-            queue.work -= job.cost;
-            // How long ours takes is learned from ours.
-            if job.cost == self.cost.work() && !matches!(job.work, Work::Estimate(_)) {
-                queue.hash_time = smoothed(queue.hash_time, took);
-                self.tell_ceiling(queue.hash_time);
-            }
-            drop(queue);
+            drop(job.place);
             // A caller that went away meanwhile needs no answer.
             let _ = job.answer.send(result);
         }
@@ -338,14 +324,11 @@ impl Shared {
         loop {
             while let Some(job) = queue.jobs.pop_front() {
                 if job.answer.is_closed() {
-                    queue.work -= job.cost;
                     counter!("identity_hash_dropped_total", "cause" => "cancelled").increment(1);
                 } else if Instant::now() > job.expire {
-                    queue.work -= job.cost;
                     counter!("identity_hash_dropped_total", "cause" => "late").increment(1);
-                    let _ = job.answer.send(Err(Refused::Overloaded { retry_after: queue.hash_time }));
+                    let _ = job.answer.send(Err(Refused::Overloaded { retry_after: self.places.hash_time() }));
                 } else {
-                    queue.running += 1;
                     gauge!("identity_hash_queue_length").set(queue.jobs.len() as f64);
                     return Next::Job(job);
                 }

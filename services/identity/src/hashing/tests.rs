@@ -23,8 +23,7 @@ async fn a_call_without_time_is_refused_on_arrival_and_costs_no_hash() {
     let hashing = Hashing::start(DEAR, 1, 64, Pepper::none()).unwrap();
     let refused = hashing.hash(password("x"), Duration::ZERO).await.unwrap_err();
     assert!(matches!(refused, Refused::Overloaded { retry_after } if retry_after > Duration::ZERO), "{refused:?}");
-    let queue = hashing.0.shared.lock();
-    assert_eq!((queue.jobs.len(), queue.running), (0, 0));
+    assert_eq!(hashing.0.shared.places.taken(), (0, 0));
 }
 
 #[tokio::test]
@@ -44,7 +43,8 @@ fn who_went_away_or_is_too_late_leaves_the_queue_without_a_hash() {
     let push = |text: &str, expire: Instant| {
         let (answer, answered) = oneshot::channel();
         let password = Pepper::none().mixed(0, &password(text));
-        shared.admit(Job { work: Work::Hash(CHEAP), password, cost: CHEAP.work(), expire, answer }, LONG).unwrap();
+        let place = shared.places.take(LONG).unwrap();
+        shared.push(Job { work: Work::Hash(CHEAP), password, place, expire, answer });
         answered
     };
     let later = Instant::now() + LONG;
@@ -54,21 +54,19 @@ fn who_went_away_or_is_too_late_leaves_the_queue_without_a_hash() {
     let Next::Job(job) = shared.next() else { panic!("somebody waits") };
     assert_eq!(job.password.expose_secret(), b"waiting");
     assert!(matches!(late.try_recv(), Ok(Err(Refused::Overloaded { .. }))));
-    let queue = shared.lock();
-    assert_eq!((queue.running, queue.work), (1, CHEAP.work()), "the others' work is off the books");
+    assert_eq!(shared.places.taken(), (1, CHEAP.work()), "the others' work is off the books");
 }
 
 #[tokio::test]
 async fn a_panic_costs_its_own_call_and_no_thread() {
     let hashing = Hashing::start(CHEAP, 1, 64, Pepper::none()).unwrap();
     for _ in 0..3 {
-        assert_eq!(hashing.submit(Work::Panic, 1, Pepper::none().mixed(0, &password("x")), LONG).await, Err(Refused::Panicked));
+        let place = hashing.place(LONG).unwrap();
+        assert_eq!(hashing.submit(Work::Panic, place, Pepper::none().mixed(0, &password("x")), LONG).await, Err(Refused::Panicked));
         let stored = hashing.hash(password("correct horse"), LONG).await.unwrap();
         assert_eq!(hashing.verify(password("correct horse"), Some(stored), LONG).await, Ok(true));
     }
-    let queue = hashing.0.shared.lock();
-    assert_eq!((queue.running, queue.work), (0, 0), "nothing stays on the books");
-    drop(queue);
+    assert_eq!(hashing.0.shared.places.taken(), (0, 0), "nothing stays on the books");
     let error = crate::Error::from(Refused::Panicked);
     assert_eq!(rpc::Fault::status(&error).0, rpc::Code::Internal);
 }
@@ -105,7 +103,7 @@ async fn a_dear_hash_is_admitted_by_what_it_costs() {
     // Ours fits into that time many times over.
     let refused = hashing.verify(password("U*U"), Some(dear), Duration::from_millis(1)).await.unwrap_err();
     assert!(matches!(refused, Refused::Overloaded { retry_after } if retry_after > Duration::ZERO), "{refused:?}");
-    assert_eq!(hashing.0.shared.lock().work, 0);
+    assert_eq!(hashing.0.shared.places.taken(), (0, 0));
 }
 
 #[tokio::test]

@@ -70,13 +70,13 @@ impl Ops {
         };
         let remaining = || caller.deadline().remaining().saturating_sub(RESERVE);
         // Whoever can't be hashed is not charged an attempt.
-        self.hashing.has_room(remaining())?;
+        let place = self.hashing.place(remaining())?;
         let sign_in = self.throttle.sign_in(caller, index.as_str(), device_token);
         let (known, admitted) = credentials::find(&self.db, caller, &self.sealed, &index, &sign_in, self.throttle.pace()).await?;
         let device = known.as_ref().and_then(|known| sign_in.device_of(known.user_id, known.reset_generation));
         let pass = self.throttle.signing_in(admitted, sign_in, device)?;
         let stored = known.as_ref().map(|known| known.password_hash.clone());
-        let fits = match self.hashing.verify(password.clone(), stored, remaining()).await {
+        let fits = match self.hashing.verify_at(place, password.clone(), stored, remaining()).await {
             Ok(fits) => fits,
             Err(refused) => {
                 // Given back is what anybody's hash would have met. That a dear one does not fit says that there is an account: it is paid for.

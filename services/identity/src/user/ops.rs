@@ -21,7 +21,7 @@ use crate::throttle::{Pass, Scope, Throttle};
 use crate::token::link::LinkToken;
 
 /// What a call keeps of its time for the database after its password was hashed.
-pub(crate) const RESERVE: Duration = Duration::from_millis(100);
+pub(crate) const RESERVE: Duration = Duration::from_millis(200);
 
 /// Accounts.
 #[derive(Clone)]
