@@ -2,7 +2,9 @@
 //!
 //! A call keeps its place at its service until its answer has come, and an answer comes as its client reads it: whoever asks and does not read would
 //! keep places that others wait for. So what is no stream is read ahead, and what is here in full keeps no place. What is longer, or finds too much
-//! unread already, keeps it, and of those each address has its share.
+//! unread already, keeps it, and of those each address has its share: beyond it a read is refused, since it can be asked again. A change was made,
+//! and its answer goes out in any case. What bounds its place is the server's clock for clients that do not read (`answer_read_ms` for a piece, and
+//! that long after the deadline for all of it), and that changes are seldom answered at such length.
 
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -10,6 +12,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use contract::{Idempotency, MethodPolicy};
 use http::HeaderMap;
 use http_body::{Body, Frame};
 use rpc::client::InTime;
@@ -79,11 +82,11 @@ impl Answer {
         Self { ahead: Bytes::new(), trailers: None, coming: Some(coming) }
     }
 
-    /// That of any other call, by the client at `address`: read ahead, and the place given back if it is here in full.
+    /// That of any other call, of `policy`'s method by the client at `address`: read ahead, and the place given back if it is here in full.
     ///
     /// # Errors
-    /// `OVERLOADED`: it keeps its place, and too many of that address do.
-    pub(crate) async fn read_ahead(mut coming: Coming, unread: &Unread, address: IpAddr) -> Result<Self, Error> {
+    /// `OVERLOADED`: it would keep its place, too many of that address do, and nothing is lost by asking again.
+    pub(crate) async fn read_ahead(mut coming: Coming, policy: &MethodPolicy, unread: &Unread, address: IpAddr) -> Result<Self, Error> {
         let (mut ahead, mut trailers) = (Vec::new(), None);
         while trailers.is_none() && ahead.len() < AHEAD_BYTES {
             let frame = poll_fn(|cx| coming.poll_frame(cx)).await.map_err(|status| Error::Internal(status.to_string()))?;
@@ -93,10 +96,14 @@ impl Answer {
             }
         }
         let counted = unread.bytes.count(ahead.into_boxed_slice().into());
-        if trailers.is_none() || counted.is_err() {
-            coming.share = Some(unread.shares.take(&rpc::subscriber(address)).ok_or_else(Error::overloaded)?);
+        let stays = trailers.is_none() || counted.is_err();
+        if stays {
+            coming.share = unread.shares.take(&rpc::subscriber(address));
+            if coming.share.is_none() && policy.idempotency == Idempotency::NoSideEffects {
+                return Err(Error::overloaded());
+            }
         }
-        let coming = coming.share.is_some().then_some(coming);
+        let coming = stays.then_some(coming);
         Ok(Self { ahead: counted.unwrap_or_else(|ahead| ahead), trailers, coming })
     }
 }

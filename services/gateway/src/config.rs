@@ -21,7 +21,7 @@ pub struct Config {
     /// Connections that one address, of IPv6 one /64, has open at once; behind a proxy, all of its connections are those of one.
     pub address_connections_max: usize,
     /// Answers, without streams, that one address, of IPv6 one /64, is sent at once of those that are too long to be read ahead, or find too much
-    /// unread.
+    /// unread; one more read is refused, the answer to a change goes out.
     pub address_answers_max: usize,
     /// Calls that run at once, without streams.
     pub calls_max: usize,
@@ -74,7 +74,7 @@ impl host::ServiceConfig for Config {
             ),
             (
                 "address_answers_max",
-                "answers of more than 64 KiB, or beyond answer_unread_bytes_max, that one address, of IPv6 one /64, has not read at once, 1..=100000; a proxy's are all of one address",
+                "answers of more than 64 KiB, or beyond answer_unread_bytes_max, that one address, of IPv6 one /64, has not read at once, 1..=100000; one more read is refused; a proxy's are all of one address",
             ),
             ("calls_max", "calls that run at once, without streams, 1..=100000"),
             ("streams_max", "streams that are open at once, 1..=100000"),

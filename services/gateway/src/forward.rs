@@ -104,7 +104,7 @@ impl Forward {
         let coming = Coming::new(frames, upstream.name, place);
         let answer = match policy.server_streaming {
             true => Answer::stream(coming),
-            false => Answer::read_ahead(coming, &self.unread, address).await?,
+            false => Answer::read_ahead(coming, policy, &self.unread, address).await?,
         };
         Ok(Response::from_parts(head, Body::new(answer)))
     }

@@ -132,6 +132,10 @@ async fn of_long_answers_that_nobody_reads_an_address_has_its_share() {
     is_overloaded(&unreading.ask(&edge, 1, FLOOD, &message(1), 4).await);
     assert!(unreading.ask(&edge, 2, FLOOD, &message(1), 3).await.is_empty(), "another address has its own");
     assert_eq!(edge.call("GetWorkItem", message(9), &[]).await.status().code(), Code::Ok, "short ones are not counted");
+    for _ in 0..4 {
+        let changed = edge.call("UpdateWorkItem", message(1_000_000), &[]).await;
+        assert_eq!((changed.status().code(), changed.body.len()), (Code::Ok, 1_000_005), "what was done is not said to have failed");
+    }
     unreading.answers.clear();
     let again = async { while edge.call("GetWorkItem", message(1_000_000), &[]).await.status().code() != Code::Ok {} };
     timeout(SOON, again).await.expect("what was let go is the address's again");
