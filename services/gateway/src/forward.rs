@@ -1,22 +1,19 @@
 //! A call on its way to the service that owns its method, and its answer on the way back. Nothing is decoded.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 
-use axum::Router;
 use contract::MethodPolicy;
 use http::header::{HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
-use rpc::{CallContext, Error};
+use rpc::{CallContext, Error, Message};
 use tonic::body::Body;
-use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::Service;
 
 use crate::answer::{Answer, Coming, Unread};
 use crate::client_address::{FORWARDED_FOR, TrustedProxies};
-use crate::retry::{self, Message, Retries};
+use crate::retry::{self, Kept, Retries};
 use crate::upstream::{Upstream, Upstreams};
 
 const STATUS: &str = "grpc-status";
@@ -29,45 +26,37 @@ const CLIENT_AGENT: &str = "muster-user-agent";
 /// Other words for where a call came from. Nobody behind the edge reads them, and nobody shall begin to.
 const SOURCES: [&str; 5] = ["forwarded", FORWARDED_FOR, "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
 
-/// Passes calls on. Cheap to clone.
-#[derive(Clone, Debug)]
+/// Passes calls on.
+#[derive(Debug)]
 pub(crate) struct Forward {
     upstreams: Upstreams,
     proxies: TrustedProxies,
-    retries: Arc<Retries>,
-    unread: Arc<Unread>,
+    retries: Retries,
+    unread: Unread,
 }
 
 impl Forward {
     /// To `upstreams`, some calls twice, as `retries` has it; what `proxies` say of where a call comes from is believed. Answers that nobody reads
     /// are held within `unread`.
     pub(crate) fn new(upstreams: Upstreams, proxies: TrustedProxies, retries: Retries, unread: Unread) -> Self {
-        Self { upstreams, proxies, retries: Arc::new(retries), unread: Arc::new(unread) }
+        Self { upstreams, proxies, retries, unread }
     }
 
-    /// The handler of every path. Which paths there are is the server's to say.
-    pub(crate) fn routes(self) -> Routes {
-        let handler = move |request: Request<axum::body::Body>| {
-            let forward = self.clone();
-            async move { forward.answer(request.map(Body::new)).await }
-        };
-        Router::new().fallback(handler).into()
+    /// The answer to `call`, whatever its path. Which paths there are is the server's to say.
+    pub(crate) async fn answer(&self, call: Request<Message>) -> Response<Body> {
+        self.pass_on(call).await.unwrap_or_else(|error| Status::from(error).into_http())
     }
 
-    async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        self.pass_on(request).await.unwrap_or_else(|error| Status::from(error).into_http())
-    }
-
-    async fn pass_on(&self, mut request: Request<Body>) -> Result<Response<Body>, Error> {
+    async fn pass_on(&self, mut request: Request<Message>) -> Result<Response<Body>, Error> {
         let context = CallContext::current().ok_or_else(|| Error::Internal("a call without a context".to_owned()))?;
         let policy: &MethodPolicy = context.policy();
         let upstream = self.upstreams.get(policy.owner).ok_or(Error::MethodUnknown)?;
         let address = self.rewrite(request.headers_mut(), &context);
         upstream.budget.earn();
-        let (mut parts, body) = request.into_parts();
-        match self.retries.keep(policy, body).await? {
-            Message::Once(body) => self.send(upstream, policy, address, Request::from_parts(parts, body)).await,
-            Message::Twice(message) => {
+        let (mut parts, message) = request.into_parts();
+        match self.retries.keep(policy, message).await {
+            Kept::Once(body) => self.send(upstream, policy, address, Request::from_parts(parts, body)).await,
+            Kept::Twice(message) => {
                 let body = || Body::new(Full::new(message.clone()));
                 let answered = self.send(upstream, policy, address, Request::from_parts(parts.clone(), body())).await;
                 if !is_away(&answered) || !upstream.budget.spend() {

@@ -37,7 +37,7 @@ use well_known::WellKnown;
 /// The service's name.
 pub const NAME: &str = "gateway";
 
-/// Builds the edge: handlers on the way to the services behind it, a follower of the health of each, and the front that browsers speak to.
+/// Builds the edge: a follower of the health of each service behind it, and the front that sees requests first and passes calls on.
 ///
 /// # Errors
 /// `suite.peers` does not say where one of them is.
@@ -48,11 +48,11 @@ pub async fn build(deps: &EdgeDeps, config: &Config) -> anyhow::Result<(Service,
         deps.tasks
             .spawn("health of a service", health::follow(upstream.channel(), names, deps.health.clone(), deps.tasks.shutdown().child()));
     }
-    let web = Web::new(&config.allowed_origins, WellKnown::new(&upstreams));
     let unread = Unread::new(deps.limits.answer_unread_bytes_max, config.address_answers_max);
+    let documents = WellKnown::new(&upstreams);
     let forward = Forward::new(upstreams, config.trusted_proxies.iter().copied().collect(), Retries::new()?, unread);
-    let service = Service::new(NAME).pass_on(forward.routes(), owners.into_values().flatten().collect());
-    Ok((service, Arc::new(web)))
+    let web = Web::new(&config.allowed_origins, documents, forward);
+    Ok((Service::new(NAME).pass_on(owners.into_values().flatten().collect()), Arc::new(web)))
 }
 
 /// Each service of the suite that has a method for the outside, with the full names of its gRPC services that have one.

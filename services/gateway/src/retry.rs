@@ -18,7 +18,7 @@ use http_body_util::{BodyExt, Full};
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use prost_reflect::DescriptorPool;
 use rand::Rng;
-use rpc::Error;
+use rpc::Message;
 use tonic::body::Body;
 
 /// The largest message that is kept for a second try, in bytes with its prefix.
@@ -42,7 +42,7 @@ pub(crate) struct Retries {
 }
 
 /// A request's message.
-pub(crate) enum Message {
+pub(crate) enum Kept {
     /// It can be sent once.
     Once(Body),
     /// It is here, and may be sent twice.
@@ -68,18 +68,16 @@ impl Retries {
         Ok(Self { request_ids })
     }
 
-    /// `body`, the message of a call of `policy`'s method: in full, if it may be sent twice.
-    ///
-    /// # Errors
-    /// `MALFORMED_REQUEST`: it was not sent to its end.
-    pub(crate) async fn keep(&self, policy: &MethodPolicy, body: Body) -> Result<Message, Error> {
+    /// `message`, of a call of `policy`'s method: in one piece, if it may be sent twice.
+    pub(crate) async fn keep(&self, policy: &MethodPolicy, message: Message) -> Kept {
         let may = matches!(policy.idempotency, Idempotency::NoSideEffects | Idempotency::Natural | Idempotency::RequestId);
-        if !may || body.size_hint().upper().is_none_or(|bytes| bytes > KEPT_BYTES_MAX) {
-            return Ok(Message::Once(body));
+        if !may || message.size_hint().lower() > KEPT_BYTES_MAX {
+            return Kept::Once(Body::new(message));
         }
-        let whole = body.collect().await.map_err(|_| Error::MalformedRequest("the request was not sent to its end"))?.to_bytes();
+        let Ok(whole) = message.collect().await;
+        let whole = whole.to_bytes();
         let without_id = self.request_ids.get(policy.path).is_some_and(|field| !has_text(&whole, *field));
-        Ok(if without_id { Message::Once(Body::new(Full::new(whole))) } else { Message::Twice(whole) })
+        if without_id { Kept::Once(Body::new(Full::new(whole))) } else { Kept::Twice(whole) }
     }
 }
 

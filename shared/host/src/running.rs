@@ -124,7 +124,8 @@ where
     hosting.listen(suite, bound, service)
 }
 
-/// Starts the edge, which has no schema, no log and no gate: it passes calls on, within `limits`. `build` makes it, and what sees requests first.
+/// Starts the edge, which has no schema, no log and no gate: it passes calls on, within `limits`. `build` makes it, and what sees requests first and passes
+/// them on.
 ///
 /// # Errors
 /// Keys that are missing, an error of `build`.

@@ -70,10 +70,9 @@ impl Service {
         Service { name, routes: Routes::default(), services: Vec::new(), request_limits: &[], feeds_authorizer: false }
     }
 
-    /// Takes `routes` as they are, for the gRPC services of these full names. For the edge: a service [`add`](Service::add)s what it implements.
+    /// Has the calls of the gRPC services of these full names passed on. For the edge: a service [`add`](Service::add)s what it implements.
     #[must_use]
-    pub fn pass_on(mut self, routes: Routes, services: Vec<&'static str>) -> Service {
-        self.routes = routes;
+    pub fn pass_on(mut self, services: Vec<&'static str>) -> Service {
         self.services = services;
         self
     }

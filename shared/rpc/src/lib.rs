@@ -30,5 +30,6 @@ pub use contract::Violation;
 pub use deadline::{Deadline, deadline};
 pub use error::{Code, Error, Fault, Reason, status};
 pub use limit::answer::UnreadAnswers;
+pub use limit::message::Message;
 pub use limit::share::{Share, Shares, subscriber};
 pub use open::open;

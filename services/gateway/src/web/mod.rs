@@ -13,10 +13,12 @@ mod text;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN, TE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
-use rpc::server::{Dress, Entry, Front};
+use rpc::Message;
+use rpc::server::{Answering, Dress, Entry, Front};
 use tonic::body::Body;
 
 use crate::client_address::FORWARDED_FOR;
+use crate::forward::Forward;
 use crate::well_known::WellKnown;
 use cors::Origins;
 use encode::Encoded;
@@ -43,17 +45,18 @@ pub(crate) enum Mode {
     Text,
 }
 
-/// The front of the edge: documents for anybody, CORS, and gRPC-Web.
+/// The front of the edge: documents for anybody, CORS, and gRPC-Web; and the way on of what is a call.
 #[derive(Debug)]
 pub(crate) struct Web {
     origins: Origins,
     documents: WellKnown,
+    forward: Forward,
 }
 
 impl Web {
-    /// Pages of these origins alone may call; any may read `documents`.
-    pub(crate) fn new(origins: &[String], documents: WellKnown) -> Self {
-        Self { origins: Origins::new(origins), documents }
+    /// Pages of these origins alone may call, by `forward`; any may read `documents`.
+    pub(crate) fn new(origins: &[String], documents: WellKnown, forward: Forward) -> Self {
+        Self { origins: Origins::new(origins), documents, forward }
     }
 }
 
@@ -79,6 +82,10 @@ impl Front for Web {
             return Entry::Answered(empty(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         };
         Entry::Call(undress(request, mode), dress(mode, origin))
+    }
+
+    fn pass_on(&self, call: Request<Message>) -> Answering<'_> {
+        Box::pin(self.forward.answer(call))
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) const PREFIX_BYTES: usize = 5;
 
 /// A message that is there in full, as it came.
 #[derive(Debug, Default)]
-pub(crate) struct Message {
+pub struct Message {
     parts: VecDeque<Bytes>,
     bytes: usize,
     /// Its share of the budget.

@@ -1,4 +1,4 @@
-//! What stands before the calls of the edge.
+//! What stands before the calls of the edge, and behind them.
 
 use std::pin::Pin;
 
@@ -6,11 +6,19 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tonic::body::Body;
 
-/// Sees every request of the edge's main port first, and makes gRPC of what is gRPC in another dress.
+use crate::Message;
+
+/// Sees every request of the edge's main port first, makes gRPC of what is gRPC in another dress, and passes the calls on.
 pub trait Front: Send + Sync + 'static {
     /// What becomes of `request`.
     fn enter(&self, request: Request<Incoming>) -> Entry;
+
+    /// The answer to a call of one of the suite's methods, whose message is here in full. It runs in the call's context.
+    fn pass_on(&self, call: Request<Message>) -> Answering<'_>;
 }
+
+/// An answer that is on its way.
+pub type Answering<'a> = Pin<Box<dyn Future<Output = Response<Body>> + Send + 'a>>;
 
 /// Puts the dress of a call on its answer.
 pub type Dress = Box<dyn FnOnce(Response<Body>) -> Response<Body> + Send>;
@@ -24,7 +32,7 @@ pub enum Entry {
     /// It is answered, and goes no further.
     Answered(Response<Body>),
     /// The same, when the answer is there. It takes no place: whoever gives it sees to its time, and to what a crowd of them costs.
-    Answering(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
+    Answering(Answering<'static>),
 }
 
 impl std::fmt::Debug for Entry {

@@ -29,7 +29,7 @@ use runtime::{Ids, Shutdown};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
-pub use front::{Dress, Entry, Front};
+pub use front::{Answering, Dress, Entry, Front};
 pub use limits::Limits;
 
 use crate::authn::Verifier;
@@ -51,7 +51,8 @@ const ADMIN_DRAIN: Duration = Duration::from_secs(1);
 pub enum Callers {
     /// By the tokens of a call, which it verifies.
     Verified(Verifier),
-    /// Not at all: it is the edge, which passes credentials on unread and serves no method that is internal. Its front sees requests first.
+    /// Not at all: it is the edge, which passes credentials on unread and serves no method that is internal. Its front sees requests first, and
+    /// answers the calls of the suite's methods.
     PassedOn(Arc<dyn Front>),
 }
 
@@ -98,7 +99,7 @@ pub struct Server {
     pub listener: TcpListener,
     /// The admin port; none for a server without one.
     pub admin_listener: Option<TcpListener>,
-    /// The services' handlers. Health and reflection are added.
+    /// The services' handlers; none at the edge. Health and reflection are added.
     pub routes: Routes,
     /// The full names of these services: `muster.tasks.v1.WorkItemService`. Methods of others are `METHOD_UNKNOWN`.
     pub services: Vec<&'static str>,

@@ -184,6 +184,21 @@ impl Stack {
         Ok(())
     }
 
+    /// The handler's answer: the method's own, or that of what passes it on.
+    async fn handle(&self, route: &Route, request: Request<Sent>, context: Arc<CallContext>) -> Response<Body> {
+        let (mut head, sent) = request.into_parts();
+        let body = match (sent, &self.front) {
+            (Sent::Whole(message), Some(front)) if route.class == Class::Suite => {
+                return front.pass_on(Request::from_parts(head, message)).await;
+            }
+            (Sent::Whole(message), _) => Body::new(message),
+            (Sent::Coming(body), _) => Body::new(RequestBody::new(body, route.request_bytes_max, context.clone())),
+        };
+        head.extensions.insert(context);
+        let Ok(answer) = self.routes.clone().call(Request::from_parts(head, body)).await;
+        answer
+    }
+
     /// Runs the handler, within the call's time and so that a panic ends the call alone.
     async fn call(
         &self,
@@ -193,16 +208,10 @@ impl Stack {
         mut record: Record,
         place: Option<Place>,
     ) -> Response<AnswerBody> {
-        let mut request = request.map(|sent| match sent {
-            Sent::Whole(message) => Body::new(message),
-            Sent::Coming(body) => Body::new(RequestBody::new(body, route.request_bytes_max, context.clone())),
-        });
-        request.extensions_mut().insert(context.clone());
-        let mut routes = self.routes.clone();
-        let handler = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind();
+        let handler = AssertUnwindSafe(self.handle(&route, request, context.clone())).catch_unwind();
         let answered = context.deadline.limit(context.clone().scope(handler)).await;
         let mut answer = match answered {
-            Ok(Ok(Ok(answer))) => answer,
+            Ok(Ok(answer)) => answer,
             Ok(Err(panic)) => return refuse(&context, record, Error::Internal(format!("the handler panicked: {}", panic_text(&*panic)))),
             Err(error) => return refuse(&context, record, error),
         };
