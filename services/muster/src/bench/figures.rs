@@ -10,31 +10,24 @@ use anyhow::Context;
 use contract::{
     audit::v1::audit_service_client::AuditServiceClient,
     authorization::v1::{CheckRequest, Question, authorization_service_client::AuthorizationServiceClient},
-    identity::v1::{RevokeSessionRequest, SwitchContextRequest, session_service_client::SessionServiceClient},
-    tasks::v1::{
-        CreateWorkItemRequest, ListProductsRequest, product_service_client::ProductServiceClient,
-        work_item_service_client::WorkItemServiceClient,
-    },
+    tasks::v1::{CreateWorkItemRequest, work_item_service_client::WorkItemServiceClient},
 };
 use tokio::net::TcpStream;
 use tonic::transport::Channel;
 
 use super::{
     Group,
-    actor::{Actor, sign_in, signed},
+    actor::{Actor, signed},
     empty, engine, floors, isolation, load,
     process::Process,
     report::Figure,
     suite::{self, Suite},
 };
-use crate::seed;
 
 /// Calls in flight where throughput is measured.
 pub(super) const IN_FLIGHT: usize = 64;
 /// Connections that they share.
 pub(super) const CONNECTIONS: usize = 4;
-/// Sessions that are revoked to see how soon they are refused.
-const REVOCATIONS: usize = 40;
 
 /// What the figures are measured on: a process for each service, somebody who calls, and how long and how often.
 pub(super) struct Run<'a> {
@@ -219,38 +212,6 @@ impl Run<'_> {
         let rate = load::median(rates);
         let ratio = rate / empty_rate;
         Ok(figure("remote Check", format!("{rate:.0}/s, ratio {ratio:.2}"), format!("T {empty_rate:.0}/s"), "≥ 0.75", ratio >= 0.75))
-    }
-
-    /// From the answer of RevokeSession to the first refusal by tasks, whose cache knows the token.
-    async fn revoked(&self) -> anyhow::Result<Figure> {
-        let identity = self.suite.channel(identity::NAME)?;
-        let mut sessions = SessionServiceClient::new(identity.clone());
-        let mut products = ProductServiceClient::new(self.tasks.clone());
-        let mut times = Vec::new();
-        for _ in 0..REVOCATIONS {
-            let (session_id, _, outside) = sign_in(&identity, seed::PEOPLE[0].0).await?;
-            let switch = SwitchContextRequest { organization_id: self.actor.organization_id.clone(), ..Default::default() };
-            let token = sessions.switch_context(signed(switch, &outside)?).await?.into_inner().access_token;
-            let authorization = format!("Bearer {token}");
-            let list = ListProductsRequest { workspace_id: self.actor.workspace_id.clone(), page_size: 1, ..Default::default() };
-            products.list_products(signed(list.clone(), &authorization)?).await?;
-            sessions.revoke_session(signed(RevokeSessionRequest { session_id }, &authorization)?).await?;
-            let answered = Instant::now();
-            while products.list_products(signed(list.clone(), &authorization)?).await.is_ok() {
-                anyhow::ensure!(answered.elapsed() < Duration::from_secs(5), "a revoked token is still taken after 5 s");
-            }
-            times.push(answered.elapsed());
-        }
-        times.sort();
-        let (p50, p99) = (load::percentile(&times, 50), load::percentile(&times, 99));
-        let value = format!("p50 {p50:.1?}, p99 {p99:.1?}");
-        Ok(figure(
-            "revoke to refused by another service",
-            value,
-            format!("{REVOCATIONS} sessions"),
-            "p99 ≤ 1 s",
-            p99 <= Duration::from_secs(1),
-        ))
     }
 }
 

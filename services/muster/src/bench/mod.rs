@@ -20,6 +20,7 @@ mod notifications;
 mod process;
 mod refreshes;
 mod report;
+mod revocation;
 mod sign_in;
 mod start;
 mod suite;
