@@ -1,5 +1,5 @@
 //! Password hashing as a bounded resource: argon2id on threads of its own, admitted by the call's deadline. Hashes of other systems are checked
-//! there too, as dear as they are, and made argon2id when their owner signs in.
+//! there too, as dear as they are, and made argon2id when their owner signs in. Estimates for whoever asks stand apart (`estimates`).
 //!
 //! Why threads and not the runtime's blocking pool: a hash takes 19 MiB and a whole core, so there may never be more at a time than cores,
 //! and their memory is taken once. They run at lower priority, so that other calls of the service stay quick while sign-ins saturate it.
@@ -14,6 +14,7 @@
 
 mod admission;
 mod argon;
+mod estimates;
 pub mod pepper;
 mod place;
 mod stored;
@@ -33,6 +34,7 @@ use tokio::sync::oneshot;
 
 use argon::Arena;
 pub use argon::{Cost, Unreadable};
+use estimates::Estimates;
 pub use pepper::Pepper;
 pub use place::Place;
 use place::Places;
@@ -72,6 +74,7 @@ struct Owner {
     cost: Cost,
     pepper: Pepper,
     decoy: String,
+    estimates: Estimates,
 }
 
 struct Shared {
@@ -138,7 +141,8 @@ impl Hashing {
         }
         gauge!("identity_hash_threads").set(threads as f64);
         let shared = Arc::new(Shared::new(threads, ahead_max, cost, hash_time));
-        let owner = Owner { shared: shared.clone(), cost, decoy: peppered(pepper.id(), decoy), pepper };
+        let estimates = Estimates::start()?;
+        let owner = Owner { shared: shared.clone(), cost, decoy: peppered(pepper.id(), decoy), pepper, estimates };
         for number in 0..threads {
             let shared = shared.clone();
             std::thread::Builder::new().name(format!("hashing-{number}")).spawn(move || shared.work())?;
@@ -188,7 +192,15 @@ impl Hashing {
         }
     }
 
-    /// How good `password` is for `person`, estimated where it keeps no other call waiting than those that hash.
+    /// How good `password` is for `person`, for whoever asks: beside the queue of hashes, so that it keeps nobody waiting who signs in.
+    ///
+    /// # Errors
+    /// [`Refused::Overloaded`] when many ask.
+    pub async fn estimate(&self, password: SecretString, person: Person, remaining: Duration) -> Result<Strength, Refused> {
+        self.0.estimates.strength(password, person, remaining).await
+    }
+
+    /// The same of a password that is hashed next, in the queue of hashes, which its call was admitted to.
     ///
     /// # Errors
     /// [`Refused::Overloaded`] at once when `remaining`, the time the call still has, does not suffice.

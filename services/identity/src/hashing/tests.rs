@@ -124,3 +124,24 @@ async fn a_pepper_is_told_by_its_id_and_a_former_one_stays_good() {
     }
     assert!(!is_taken(&stored), "no import names a pepper");
 }
+
+#[tokio::test]
+async fn however_many_ask_how_good_a_password_is_a_sign_in_is_admitted() {
+    let hashing = Hashing::start(CHEAP, 1, 1, Pepper::none()).unwrap();
+    let ask = || hashing.estimate(password("correct horse battery"), Person::at("ana@example.com"), LONG);
+    let asked = futures::future::join_all((0..20 * estimates::WAITING_MAX).map(|_| ask()));
+    // Polled after all of them have asked: with a place for one hash there would be none left.
+    let (asked, hashed) = futures::future::join(asked, hashing.hash(password("x"), LONG)).await;
+    hashed.unwrap();
+    let refused = asked.iter().filter(|answer| matches!(answer, Err(Refused::Overloaded { .. }))).count();
+    let answered = asked.iter().filter(|answer| answer.is_ok()).count();
+    assert!(answered >= estimates::WAITING_MAX && refused > 0, "{answered} answered, {refused} refused");
+    assert_eq!((answered + refused, hashing.done()), (asked.len(), 1), "and none is a hash");
+}
+
+#[tokio::test]
+async fn an_estimate_that_comes_too_late_is_refused() {
+    let hashing = Hashing::start(CHEAP, 1, 64, Pepper::none()).unwrap();
+    let refused = hashing.estimate(password("x"), Person::default(), Duration::ZERO).await;
+    assert!(matches!(refused, Err(Refused::Overloaded { retry_after }) if retry_after > Duration::ZERO), "{refused:?}");
+}

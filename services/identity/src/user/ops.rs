@@ -111,12 +111,12 @@ impl Ops {
             .await
     }
 
-    /// How good a password would be for a person. Nothing is stored, and nobody is looked up.
+    /// How good a password would be for a person. Nothing is stored, and nobody is looked up. However many ask, no sign-in waits for it.
     ///
     /// # Errors
-    /// `HASHING_OVERLOADED`.
+    /// `HASHING_OVERLOADED` when too many ask.
     pub async fn check_password(&self, caller: &Caller, password: SecretString, person: Person) -> Result<Strength, Error> {
-        Ok(self.hashing.strength(&password, person, caller.deadline().remaining()).await?)
+        Ok(self.hashing.estimate(password, person, caller.deadline().remaining()).await?)
     }
 
     /// The token that proves an account's address, and until when it is good. Nothing is stored.
