@@ -105,8 +105,9 @@ async fn a_thousand_out_of_time(app: &App, client: &Patient, ana: &Actor) {
 /// Waits until as many calls as there are connections go well at once; answers when those began, and how many calls went well in all.
 async fn all_connections_serve(app: &App, client: &Patient, ana: &Actor) -> (Duration, usize) {
     let (began, mut done) = (Instant::now(), 0);
-    // Each keeps its connection for longer than another one waits for it (`database.acquire_timeout_ms`): so many go well over so many connections alone.
-    slow(app, Duration::from_millis(500)).await;
+    // Each keeps its connection for longer than another one waits for it (`database.acquire_timeout_ms`, two seconds in tests): so many go well over
+    // so many connections alone.
+    slow(app, Duration::from_secs(3)).await;
     loop {
         let asked = began.elapsed();
         let key = |number| format!("W{}A{number}", asked.as_micros() % 1_000_000);
