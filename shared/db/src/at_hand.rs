@@ -26,7 +26,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 /// Connections of one pool.
 #[derive(Debug)]
 pub(crate) struct AtHand {
-    /// As many as the pool has connections, so that whoever has one finds a connection here or gets the next from the pool.
+    connections_max: usize,
+    /// One for each connection there may be, so that whoever has one finds a connection here or has another opened.
     permits: Arc<Semaphore>,
     resting: Mutex<Resting>,
     /// Told of each connection that comes to rest.
@@ -36,9 +37,8 @@ pub(crate) struct AtHand {
 #[derive(Debug, Default)]
 struct Resting {
     connections: Vec<Asked>,
-    /// Of those that hold a permit, how many wait for a connection; and how many are asked of sqlx.
+    /// Of those that hold a permit, how many wait for a connection.
     waiting: usize,
-    asked_for: usize,
     /// Whether somebody gives back what rests too long.
     is_tended: bool,
     is_closed: bool,
@@ -67,7 +67,9 @@ pub(crate) struct Held {
 
 impl AtHand {
     pub(crate) fn new(connections_max: u32) -> Arc<Self> {
-        Arc::new(AtHand { permits: Arc::new(Semaphore::new(connections_max as usize)), resting: Mutex::default(), arrived: Notify::new() })
+        let connections_max = connections_max as usize;
+        let permits = Arc::new(Semaphore::new(connections_max));
+        Arc::new(AtHand { connections_max, permits, resting: Mutex::default(), arrived: Notify::new() })
     }
 
     /// The connection that came back last, else one of `pool`. Waits until there is one; first come, first served.
@@ -87,42 +89,46 @@ impl AtHand {
     /// The next connection that comes to rest: one that is opened for this, or comes back before that.
     async fn wait(self: &Arc<Self>, pool: &PgPool) -> Result<Asked, Error> {
         let _waiting = Waiting::of(self);
+        let mut failure = self.open(pool);
         loop {
             let mut arrived = pin!(self.arrived.notified());
             // From here on: one that comes to rest before the look is seen by it, one after that is told.
             arrived.as_mut().enable();
-            let failed = {
-                let mut resting = self.resting();
-                if let Some(asked) = resting.connections.pop() {
-                    return Ok(asked);
-                }
-                (resting.asked_for < resting.waiting).then(|| {
-                    resting.asked_for += 1;
-                    self.open(pool)
-                })
-            };
+            if let Some(asked) = self.resting().connections.pop() {
+                return Ok(asked);
+            }
             tokio::select! {
                 () = &mut arrived => {}
-                Some(error) = async { failed?.await.ok() } => return Err(error),
+                Ok(error) = &mut failure, if !failure.is_terminated() => return Err(error),
             }
         }
     }
 
-    /// Has sqlx give a connection that then rests here. Answers if there is none.
+    /// Has sqlx open a connection that then rests here. Answers if that fails.
     fn open(self: &Arc<Self>, pool: &PgPool) -> oneshot::Receiver<Error> {
         let (failed, failure) = oneshot::channel();
         let (at_hand, pool) = (self.clone(), pool.clone());
         #[expect(clippy::disallowed_methods, reason = "ends by itself within sqlx's bound for a connection")]
         tokio::spawn(async move {
-            let opened = pool.acquire().await;
-            at_hand.resting().asked_for -= 1;
-            match opened {
-                Ok(connection) => at_hand.rest(Asked { connection, at: Instant::now() }),
+            match pool.acquire().await {
+                Ok(connection) => at_hand.welcome(connection),
                 // Nobody may be left who waits for it.
                 Err(error) => drop(failed.send(error.into())),
             }
         });
         failure
+    }
+
+    /// Has a connection rest here that was opened for somebody, unless meanwhile there are as many without it as there may be.
+    fn welcome(self: Arc<Self>, mut connection: PoolConnection<Postgres>) {
+        let resting = self.resting();
+        let in_use = self.connections_max.saturating_sub(self.permits.available_permits()).saturating_sub(resting.waiting);
+        let is_one_too_many = resting.connections.len() + in_use >= self.connections_max;
+        drop(resting);
+        if is_one_too_many {
+            return connection.close_on_drop();
+        }
+        self.rest(Asked { connection, at: Instant::now() });
     }
 
     /// How many rest here.

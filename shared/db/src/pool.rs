@@ -24,8 +24,8 @@ pub trait Row: for<'r> FromRow<'r, PgRow> + Send + Unpin {}
 
 impl<T: for<'r> FromRow<'r, PgRow> + Send + Unpin> Row for T {}
 
-/// How long opening a connection may take; nobody waits that long for it.
-const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// How long opening a connection may take, which is longer than a call waits for it: the next one finds it open.
+const CONNECT_MAX: Duration = Duration::from_secs(1);
 
 /// What the metrics of one pool are labelled with.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +63,8 @@ impl Pool {
             // Not `size.min`, which `fill` opens: sqlx would hold places while it waits for a server that is away.
             .min_connections(0)
             .idle_timeout(None)
-            .max_connections(size.max)
+            // Twice as many: one that is being opened while the network swallows its packets takes nobody's place.
+            .max_connections(size.max * 2)
             .acquire_timeout(CONNECT_MAX)
             .test_before_acquire(false)
             .connect_lazy_with(options);
