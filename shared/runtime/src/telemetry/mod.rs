@@ -19,7 +19,7 @@ mod trace;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tracing_subscriber::filter::{FilterExt, LevelFilter, Targets, filter_fn};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -97,14 +97,12 @@ where
     }
     let traces = trace::Traces::start(config, name)?;
     let metrics = Metrics::install()?;
-    // What a span tells on its way is kept for the export alone.
-    let exports = config.otlp_endpoint.is_some();
     let spans = tracing_opentelemetry::layer()
         .with_tracer(traces.tracer())
         .with_location(false)
         .with_threads(false)
         .with_tracked_inactivity(false)
-        .with_filter(exported().and(filter_fn(move |meta| exports || meta.is_span())));
+        .with_filter(exported());
     let writer = BoxMakeWriter::new(writer);
     // Spans first: a log line asks for the trace id of the span around it.
     tracing_subscriber::registry()
