@@ -194,3 +194,18 @@ async fn no_place_of_the_pool_waits_for_a_server_that_was_away() {
     network.is_back();
     whole(&pad, 2).await;
 }
+
+#[tokio::test]
+async fn a_connection_that_opens_slower_than_anybody_waits_is_there_for_a_later_call() {
+    let (pad, network) = Pad::behind_a_network(1).await;
+    network.swallow();
+    network.delay(Duration::from_millis(500));
+    network.is_back();
+    for _ in 0..40 {
+        let caller = of_time(organization(), Duration::from_secs(2)).await;
+        if pad.db.read(&caller, titles).await.is_ok() {
+            return;
+        }
+    }
+    panic!("what one call had opened was given up with it, each time");
+}

@@ -1,6 +1,7 @@
 //! A network between a pool and its server, which can swallow everything.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -10,6 +11,7 @@ use tokio::sync::watch;
 pub(crate) struct Network {
     pub(crate) port: u16,
     swallows: watch::Sender<bool>,
+    delay: watch::Sender<Duration>,
 }
 
 impl Network {
@@ -17,19 +19,30 @@ impl Network {
     pub(crate) async fn to(socket: PathBuf) -> Network {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (port, (swallows, _)) = (listener.local_addr().unwrap().port(), watch::channel(false));
+        let (delay, delayed) = watch::channel(Duration::ZERO);
         let told = swallows.clone();
         #[expect(clippy::disallowed_methods, reason = "ends with the test")]
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, socket.clone(), told.subscribe()));
+                let wait = *delayed.borrow();
+                let (socket, told) = (socket.clone(), told.subscribe());
+                tokio::spawn(async move {
+                    tokio::time::sleep(wait).await;
+                    carry(client, socket, told).await;
+                });
             }
         });
-        Network { port, swallows }
+        Network { port, swallows, delay }
     }
 
     /// Cuts every connection; those that are made from now on are never answered, not even when the server is back.
     pub(crate) fn swallow(&self) {
         self.swallows.send_replace(true);
+    }
+
+    /// Connections that are made from now on are answered after `time`.
+    pub(crate) fn delay(&self, time: Duration) {
+        self.delay.send_replace(time);
     }
 
     /// The server is back, for connections that are made from now on.
