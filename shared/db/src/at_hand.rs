@@ -8,7 +8,7 @@
 //! it. Under load, where opening takes longer than anybody waits, none would ever come to be.
 
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
@@ -26,22 +26,45 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 /// Connections of one pool.
 #[derive(Debug)]
 pub(crate) struct AtHand {
-    connections_max: usize,
     /// One for each connection there may be, so that whoever has one finds a connection here or has another opened.
     permits: Arc<Semaphore>,
-    resting: Mutex<Resting>,
+    resting: Mutex<Resting<Asked>>,
     /// Told of each connection that comes to rest.
     arrived: Notify,
 }
 
-#[derive(Debug, Default)]
-struct Resting {
-    connections: Vec<Asked>,
-    /// Of those that hold a permit, how many wait for a connection.
-    waiting: usize,
+/// Connections that rest, and how many are used meanwhile: what is there and what may be is looked at and changed under one lock.
+#[derive(Debug)]
+struct Resting<C> {
+    connections: Vec<C>,
+    /// How many are used; one that just came back is counted here too for a moment.
+    used: usize,
+    connections_max: usize,
     /// Whether somebody gives back what rests too long.
     is_tended: bool,
     is_closed: bool,
+}
+
+impl<C> Resting<C> {
+    fn new(connections_max: usize) -> Self {
+        Resting { connections: Vec::new(), used: 0, connections_max, is_tended: false, is_closed: false }
+    }
+
+    /// The one that came back last, which is used from now on.
+    fn take(&mut self) -> Option<C> {
+        let taken = self.connections.pop()?;
+        self.used += 1;
+        Some(taken)
+    }
+
+    /// Has one rest that was opened for somebody, unless meanwhile there are as many as there may be: then it is answered.
+    fn welcome(&mut self, opened: C) -> Result<(), C> {
+        if self.connections.len() + self.used >= self.connections_max {
+            return Err(opened);
+        }
+        self.connections.push(opened);
+        Ok(())
+    }
 }
 
 /// A connection and when it was taken from sqlx. That asked for its life when it came back there: a dead one fails its BEGIN.
@@ -61,15 +84,25 @@ impl Asked {
 #[derive(Debug)]
 pub(crate) struct Held {
     asked: Asked,
-    at_hand: Arc<AtHand>,
+    used: Used,
     _permit: OwnedSemaphorePermit,
+}
+
+/// Counts a connection as used until it is dropped.
+#[derive(Debug)]
+struct Used(Arc<AtHand>);
+
+impl Drop for Used {
+    fn drop(&mut self) {
+        self.0.resting().used -= 1;
+    }
 }
 
 impl AtHand {
     pub(crate) fn new(connections_max: u32) -> Arc<Self> {
         let connections_max = connections_max as usize;
-        let permits = Arc::new(Semaphore::new(connections_max));
-        Arc::new(AtHand { connections_max, permits, resting: Mutex::default(), arrived: Notify::new() })
+        let (permits, resting) = (Arc::new(Semaphore::new(connections_max)), Mutex::new(Resting::new(connections_max)));
+        Arc::new(AtHand { permits, resting, arrived: Notify::new() })
     }
 
     /// The connection that came back last, else one of `pool`. Waits until there is one; first come, first served.
@@ -78,23 +111,22 @@ impl AtHand {
     /// [`Error::Unavailable`]
     pub(crate) async fn take(self: &Arc<Self>, pool: &PgPool) -> Result<Held, Error> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Error::Unavailable(sqlx::Error::PoolClosed))?;
-        let rested = self.resting().connections.pop();
+        let rested = self.resting().take();
         let asked = match rested {
             Some(asked) => asked,
             None => self.wait(pool).await?,
         };
-        Ok(Held { asked, at_hand: Arc::clone(self), _permit: permit })
+        Ok(Held { asked, used: Used(Arc::clone(self)), _permit: permit })
     }
 
     /// The next connection that comes to rest: one that is opened for this, or comes back before that.
     async fn wait(self: &Arc<Self>, pool: &PgPool) -> Result<Asked, Error> {
-        let _waiting = Waiting::of(self);
         let mut failure = self.open(pool);
         loop {
             let mut arrived = pin!(self.arrived.notified());
             // From here on: one that comes to rest before the look is seen by it, one after that is told.
             arrived.as_mut().enable();
-            if let Some(asked) = self.resting().connections.pop() {
+            if let Some(asked) = self.resting().take() {
                 return Ok(asked);
             }
             tokio::select! {
@@ -120,15 +152,19 @@ impl AtHand {
     }
 
     /// Has a connection rest here that was opened for somebody, unless meanwhile there are as many without it as there may be.
-    fn welcome(self: Arc<Self>, mut connection: PoolConnection<Postgres>) {
-        let resting = self.resting();
-        let in_use = self.connections_max.saturating_sub(self.permits.available_permits()).saturating_sub(resting.waiting);
-        let is_one_too_many = resting.connections.len() + in_use >= self.connections_max;
-        drop(resting);
-        if is_one_too_many {
-            return connection.close_on_drop();
+    fn welcome(self: &Arc<Self>, connection: PoolConnection<Postgres>) {
+        let mut resting = self.resting();
+        if resting.is_closed {
+            drop(resting);
+            return give_back(connection);
         }
-        self.rest(Asked { connection, at: Instant::now() });
+        match resting.welcome(Asked { connection, at: Instant::now() }) {
+            Ok(()) => self.tell(resting),
+            Err(mut one_too_many) => {
+                drop(resting);
+                one_too_many.connection.close_on_drop();
+            }
+        }
     }
 
     /// How many rest here.
@@ -144,19 +180,24 @@ impl AtHand {
         resting.connections.drain(..).for_each(|asked| give_back(asked.connection));
     }
 
-    fn rest(self: Arc<Self>, asked: Asked) {
+    fn rest(self: &Arc<Self>, asked: Asked) {
         let mut resting = self.resting();
         if resting.is_closed || asked.is_due() {
             drop(resting);
             return give_back(asked.connection);
         }
         resting.connections.push(asked);
+        self.tell(resting);
+    }
+
+    /// Tells who waits that one came to rest, and has it tended.
+    fn tell(self: &Arc<Self>, mut resting: MutexGuard<'_, Resting<Asked>>) {
         let is_tended = std::mem::replace(&mut resting.is_tended, true);
         drop(resting);
         self.arrived.notify_one();
         if !is_tended {
             #[expect(clippy::disallowed_methods, reason = "ends by itself once nothing rests here")]
-            tokio::spawn(self.tend());
+            tokio::spawn(Arc::clone(self).tend());
         }
     }
 
@@ -173,24 +214,8 @@ impl AtHand {
         }
     }
 
-    fn resting(&self) -> std::sync::MutexGuard<'_, Resting> {
+    fn resting(&self) -> MutexGuard<'_, Resting<Asked>> {
         self.resting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Somebody who waits for a connection.
-struct Waiting<'a>(&'a AtHand);
-
-impl<'a> Waiting<'a> {
-    fn of(at_hand: &'a AtHand) -> Self {
-        at_hand.resting().waiting += 1;
-        Waiting(at_hand)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.resting().waiting -= 1;
     }
 }
 
@@ -201,9 +226,9 @@ impl Held {
 
     /// For the next one. The connection stands between two transactions.
     pub(crate) fn give_back(self) {
-        let Held { asked, at_hand, _permit } = self;
-        // Before the permit, or the next one would open another connection.
-        at_hand.rest(asked);
+        let Held { asked, used, .. } = self;
+        // Before the permit, or the next one would open another connection; and before it counts as unused, or it would not be counted for a moment.
+        used.0.rest(asked);
     }
 
     /// Closes the connection.
@@ -224,4 +249,27 @@ fn give_back(mut connection: PoolConnection<Postgres>) {
             tracing::warn!("the database did not answer in time; a connection was closed");
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_that_are_opened_for_the_last_place_one_rests() {
+        let mut resting = Resting::new(2);
+        assert_eq!((resting.welcome('a'), resting.take()), (Ok(()), Some('a')));
+        assert_eq!((resting.welcome('b'), resting.welcome('c')), (Ok(()), Err('c')), "one is used and one rests");
+        assert_eq!((resting.take(), resting.welcome('d')), (Some('b'), Err('d')), "who has taken one uses it from then on");
+        assert_eq!(resting.take(), None, "none is counted that does not rest");
+        assert_eq!((resting.connections.len(), resting.used), (0, 2));
+    }
+
+    #[tokio::test]
+    async fn a_connection_counts_as_used_until_whoever_has_it_lets_go() {
+        let at_hand = AtHand::new(1);
+        at_hand.resting().used += 1;
+        drop(Used(at_hand.clone()));
+        assert_eq!(at_hand.resting().used, 0);
+    }
 }
