@@ -1,4 +1,4 @@
-//! Estimates of passwords for whoever asks, account or none, beside the queue of hashes and below it.
+//! Estimates of passwords for whoever asks, account or none, beside the queue of hashes.
 //!
 //! Why apart: anybody may ask, as often as they like. In the queue of hashes each would take the place of a sign-in; here strangers keep strangers
 //! waiting, on one thread that rests three times as long as it works, so that hashing has the cores. Estimates whose password is hashed next stay in
@@ -20,8 +20,6 @@ use crate::password::{Person, Strength, strength};
 pub(super) const WAITING_MAX: usize = 32;
 /// How long the thread rests after an estimate, in times of what that took: a quarter of a core is what all who ask have together.
 const REST: u32 = 3;
-/// Below the requests of the service, as the threads that hash are.
-const NICE: i32 = 19;
 /// When one that found no place may ask again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -61,8 +59,6 @@ impl Estimates {
 
 /// The life of the thread.
 fn work(taken: &Receiver<Asked>) {
-    // With pid 0 Linux means the calling thread. Without the right to it, estimating still works.
-    let _ = rustix::process::setpriority_process(None, NICE);
     for Asked { password, person, expire, answer } in taken {
         if answer.is_closed() {
             continue;

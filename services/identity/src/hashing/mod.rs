@@ -2,7 +2,9 @@
 //! there too, as dear as they are, and made argon2id when their owner signs in. Estimates for whoever asks stand apart (`estimates`).
 //!
 //! Why threads and not the runtime's blocking pool: a hash takes 19 MiB and a whole core, so there may never be more at a time than cores,
-//! and their memory is taken once. They run at lower priority, so that other calls of the service stay quick while sign-ins saturate it.
+//! and their memory is taken once. Their priority is everybody's: the kernel lets a thread that wakes for a call go before one that computes all the
+//! time. A lower one helped nobody, and where cores are shared out by group (cgroups, autogroup) it kept the database's processes waiting, for up to
+//! 170 ms: to a group that holds little but such threads the kernel gives so little weight that it misjudges what others are due.
 //!
 //! Who is unknown pays the same: without a stored hash the password is verified against a decoy of the cost that is set now, through the same
 //! queue, for the same time. A hash of another cost or system takes its own time until its owner signs in once.
@@ -42,8 +44,6 @@ use stored::{Stored, peppered};
 
 use crate::password::{Person, Strength, strength};
 
-/// Below the requests of the service, above what is idle.
-const NICE: i32 = 19;
 /// A thread without work for so long gives its memory back.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -293,8 +293,6 @@ impl Shared {
 
     /// The life of one thread.
     fn work(&self) {
-        // With pid 0 Linux means the calling thread. Without the right to it, hashing still works.
-        let _ = rustix::process::setpriority_process(None, NICE);
         let mut arena = Arena::of(self.cost);
         loop {
             let job = match self.next() {

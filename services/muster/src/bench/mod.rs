@@ -4,6 +4,7 @@
 //! hold on another machine, absolute figures don't; each comparison alternates its two sides and takes the median of the rounds.
 
 mod actor;
+mod cores;
 mod distinguish;
 mod empty;
 mod engine;
@@ -31,6 +32,7 @@ use clap::{Args, ValueEnum};
 
 use crate::{config::Config, output::say, serve::SERVICES};
 use actor::Actor;
+use cores::Cores;
 use figures::Run;
 use suite::Suite;
 
@@ -99,6 +101,7 @@ impl Arguments {
 /// # Errors
 /// A call that fails while it is measured: a figure with failures in it is none.
 pub(crate) async fn run(arguments: Arguments, config: &Config) -> anyhow::Result<()> {
+    let cores = Cores::by_thread();
     let suite = Suite::new(config).await?;
     let figures = measure(&arguments, config, &suite).await;
     suite.stop().await;
@@ -117,6 +120,7 @@ pub(crate) async fn run(arguments: Arguments, config: &Config) -> anyhow::Result
                 machine,
                 date: runtime::Clock::system().now().date(),
                 commit: report::commit(),
+                cores: cores.to_string(),
                 groups: arguments.groups(),
                 rounds: arguments.rounds.max(1),
                 seconds: arguments.seconds,

@@ -41,6 +41,8 @@ pub(super) struct Heading {
     pub(super) date: time::Date,
     /// Of which source.
     pub(super) commit: String,
+    /// How the kernel shared the cores out.
+    pub(super) cores: String,
     /// The groups that were measured.
     pub(super) groups: String,
     /// Rounds of each comparison.
@@ -76,9 +78,9 @@ pub(super) fn readme(path: &Path, figures: &[Figure], heading: &Heading) -> anyh
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let (before, rest) = text.split_once(BEGIN).context("the README has no marker where figures begin")?;
     let (_, after) = rest.split_once(END).context("the README has no marker where figures end")?;
-    let Heading { machine, date, commit, groups, rounds, seconds } = heading;
+    let Heading { machine, date, commit, cores, groups, rounds, seconds } = heading;
     let mut block = format!(
-        "\n{machine}; {date}; commit {commit}; groups: {groups}. Ratios are to floors of the same run; medians of {rounds} rounds of {seconds} s.\n\n"
+        "\n{machine}, {cores}; {date}; commit {commit}; groups: {groups}. Ratios are to floors of the same run; medians of {rounds} rounds of {seconds} s.\n\n"
     );
     block.push_str("| figure | value | against | goal | met |\n| --- | --- | --- | --- | --- |\n");
     for figure in figures {
@@ -102,12 +104,19 @@ mod tests {
         let path = folder.path().join("README.md");
         std::fs::write(&path, format!("before\n{BEGIN}\nold\n{END}\nafter\n")).unwrap();
         let date = time::Date::from_calendar_date(2026, time::Month::May, 4).unwrap();
-        let heading =
-            Heading { machine: "a machine".into(), date, commit: "abc1234".into(), groups: "calls, create".into(), rounds: 3, seconds: 2 };
+        let heading = Heading {
+            machine: "a machine".into(),
+            date,
+            commit: "abc1234".into(),
+            cores: "cores shared".into(),
+            groups: "calls, create".into(),
+            rounds: 3,
+            seconds: 2,
+        };
         let figure = Figure { name: "T", value: "1/s".into(), against: "2/s".into(), goal: "≥ 0.5", met: true };
         readme(&path, &[figure], &heading).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
-        let told = "a machine; 2026-05-04; commit abc1234; groups: calls, create. Ratios are to floors of the same run; medians of 3 rounds of 2 s.";
+        let told = "a machine, cores shared; 2026-05-04; commit abc1234; groups: calls, create. Ratios are to floors of the same run; medians of 3 rounds of 2 s.";
         assert!(text.starts_with(&format!("before\n{BEGIN}\n{told}\n")) && text.ends_with(&format!("{END}\nafter\n")), "{text}");
         assert!(text.contains("| T | 1/s | 2/s | ≥ 0.5 | yes |") && !text.contains("old"), "{text}");
     }
