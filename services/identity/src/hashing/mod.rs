@@ -83,6 +83,8 @@ struct Shared {
     large: Mutex<()>,
     arrived: Condvar,
     places: Arc<Places>,
+    /// How long a thread without work keeps its memory.
+    idle: Duration,
     cost: Cost,
     done: AtomicU64,
 }
@@ -275,7 +277,7 @@ impl Shared {
     fn new(threads: usize, ahead_max: usize, cost: Cost, hash_time: Duration) -> Self {
         let queue = Mutex::new(Queue { jobs: VecDeque::new(), closed: false });
         let places = Places::new(threads, ahead_max, cost.work(), hash_time);
-        Shared { queue, large: Mutex::default(), arrived: Condvar::new(), places, done: AtomicU64::new(0), cost }
+        Shared { queue, large: Mutex::default(), arrived: Condvar::new(), places, idle: IDLE, cost, done: AtomicU64::new(0) }
     }
 
     /// A poisoned queue is still a queue: no thread leaves it half changed.
@@ -294,38 +296,42 @@ impl Shared {
     /// The life of one thread.
     fn work(&self) {
         let mut arena = Arena::of(self.cost);
-        loop {
-            let job = match self.next() {
-                Next::Job(job) => job,
-                Next::Idle => {
-                    arena.release();
-                    continue;
-                }
-                Next::Closed => return,
-            };
-            let is_large = matches!(&job.work, Work::Verify(stored) if stored.memory_kib() > self.cost.memory_kib.into());
-            let turn = is_large.then(|| self.large.lock().unwrap_or_else(PoisonError::into_inner));
-            let started = Instant::now();
-            let done = catch_unwind(AssertUnwindSafe(|| job.run(&mut arena)));
-            let took = started.elapsed();
-            drop(turn);
-            let result = done.unwrap_or_else(|_| {
-                counter!("identity_hash_panics_total").increment(1);
-                Err(Refused::Panicked)
-            });
-            if result == Err(Refused::Panicked) {
-                // What it left behind is nobody's to use.
-                arena = Arena::of(self.cost);
+        while self.step(&mut arena) {}
+    }
+
+    /// One job, or the memory given back for want of one. Answers whether there may be more to do.
+    fn step(&self, arena: &mut Arena) -> bool {
+        let job = match self.next() {
+            Next::Job(job) => job,
+            Next::Idle => {
+                arena.release();
+                return true;
             }
-            if !matches!(job.work, Work::Estimate(_)) {
-                histogram!("identity_hash_seconds").record(took.as_secs_f64());
-                self.places.learn(job.place.work(), took);
-                self.done.fetch_add(1, Ordering::Relaxed);
-            }
-            drop(job.place);
-            // A caller that went away meanwhile needs no answer.
-            let _ = job.answer.send(result);
+            Next::Closed => return false,
+        };
+        let is_large = matches!(&job.work, Work::Verify(stored) if stored.memory_kib() > self.cost.memory_kib.into());
+        let turn = is_large.then(|| self.large.lock().unwrap_or_else(PoisonError::into_inner));
+        let started = Instant::now();
+        let done = catch_unwind(AssertUnwindSafe(|| job.run(arena)));
+        let took = started.elapsed();
+        drop(turn);
+        let result = done.unwrap_or_else(|_| {
+            counter!("identity_hash_panics_total").increment(1);
+            Err(Refused::Panicked)
+        });
+        if result == Err(Refused::Panicked) {
+            // What it left behind is nobody's to use.
+            *arena = Arena::of(self.cost);
         }
+        if !matches!(job.work, Work::Estimate(_)) {
+            histogram!("identity_hash_seconds").record(took.as_secs_f64());
+            self.places.learn(job.place.work(), took);
+            self.done.fetch_add(1, Ordering::Relaxed);
+        }
+        drop(job.place);
+        // A caller that went away meanwhile needs no answer.
+        let _ = job.answer.send(result);
+        true
     }
 
     /// The next job that somebody still waits for and that can still be done in time.
@@ -346,7 +352,7 @@ impl Shared {
             if queue.closed {
                 return Next::Closed;
             }
-            let (woken, waited) = self.arrived.wait_timeout(queue, IDLE).unwrap_or_else(PoisonError::into_inner);
+            let (woken, waited) = self.arrived.wait_timeout(queue, self.idle).unwrap_or_else(PoisonError::into_inner);
             queue = woken;
             if waited.timed_out() && queue.jobs.is_empty() && !queue.closed {
                 return Next::Idle;

@@ -57,6 +57,23 @@ fn who_went_away_or_is_too_late_leaves_the_queue_without_a_hash() {
     assert_eq!(shared.places.taken(), (1, CHEAP.work()), "the others' work is off the books");
 }
 
+#[test]
+fn a_thread_without_work_gives_its_memory_back_and_takes_it_again_for_the_next_hash() {
+    let mut shared = Shared::new(1, 64, CHEAP, Duration::from_millis(1));
+    assert_eq!(shared.idle, Duration::from_secs(60));
+    shared.idle = Duration::ZERO;
+    let mut arena = Arena::of(CHEAP);
+    for _ in 0..2 {
+        let (answer, mut answered) = oneshot::channel();
+        let (password, place) = (Pepper::none().mixed(0, &password("correct horse")), shared.places.take(LONG).unwrap());
+        shared.push(Job { work: Work::Hash(CHEAP), password, place, expire: Instant::now() + LONG, answer });
+        assert!(shared.step(&mut arena) && matches!(answered.try_recv(), Ok(Ok(Answer::Hashed(_)))));
+        assert_eq!(arena.held(), 8, "kept for the next one");
+        assert!(shared.step(&mut arena), "the thread goes on");
+        assert_eq!(arena.held(), 0);
+    }
+}
+
 #[tokio::test]
 async fn a_panic_costs_its_own_call_and_no_thread() {
     let hashing = Hashing::start(CHEAP, 1, 64, Pepper::none()).unwrap();
@@ -144,4 +161,27 @@ async fn an_estimate_that_comes_too_late_is_refused() {
     let hashing = Hashing::start(CHEAP, 1, 64, Pepper::none()).unwrap();
     let refused = hashing.estimate(password("x"), Person::default(), Duration::ZERO).await;
     assert!(matches!(refused, Err(Refused::Overloaded { retry_after }) if retry_after > Duration::ZERO), "{refused:?}");
+}
+
+#[test]
+fn of_hashes_that_take_more_memory_than_ours_one_is_looked_at_at_a_time_and_ours_do_not_wait_for_it() {
+    const LARGE: &str = "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g";
+    let hashing = Hashing::start(CHEAP, 3, 64, Pepper::none()).unwrap();
+    let shared = &hashing.0.shared;
+    let looked_at = |stored: Option<&str>| futures::executor::block_on(hashing.verify(password("x"), stored.map(str::to_owned), LONG));
+    std::thread::scope(|threads| {
+        let turn = shared.large.lock().unwrap();
+        let large = [0, 1].map(|_| threads.spawn(|| looked_at(Some(LARGE))));
+        let are_both_taken = (0..10_000).any(|_| {
+            std::thread::sleep(Duration::from_millis(1));
+            shared.places.taken().0 == 2 && shared.lock().jobs.is_empty()
+        });
+        assert!(are_both_taken, "no thread took them, or did not wait for its turn");
+        for _ in 0..20 {
+            assert_eq!(looked_at(None), Ok(false));
+        }
+        assert_eq!(shared.places.taken().0, 2, "both wait for their turn");
+        drop(turn);
+        assert!(large.into_iter().all(|call| call.join().unwrap() == Ok(false)));
+    });
 }
