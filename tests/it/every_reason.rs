@@ -17,7 +17,7 @@ mod own;
 
 /// Reasons that need more than a caller and an operator, and where they are tested.
 const ELSEWHERE: [(&str, &str); 2] = [
-    ("muster/AUTHORIZATION_STALE", "the permission feed must be silent for a minute: shared/rpc"),
+    ("muster/AUTHORIZATION_STALE", "the permission feed must be silent: shared/rpc, and tests/it/revocation.rs"),
     ("muster/REVOCATIONS_STALE", "the revocation feed must be silent: shared/rpc, and tests/it/revocation.rs"),
 ];
 

@@ -132,7 +132,7 @@ async fn in_an_emergency_what_the_former_key_signed_is_refused_by_all_of_them() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_feed_is_silent_nothing_sensitive_is_done_and_all_else_is() {
+async fn while_a_feed_is_silent_nothing_sensitive_is_done_and_all_else_is() {
     let world = World::of(Suite::start().await).await;
     let (ana, admin) = (warm_session(&world).await, world.suite.sign_in(seed::ADMIN).await);
     let unlock = async || {
@@ -147,12 +147,15 @@ async fn while_the_feed_is_silent_nothing_sensitive_is_done_and_all_else_is() {
         }
     };
     becomes("OK").await;
-    world.suite.revocation_faults().set_silent(true);
-    becomes("REVOCATIONS_STALE").await;
-    for rpc in CALLS {
-        done(call(&world, &ana, rpc).await);
+    let feeds = [(world.suite.revocation_faults(), "REVOCATIONS_STALE"), (world.suite.permission_faults(), "AUTHORIZATION_STALE")];
+    for (feed, stale) in feeds {
+        feed.set_silent(true);
+        becomes(stale).await;
+        for rpc in CALLS {
+            done(call(&world, &ana, rpc).await);
+        }
+        feed.set_silent(false);
+        becomes("OK").await;
     }
-    world.suite.revocation_faults().set_silent(false);
-    becomes("OK").await;
     world.suite.finish().await;
 }

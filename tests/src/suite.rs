@@ -40,6 +40,7 @@ pub struct Suite {
     places: Places,
     operator: PeerKeys,
     revocation_faults: FeedFaults,
+    permission_faults: FeedFaults,
 }
 
 impl Suite {
@@ -61,12 +62,12 @@ impl Suite {
         muster::keys::make(&config.suite.key_directory).expect("keys are made");
         migrate_all(&stack, &config).await;
         let conditions = Conditions::default();
-        let revocation_faults = conditions.revocation_faults.clone();
+        let (revocation_faults, permission_faults) = (conditions.revocation_faults.clone(), conditions.permission_faults.clone());
         let serving = Serving::start_with(&config, &[], Some(metrics), conditions).await.expect("the services start");
         serving.ready(AT_MOST).await.expect("the services become ready");
         let operator = muster::keys::operator(&config.suite.key_directory).expect("the operator has keys");
         let places: Places = serving.addresses().into_iter().map(|(name, address, admin)| (name, Place::new(address, admin))).collect();
-        let suite = Suite { stack, config, serving, places, operator, revocation_faults };
+        let suite = Suite { stack, config, serving, places, operator, revocation_faults, permission_faults };
         seed::people(suite.peer_channel("identity"), seed::ADMIN).await.expect("people are seeded");
         suite
     }
@@ -106,6 +107,11 @@ impl Suite {
     /// Loses messages of the revocation feed on their way to the services.
     pub fn revocation_faults(&self) -> &FeedFaults {
         &self.revocation_faults
+    }
+
+    /// The same of the permission feed.
+    pub fn permission_faults(&self) -> &FeedFaults {
+        &self.permission_faults
     }
 
     /// Somebody without credentials.

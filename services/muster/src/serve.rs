@@ -39,11 +39,13 @@ pub struct Conditions {
     pub clock: Clock,
     /// Loses messages of the revocation feed.
     pub revocation_faults: FeedFaults,
+    /// Loses messages of the permission feed.
+    pub permission_faults: FeedFaults,
 }
 
 impl Default for Conditions {
     fn default() -> Self {
-        Conditions { clock: Clock::system(), revocation_faults: FeedFaults::default() }
+        Conditions { clock: Clock::system(), revocation_faults: FeedFaults::default(), permission_faults: FeedFaults::default() }
     }
 }
 
@@ -91,6 +93,7 @@ impl Serving {
             clock: conditions.clock,
             metrics,
             revocation_faults: conditions.revocation_faults,
+            permission_faults: conditions.permission_faults,
         };
         for bound in &bound {
             let address = format!("http://{}", bound.reachable());

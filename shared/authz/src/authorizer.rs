@@ -21,6 +21,10 @@ use crate::{Decision, Delta, Held, Query, Snapshot, Workspaces};
 /// Decisions.
 pub const STALENESS_MAX: Duration = Duration::from_secs(60);
 
+/// How long authorization may not have been heard when a sensitive method is decided: four heartbeats, `events.bookmark_ms` by default, which are
+/// there however old what they vouch for is. Source: design.md section 3, Decisions.
+pub const SENSITIVE_STALENESS_MAX: Duration = Duration::from_secs(2);
+
 /// Answers who may do what. Cheap to clone; clones share one state. Before the first snapshot every answer is no.
 #[derive(Clone)]
 pub struct Authorizer(Arc<Inner>);
@@ -33,6 +37,8 @@ struct Inner {
     revisions: watch::Sender<Option<i64>>,
     /// Until when it is known to be current; `None` before anybody vouched for it.
     vouched: Mutex<Option<Instant>>,
+    /// When authorization was heard last; `None` while nobody keeps it current.
+    heard: Mutex<Option<Instant>>,
     /// Organizations in which nothing is decided; the nil id stands for all.
     blocked: ArcSwap<BTreeSet<OrganizationId>>,
 }
@@ -57,6 +63,7 @@ impl Authorizer {
             writer: Mutex::new(()),
             revisions: watch::Sender::new(None),
             vouched: Mutex::new(None),
+            heard: Mutex::new(None),
             blocked: ArcSwap::default(),
         }))
     }
@@ -91,6 +98,12 @@ impl Authorizer {
         let blocked = self.0.blocked.load();
         let blocked = !blocked.is_empty() && (blocked.contains(&organization) || blocked.contains(&OrganizationId::SYSTEM));
         !blocked && self.staleness() <= STALENESS_MAX
+    }
+
+    /// Whether authorization was heard within [`SENSITIVE_STALENESS_MAX`]; as good as that before it was heard at all. It is asked beside
+    /// [`is_current`](Self::is_current), for a sensitive method.
+    pub fn is_current_to_the_second(&self) -> bool {
+        self.last_heard().is_none_or(|heard| heard.elapsed() <= SENSITIVE_STALENESS_MAX)
     }
 
     /// Waits until decisions may be given, in organizations that are not blocked.
@@ -193,6 +206,15 @@ impl Authorizer {
             self.0.blocked.store(Arc::new(blocked));
         }
         self.0.revisions.send_modify(|_| {});
+    }
+
+    /// Notes that authorization lives and nothing that it told is missing.
+    pub fn heard(&self) {
+        *self.last_heard() = Some(Instant::now());
+    }
+
+    fn last_heard(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn vouched(&self) -> MutexGuard<'_, Option<Instant>> {

@@ -19,7 +19,7 @@ mod roles;
 mod snapshot;
 
 pub use assignment::{Assignment, Delta, Malformed, RoleScope, Workspace};
-pub use authorizer::{Authorizer, STALENESS_MAX};
+pub use authorizer::{Authorizer, SENSITIVE_STALENESS_MAX, STALENESS_MAX};
 pub use claim::Claim;
 pub use decision::{Decision, Held, Query, Resource, Workspaces};
 pub use replicate::{Error, replicate};

@@ -118,6 +118,7 @@ where
     }
 
     fn current(&mut self) {
+        self.authorizer.heard();
         if let Some(claim) = self.claim.take() {
             claim.tell(&self.authorizer);
         }

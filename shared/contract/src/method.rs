@@ -46,8 +46,9 @@ pub struct MethodPolicy {
 }
 
 impl MethodPolicy {
-    /// Whether it is one that a session which was just ended must never get through: it asks for a fresh authentication, or changes what is the
-    /// whole suite's. Such a call is served only while revocations are known to the second (`REVOCATIONS_STALE`).
+    /// Whether it is one that a session which was just ended, or a role that was just taken away, must never get through: it asks for a fresh
+    /// authentication, or changes what is the whole suite's. Such a call is served only while revocations are known to the second
+    /// (`REVOCATIONS_STALE`), and roles where it asks for a permission (`AUTHORIZATION_STALE`).
     pub fn is_sensitive(&self) -> bool {
         self.step_up.is_some() || (self.scope == Scope::System && self.idempotency != Idempotency::NoSideEffects)
     }

@@ -23,14 +23,16 @@ pub(crate) struct Replicas<'a> {
     key_set: KeySet,
     revocations: Revocations,
     clock: Clock,
-    faults: FeedFaults,
+    revocation_faults: FeedFaults,
+    permission_faults: FeedFaults,
 }
 
 impl<'a> Replicas<'a> {
     pub(crate) fn new(suite: &Suite, bound: &Bound, peers: &'a Peers, keys: &'a PeerKeys) -> Self {
-        let (clock, faults) = (suite.clock.clone(), suite.revocation_faults.clone());
+        let clock = suite.clock.clone();
         let (key_set, revocations) = (KeySet::new(), Revocations::new(clock.clone()));
-        Replicas { name: bound.name(), peers, keys, key_set, revocations, clock, faults }
+        let (revocation_faults, permission_faults) = (suite.revocation_faults.clone(), suite.permission_faults.clone());
+        Replicas { name: bound.name(), peers, keys, key_set, revocations, clock, revocation_faults, permission_faults }
     }
 
     /// A verifier by the replicated keys and revocations; ready once replication was started and has heard of both.
@@ -44,10 +46,10 @@ impl<'a> Replicas<'a> {
         let shutdown = tasks.shutdown();
         let keys = replicate_keys(self.key_set.clone(), self.revocations.clone(), identity.clone(), shutdown.clone());
         tasks.spawn("signing keys", keys);
-        let feed = Feed::new(self.name, "revocations", Options::default()).with_faults(self.faults.clone());
+        let feed = Feed::new(self.name, "revocations", Options::default()).with_faults(self.revocation_faults.clone());
         tasks.spawn("revocations", replicate_revocations(feed, self.revocations.clone(), identity, shutdown.clone()));
         if let Some(authorizer) = authorizer {
-            let feed = Feed::new(self.name, "authorization", Options::default());
+            let feed = Feed::new(self.name, "authorization", Options::default()).with_faults(self.permission_faults.clone());
             let client = ReplicationServiceClient::new(self.peers.channel(AUTHORIZATION)?);
             tasks.spawn("permissions", authz::replicate(feed, authorizer.clone(), client, shutdown.clone()));
         }

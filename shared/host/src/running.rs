@@ -43,6 +43,8 @@ pub struct Suite {
     pub metrics: Option<Metrics>,
     /// Lets a test lose messages of the revocation feed.
     pub revocation_faults: FeedFaults,
+    /// The same of the permission feed.
+    pub permission_faults: FeedFaults,
 }
 
 /// A service that serves.

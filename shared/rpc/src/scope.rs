@@ -31,7 +31,8 @@ pub(crate) fn check(context: &CallContext, scope_id: Option<&str>) -> Result<Fou
         return Err(Error::NotReady);
     }
     let organization = if policy.scope == Scope::System { OrganizationId::SYSTEM } else { token.organization_id };
-    if !context.authorizer.is_current(organization) {
+    let is_known = context.authorizer.is_current(organization) && (!policy.is_sensitive() || context.authorizer.is_current_to_the_second());
+    if !is_known {
         return Err(Error::AuthorizationStale);
     }
     match policy.scope {

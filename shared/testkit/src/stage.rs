@@ -241,6 +241,7 @@ impl<F: AsyncFn(&Deps) -> anyhow::Result<host::Service>> Play<F> {
             ids: self.world.ids.clone(),
             metrics: None,
             revocation_faults: self.world.faults.clone(),
+            permission_faults: FeedFaults::default(),
         }
     }
 }

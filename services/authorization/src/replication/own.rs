@@ -69,6 +69,7 @@ impl Replica for Own {
     }
 
     fn current(&mut self) {
+        self.authorizer.heard();
         if let Some(claim) = self.claim.take() {
             claim.tell(&self.authorizer);
         }

@@ -79,6 +79,7 @@ impl Edge {
             ids: Ids::system(),
             metrics: None,
             revocation_faults: FeedFaults::default(),
+            permission_faults: FeedFaults::default(),
         };
         let hosted = Hosted { port, admin_port: 0, own: config, ..Hosted::default() };
         let bound = Bound::bind(gateway::NAME, &hosted).await.unwrap();

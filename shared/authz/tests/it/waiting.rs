@@ -41,6 +41,20 @@ async fn staleness_grows_from_the_last_heartbeat_until_decisions_are_refused() {
     assert!(!authorizer.is_current(organization(0)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_sensitive_is_decided_while_authorization_was_heard_within_two_seconds() {
+    let authorizer = Authorizer::new();
+    assert!(authorizer.is_current_to_the_second(), "nobody keeps it current");
+    authorizer.heard();
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert!(authorizer.is_current_to_the_second());
+    tokio::time::advance(Duration::from_millis(1)).await;
+    authorizer.vouch(Duration::ZERO, BTreeSet::new());
+    assert!(!authorizer.is_current_to_the_second(), "by whatever was said before");
+    authorizer.heard();
+    assert!(authorizer.is_current_to_the_second());
+}
+
 #[tokio::test]
 async fn in_a_blocked_organization_nothing_is_decided_and_the_nil_one_stands_for_all() {
     let authorizer = Authorizer::new();

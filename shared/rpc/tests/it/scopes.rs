@@ -140,7 +140,7 @@ async fn before_the_first_snapshot_nothing_is_decided() {
 }
 
 #[tokio::test]
-async fn what_is_sensitive_is_refused_when_it_is_not_known_to_the_second_what_is_revoked() {
+async fn what_is_sensitive_is_refused_when_revocations_and_roles_are_not_known_to_the_second() {
     let app = App::start().await;
     let token = app.token(app.admin);
     let rotate = async || {
@@ -152,11 +152,15 @@ async fn what_is_sensitive_is_refused_when_it_is_not_known_to_the_second_what_is
         outcome(&app.key_service().list_signing_keys(request).await)
     };
     app.revocations.heard();
+    app.authorizer.heard();
     assert_eq!(rotate().await, is(Code::Ok, "OK"));
     // Nobody is heard from now on.
     tokio::time::sleep(SENSITIVE_STALENESS_MAX).await;
     assert_eq!(rotate().await, is(Code::Unavailable, "REVOCATIONS_STALE"));
     assert_eq!(list().await, ok(), "who reads is served for a minute");
     app.revocations.heard();
+    assert_eq!(rotate().await, is(Code::Unavailable, "AUTHORIZATION_STALE"));
+    assert_eq!(list().await, ok(), "who reads is served for a minute");
+    app.authorizer.heard();
     assert_eq!(rotate().await, is(Code::Ok, "OK"));
 }
