@@ -36,6 +36,8 @@ mod step_up;
 mod switch_context;
 mod tenants;
 mod throttle;
+mod throttle_ladders;
+mod throttle_mails;
 mod username;
 mod users;
 mod verbs;

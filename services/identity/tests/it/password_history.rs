@@ -1,11 +1,9 @@
-use contract::identity::v1::PasswordResetRequested;
-use contract::identity::v1::resolve_recipient_request::Subject;
-use contract::identity::v1::{Link, ResolveRecipientRequest};
 use identity::Config;
 use identity::retention::Retention;
 use std::time::Duration;
 use testkit::{App, assert_fault, fault};
 
+use crate::reset_password::mailed;
 use crate::verbs::{Acts, Door, PASSWORD, Person, address, identity, identity_with, quick};
 
 const SECOND: &str = "another good password";
@@ -44,11 +42,7 @@ async fn one_of_the_last_passwords_is_not_chosen_again_and_an_older_one_is() {
 async fn a_reset_is_no_way_around_it_and_a_used_link_asks_nothing() {
     let app = remembering().await;
     app.verified("ana").await;
-    app.request_password_reset(&address("ana")).await.unwrap();
-    let PasswordResetRequested { password_reset_id, user_id } = app.events().await.pop().unwrap();
-    let mail =
-        ResolveRecipientRequest { subject: Some(Subject::UserId(user_id)), link: Link::ResetPassword.into(), link_id: password_reset_id };
-    let token = app.resolve_recipient(mail).await.unwrap().link_token;
+    let token = mailed(&app, "ana").await;
     let refused = assert_fault!(app.reset_password(&token, PASSWORD).await, InvalidArgument, "PASSWORD_TOO_WEAK");
     assert!(format!("{refused:?}").contains("password.reused"), "{refused:?}");
     app.reset_password(&token, SECOND).await.unwrap();
@@ -62,11 +56,7 @@ async fn a_reset_is_no_way_around_it_and_a_used_link_asks_nothing() {
 async fn who_asks_with_a_link_which_passwords_were_the_last_has_to_wait() {
     let app = remembering().await;
     app.verified("ana").await;
-    app.request_password_reset(&address("ana")).await.unwrap();
-    let PasswordResetRequested { password_reset_id, user_id } = app.events().await.pop().unwrap();
-    let mail =
-        ResolveRecipientRequest { subject: Some(Subject::UserId(user_id)), link: Link::ResetPassword.into(), link_id: password_reset_id };
-    let token = app.resolve_recipient(mail).await.unwrap().link_token;
+    let token = mailed(&app, "ana").await;
     for weak in ["password", "12345678", "short"].into_iter().cycle().take(60) {
         assert_fault!(app.reset_password(&token, weak).await, InvalidArgument, "PASSWORD_TOO_WEAK");
     }

@@ -23,7 +23,7 @@ pub(crate) async fn mailed_token(app: &App) -> String {
 }
 
 /// Asks for a link and gives its token, as the mail would hold it.
-async fn mailed(app: &App, name: &str) -> String {
+pub(crate) async fn mailed(app: &App, name: &str) -> String {
     app.request_password_reset(&address(name)).await.unwrap();
     mailed_token(app).await
 }

@@ -13,7 +13,7 @@ use runtime::Shutdown;
 use serde_json::Value;
 use testkit::{App, assert_fault, fault};
 
-use crate::verbs::{Acts, Door, ROOT, Watches, address, build_with, identity_with, key_of, request_id, until, with_root};
+use crate::verbs::{Acts, Door, Person, ROOT, Watches, address, build_with, identity_with, key_of, request_id, until, with_root};
 
 /// How long a key is in the set before it signs.
 const PUBLISHED: Duration = Duration::from_mins(2);
@@ -188,6 +188,20 @@ fn stand(keys: &[(&str, i16)]) -> Vec<(String, i16)> {
     keys.iter().map(|(algorithm, state)| ((*algorithm).to_owned(), *state)).collect()
 }
 
+/// Calls by tokens of ana's, new ones and that of `held`, until so many of the new ones were signed by another key than `first`.
+async fn no_call_fails_until_another_key_signed(app: &App, held: &Person, first: &str, times: usize) {
+    let mut rotated = 0;
+    while rotated < times {
+        let fresh = app.sign_in(&address("ana")).await;
+        let (new, old) = futures::join!(fresh.get_user(""), held.get_user(""));
+        new.unwrap();
+        old.unwrap();
+        rotated += usize::from(key_of(&fresh.token) != first);
+        // Or the hundred-and-first sign-in, where they come faster than the service looks, ends the session that is held.
+        fresh.revoke_session(&fresh.session_id.to_string()).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_key_of_another_algorithm_is_published_before_it_signs_and_no_call_fails_meanwhile() {
     let mut app = that_changes_its_algorithm().await;
@@ -197,15 +211,7 @@ async fn a_key_of_another_algorithm_is_published_before_it_signs_and_no_call_fai
     assert_eq!(keys_of(&app).await, stand(&[("EdDSA", 2), ("EdDSA", 4), ("RS256", 1)]));
     assert_eq!(key_of(&app.sign_in(&address("ana")).await.token), first, "verifiers may not have the other one");
     app.clock().advance(PUBLISHED);
-    let mut rotated = 0;
-    while rotated < 5 {
-        let fresh = app.sign_in(&address("ana")).await;
-        let (new, old) = futures::join!(fresh.get_user(""), held.get_user(""));
-        new.unwrap();
-        old.unwrap();
-        rotated += i32::from(key_of(&fresh.token) != first);
-        fresh.revoke_session(&fresh.session_id.to_string()).await.unwrap();
-    }
+    no_call_fails_until_another_key_signed(&app, &held, &first, 5).await;
     assert_eq!(keys_of(&app).await, stand(&[("EdDSA", 3), ("EdDSA", 4), ("RS256", 1), ("RS256", 2)]));
     app.clock().advance(Duration::from_mins(16));
     assert!(app.key_set().await["keys"].as_array().unwrap().iter().all(|key| key["alg"] == "RS256"), "nothing is left of the former");
@@ -293,16 +299,7 @@ async fn a_key_that_signed_for_as_long_as_is_set_is_rotated_by_the_service_and_n
         app.clock().advance(Duration::from_hours(24));
         // Opened before the rotation, used through it.
         let held = app.sign_in(&address("ana")).await;
-        let mut rotated = 0;
-        while rotated < 20 {
-            let fresh = app.sign_in(&address("ana")).await;
-            let (new, old) = futures::join!(fresh.get_user(""), held.get_user(""));
-            new.unwrap();
-            old.unwrap();
-            rotated += i32::from(key_of(&fresh.token) != first);
-            // Or the hundred-and-first sign-in, where they come faster than the service looks, ends the session that is held.
-            fresh.revoke_session(&fresh.session_id.to_string()).await.unwrap();
-        }
+        no_call_fails_until_another_key_signed(&app, &held, &first, 20).await;
         let [told] = app.events::<SigningKeyRotated>().await.try_into().unwrap();
         assert_eq!((told.before.unwrap().key_id, told.after.unwrap().activate_time.is_some()), (first, true));
     }

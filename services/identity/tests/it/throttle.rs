@@ -2,24 +2,15 @@
 
 use std::time::Duration;
 
-use contract::BaseRole;
-use contract::identity::v1::account_service_client::AccountServiceClient;
 use contract::identity::v1::create_session_request::Identifier;
 use contract::identity::v1::session_service_client::SessionServiceClient;
-use contract::identity::v1::{
-    CreateSessionRequest, CreateSessionResponse, RequestPasswordResetRequest, SignInFailed, SignInThrottled, SignInUnlocked, ThrottleScope,
-};
+use contract::identity::v1::{CreateSessionRequest, CreateSessionResponse, SignInFailed, SignInThrottled, SignInUnlocked, ThrottleScope};
 use identity::Config;
 use identity::throttle::config::ThrottleConfig;
-use identity::throttle::{Scope, Throttle};
-use runtime::OrganizationId;
-use sqlx::types::Json;
-use sqlx::{Connection, PgConnection};
 use testkit::{App, Channel, assert_fault, fault};
-use time::OffsetDateTime;
 use tonic::Status;
 
-use crate::verbs::{Acts, Door, Invites, NOTHING, PASSWORD, ROOT, address, identity, identity_with, quick, until, with_root};
+use crate::verbs::{Acts, Door, PASSWORD, ROOT, address, identity, identity_with, quick, with_root};
 
 const FREE: i32 = 10;
 
@@ -31,12 +22,12 @@ async fn signing_in(channel: Channel, email: &str, password: &str, device_token:
 }
 
 /// Somebody at the network address `from`, as the gateway tells.
-fn at(app: &App, from: &str) -> Channel {
+pub(crate) fn at(app: &App, from: &str) -> Channel {
     app.service("gateway").channel().header("muster-client-address", from)
 }
 
 /// So many wrong passwords in a row, all of them looked at.
-async fn guess(app: &App, email: &str, times: i32) {
+pub(crate) async fn guess(app: &App, email: &str, times: i32) {
     for _ in 0..times {
         assert_fault!(app.create_session(email, "wrong").await, Unauthenticated, "SIGN_IN_REFUSED");
     }
@@ -47,7 +38,7 @@ fn waits(refused: Result<CreateSessionResponse, Status>) -> u64 {
     fault::retry_delay(&assert_fault!(refused, ResourceExhausted, "SIGN_IN_THROTTLED")).unwrap().as_secs()
 }
 
-fn few(throttle: ThrottleConfig) -> Config {
+pub(crate) fn few(throttle: ThrottleConfig) -> Config {
     Config { throttle, ..quick() }
 }
 
@@ -202,118 +193,6 @@ async fn people_who_know_their_passwords_never_wait_for_the_others_of_their_netw
     assert_eq!(waits(app.create_session(&address("ben"), PASSWORD).await), 1);
 }
 
-/// A ladder of its own in the table, as the functions of the migration take it.
-fn ladder(subject: &str, free: i32) -> serde_json::Value {
-    serde_json::json!({"scope": 6, "subject": subject, "part": "", "free": free, "cap_ms": 1_000, "resets": true})
-}
-
-/// How long an attempt at `keys` is to wait at `at`, in milliseconds; `None` when it is charged.
-async fn admit(sql: &mut PgConnection, keys: &[serde_json::Value], at: OffsetDateTime) -> Option<i64> {
-    let admit = "SELECT wait_ms FROM identity.throttle_admit($1, 1000, 3600000, $2)";
-    sqlx::query_scalar(admit).bind(Json(keys)).bind(at).fetch_one(sql).await.unwrap()
-}
-
-#[tokio::test]
-async fn a_replica_whose_clock_is_behind_some_milliseconds_lets_nobody_through_at_the_longest_delay() {
-    let app = identity().await;
-    let (mut sql, keys, at) = (app.sql().await, [ladder("at the cap", 0)], app.now());
-    assert_eq!(admit(&mut sql, &keys, at).await, None);
-    for behind in [0, 5] {
-        assert_eq!(admit(&mut sql, &keys, at - time::Duration::milliseconds(behind)).await, Some(1_000 + behind));
-    }
-}
-
-#[tokio::test]
-async fn what_is_free_makes_nobody_wait_whose_clock_was_read_earlier() {
-    let app = identity().await;
-    let (mut sql, keys, at) = (app.sql().await, [ladder("free", 10)], app.now());
-    for behind in [0, 0, 5] {
-        assert_eq!(admit(&mut sql, &keys, at - time::Duration::milliseconds(behind)).await, None);
-    }
-    let given_back = sqlx::query("SELECT identity.throttle_settle($1, false)").bind(Json(&keys));
-    given_back.execute(&mut sql).await.unwrap();
-    assert_eq!(admit(&mut sql, &keys, at - time::Duration::milliseconds(5)).await, None);
-}
-
-#[tokio::test]
-async fn who_is_outrun_at_one_ladder_is_charged_to_none() {
-    let app = identity().await;
-    let (mut first, mut second, mut watcher, at) = (app.sql().await, app.sql().await, app.sql().await, app.now());
-    let mut tx = first.begin().await.unwrap();
-    assert_eq!(admit(&mut tx, &[ladder("shared", 0)], at).await, None);
-    let keys = [ladder("own", 0), ladder("shared", 0)];
-    let waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')";
-    let first_commits = async {
-        while !sqlx::query_scalar::<_, bool>(waiting).fetch_one(&mut watcher).await.unwrap() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        tx.commit().await.unwrap();
-    };
-    let (outrun, ()) = tokio::join!(admit(&mut second, &keys, at), first_commits);
-    assert_eq!(outrun, Some(1_000));
-    assert_eq!(admit(&mut watcher, &[ladder("own", 0)], at).await, None);
-}
-
-/// The scopes of ladders with failures whose rows somebody holds.
-async fn held_scopes(app: &App) -> Vec<i16> {
-    let held = "SELECT scope FROM identity.auth_throttle t WHERE failures > 0 AND NOT EXISTS (
-                    SELECT FROM free WHERE (free.scope, free.subject) = (t.scope, t.subject)) ORDER BY scope";
-    let held = format!("WITH free AS MATERIALIZED (SELECT scope, subject FROM identity.auth_throttle FOR UPDATE SKIP LOCKED) {held}");
-    sqlx::query_scalar(sqlx::AssertSqlSafe(held)).fetch_all(&mut app.sql().await).await.unwrap()
-}
-
-/// Whoever holds ladders in another order than the others waits for them while they wait for it.
-#[tokio::test]
-async fn ladders_are_cleared_in_the_order_in_which_they_are_charged() {
-    let app = identity_with(with_root()).await;
-    let (root, ana) = (app.root().await, app.verified("ana").await);
-    let (network, account) = (Scope::Network as i16, Scope::Account as i16);
-    for clears in [true, false] {
-        guess(&app, &address("ana"), 1).await;
-        let mut sql = app.sql().await;
-        // As the rows lie in the table, that of the network is the last.
-        sqlx::query("UPDATE identity.auth_throttle SET failures = failures WHERE scope = $1")
-            .bind(network)
-            .execute(&mut sql)
-            .await
-            .unwrap();
-        let mut held = sql.begin().await.unwrap();
-        let hold = "SELECT FROM identity.auth_throttle WHERE scope = $1 FOR UPDATE";
-        sqlx::query(hold).bind(account).execute(&mut *held).await.unwrap();
-        let calling = async {
-            // Who waits for a row too long is told to come again.
-            let call = async || match clears {
-                true => root.unlock_sign_in(&ana.to_string()).await,
-                false => app.create_session(&address("ana"), "wrong").await.map(drop),
-            };
-            while call().await.is_err_and(|refused| fault::reason(&refused) == "CONFLICT") {}
-        };
-        let seeing = async {
-            until("the network's is held while the account's is waited for", async || held_scopes(&app).await == [network, account]).await;
-            held.rollback().await.unwrap();
-        };
-        futures::future::join(calling, seeing).await;
-    }
-}
-
-#[tokio::test]
-async fn three_replicas_let_as_many_through_as_one() {
-    let app = identity().await;
-    let user = uuid::Uuid::from_u128(7);
-    let admitted = app
-        .inside(move |deps| async move {
-            let caller = rpc::Caller::background(identity::NAME, OrganizationId::SYSTEM, None);
-            let replicas: Vec<Throttle> = (0..3).map(|_| Throttle::new(deps.db.clone(), ThrottleConfig::default())).collect();
-            let attempts = (0..60).map(|number: usize| {
-                let (throttle, caller) = (replicas[number % 3].clone(), caller.clone());
-                async move { throttle.admit(&caller, throttle.attempt(Scope::Code, user)).await.is_ok() }
-            });
-            futures::future::join_all(attempts).await.into_iter().filter(|admitted| *admitted).count()
-        })
-        .await;
-    assert_eq!(admitted, 11);
-}
-
 #[tokio::test]
 async fn a_clock_that_steps_back_locks_nobody_out_and_forgets_nothing() {
     let app = identity().await;
@@ -383,20 +262,6 @@ async fn who_fails_from_one_network_of_a_site_after_the_other_waits_and_whoever_
 }
 
 #[tokio::test]
-async fn mails_are_asked_for_so_often_from_one_site_and_more_often_than_from_one_network() {
-    let app = identity_with(few(ThrottleConfig { mails_per_address: 1, ..ThrottleConfig::default() })).await;
-    let ask = async |from: &str, number: i32| {
-        let request = RequestPasswordResetRequest { email: address(&format!("nobody{number}")) };
-        AccountServiceClient::new(at(&app, from)).request_password_reset(request).await
-    };
-    for number in 1..=17 {
-        ask(&format!("2001:db8:1:{number:x}::1"), number).await.unwrap();
-    }
-    assert_fault!(ask("2001:db8:1:18::1", 18).await, ResourceExhausted, "ATTEMPTS_THROTTLED");
-    ask("2001:db8:2:1::1", 18).await.unwrap();
-}
-
-#[tokio::test]
 async fn guesses_from_everywhere_wait_for_each_other_and_never_for_long() {
     let app = identity_with(few(ThrottleConfig { account_attempts: 3, shared_delay_max_seconds: 4, ..ThrottleConfig::default() })).await;
     app.verified("ana").await;
@@ -440,71 +305,12 @@ async fn another_password_by_mail_unlocks_and_the_device_that_chose_it_waits_for
     let app = identity().await;
     let ana = app.verified("ana").await;
     guess(&app, &address("ana"), FREE + 1).await;
-    app.request_password_reset(&address("ana")).await.unwrap();
-    let token = crate::reset_password::mailed_token(&app).await;
+    let token = crate::reset_password::mailed(&app, "ana").await;
     let device = app.reset_password(&token, "another good password").await.unwrap().device_token;
     guess(&app, &address("ana"), FREE + 1).await;
     assert_eq!(waits(app.create_session(&address("ana"), "another good password").await), 1);
     let opened = signing_in(app.anonymous().channel(), &address("ana"), "another good password", &device).await.unwrap();
     assert_eq!(opened.session.unwrap().user_id, ana.to_string());
-}
-
-#[tokio::test]
-async fn mails_are_asked_for_so_often_from_one_network_whosever_address_it_is() {
-    let app = identity_with(few(ThrottleConfig { mails_per_address: 4, ..ThrottleConfig::default() })).await;
-    // The registration is the first.
-    app.verified("ana").await;
-    for name in ["ana", "nobody", "ana", "somebody"] {
-        app.request_password_reset(&address(name)).await.unwrap();
-    }
-    for name in ["ana", "nobody"] {
-        let refused = assert_fault!(app.resend_verification(&address(name), NOTHING).await, ResourceExhausted, "ATTEMPTS_THROTTLED");
-        assert_eq!(fault::retry_delay(&refused), Some(Duration::from_secs(1)));
-    }
-    let elsewhere = RequestPasswordResetRequest { email: address("ana") };
-    AccountServiceClient::new(at(&app, "203.0.113.7")).request_password_reset(elsewhere).await.unwrap();
-    app.create_session(&address("ana"), PASSWORD).await.unwrap();
-}
-
-#[tokio::test]
-async fn registrations_are_charged_as_mails_before_it_is_said_whether_a_username_is_free() {
-    let app = identity_with(few(ThrottleConfig { mails_per_address: 4, ..ThrottleConfig::default() })).await;
-    let ana = app.person("ana").await;
-    ana.set_username("ana").await.unwrap();
-    for number in 0..4 {
-        assert_fault!(app.register_as(&format!("eve{number}"), "ana").await, AlreadyExists, "USERNAME_TAKEN");
-    }
-    for username in ["ana", "free"] {
-        let refused = assert_fault!(app.register_as("eve", username).await, ResourceExhausted, "ATTEMPTS_THROTTLED");
-        assert_eq!(fault::retry_delay(&refused), Some(Duration::from_secs(1)));
-    }
-}
-
-#[tokio::test]
-async fn who_signed_in_asks_for_mails_of_their_own_count_whatever_their_network_did() {
-    let config = ThrottleConfig { mails_per_address: 4, mails_per_user: 2, ..ThrottleConfig::default() };
-    let app = identity_with(Config { mail_cooldown_seconds: 0, ..few(config) }).await;
-    let ana = app.person("ana").await;
-    let (acme, evil) = (app.founded(&ana, "acme").await, app.founded(&ana, "evil").await);
-    while app.resend_verification(&address("nobody"), NOTHING).await.is_ok() {}
-    ana.request_email_change("lovelace@example.org").await.unwrap();
-    acme.invite("cy", BaseRole::Member).await.unwrap();
-    let last = evil.invite("cy", BaseRole::Member).await.unwrap();
-    assert_fault!(acme.invite("dee", BaseRole::Member).await, ResourceExhausted, "ATTEMPTS_THROTTLED");
-    assert_fault!(evil.resend_invitation(&last.invitation_id).await, ResourceExhausted, "ATTEMPTS_THROTTLED");
-    assert_fault!(ana.request_email_change("ada@example.org").await, ResourceExhausted, "ATTEMPTS_THROTTLED");
-    assert_eq!(acme.list_invitations(0, "").await.unwrap().invitations.len(), 1);
-}
-
-#[tokio::test]
-async fn what_a_network_shares_never_waits_for_long() {
-    let config = ThrottleConfig { mails_per_address: 1, address_attempts: 1, shared_delay_max_seconds: 2, ..ThrottleConfig::default() };
-    let app = identity_with(few(config)).await;
-    for number in 0..6 {
-        app.resend_verification(&address("nobody"), NOTHING).await.unwrap();
-        guess(&app, &address(&format!("nobody{number}")), 1).await;
-        app.clock().advance(Duration::from_secs(2));
-    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Tests of the notifications service: real server, real Postgres, real NATS.
 #![expect(clippy::unwrap_used, reason = "a test may fail by unwrap")]
 
+mod account_mails;
 mod deliveries;
 mod inbox;
 mod lapse;

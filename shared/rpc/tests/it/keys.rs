@@ -23,18 +23,23 @@ async fn a_set_that_holds_no_usable_key_is_refused_and_the_old_one_stays() {
     assert_eq!(app.outcome(app.get()).await, is(Code::Ok, "OK"));
 }
 
-#[tokio::test]
+/// An identity that publishes the key of the other service, which has fetched it and goes on to until shutdown.
 #[expect(clippy::disallowed_methods, reason = "the loop of a test; it ends with the test")]
-async fn a_key_that_was_just_rotated_in_is_fetched_by_the_first_token_that_names_it() {
-    let (identity, app) = (App::start().await, App::start().await);
-    let next = Signer::ed25519("k2");
+async fn following() -> (App, App, Shutdown) {
+    let (identity, app, shutdown) = (App::start().await, App::start().await, Shutdown::new());
     *identity.handlers.key_set.lock().unwrap() = Signer::json_web_key_set(&[&app.signer]);
     let to_identity = channel("tasks", &format!("http://{}", identity.address), &identity.peers["identity"]).unwrap();
-    let shutdown = Shutdown::new();
     tokio::spawn(replicate_keys(app.keys.clone(), app.revocations.clone(), to_identity, shutdown.clone()));
     while identity.ran() == 0 {
         tokio::task::yield_now().await;
     }
+    (identity, app, shutdown)
+}
+
+#[tokio::test]
+async fn a_key_that_was_just_rotated_in_is_fetched_by_the_first_token_that_names_it() {
+    let (identity, app, shutdown) = following().await;
+    let next = Signer::ed25519("k2");
     *identity.handlers.key_set.lock().unwrap() = Signer::json_web_key_set(&[&app.signer, &next]);
     let token = next.sign(&app.claims(app.member));
     assert_eq!(app.outcome(app.get_by(&token)).await, is(Code::Ok, "OK"));
@@ -48,17 +53,9 @@ async fn a_key_that_was_just_rotated_in_is_fetched_by_the_first_token_that_names
 }
 
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "the loop of a test; it ends with the test")]
 async fn a_revoked_key_opens_nothing_any_more_and_the_set_is_fetched_at_once() {
-    let (identity, app) = (App::start().await, App::start().await);
+    let (identity, app, shutdown) = following().await;
     let next = Signer::ed25519("k2");
-    *identity.handlers.key_set.lock().unwrap() = Signer::json_web_key_set(&[&app.signer]);
-    let to_identity = channel("tasks", &format!("http://{}", identity.address), &identity.peers["identity"]).unwrap();
-    let shutdown = Shutdown::new();
-    tokio::spawn(replicate_keys(app.keys.clone(), app.revocations.clone(), to_identity, shutdown.clone()));
-    while identity.ran() == 0 {
-        tokio::task::yield_now().await;
-    }
     let (known, unknown) = (app.token(app.member), app.token(app.viewer));
     assert_eq!(app.outcome(app.get_by(&known)).await, is(Code::Ok, "OK"));
     *identity.handlers.key_set.lock().unwrap() = Signer::json_web_key_set(&[&next]);
