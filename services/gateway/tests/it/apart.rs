@@ -1,4 +1,4 @@
-//! An edge in a process of its own: it can be killed, and what it takes of memory is its own.
+//! An edge in a process of its own: it can be frozen and killed, and what it takes of memory is its own.
 
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gateway::Config;
 use rpc::server::Limits;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
@@ -53,6 +54,15 @@ impl Apart {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.split_whitespace().next().unwrap().parse::<usize>().unwrap() / 1024
+    }
+
+    /// Stops it in its tracks: it answers nothing and closes nothing until it is thawed.
+    pub(crate) fn freeze(&self) {
+        kill_process(Pid::from_child(&self.process), Signal::STOP).unwrap();
+    }
+
+    pub(crate) fn thaw(&self) {
+        kill_process(Pid::from_child(&self.process), Signal::CONT).unwrap();
     }
 
     /// Kills it, without a word.

@@ -6,6 +6,7 @@ mod apart;
 mod bad_input;
 mod edge;
 mod front;
+mod frozen;
 mod killed;
 mod many;
 mod native;

@@ -32,6 +32,10 @@ use crate::limit::share::{Shares, subscriber};
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long the calls of a connection may outlive its age: no policy allows a longer stream.
 const AGE_GRACE: Duration = Duration::from_secs(3600 + 300);
+/// Calls of one connection that were given up before the server saw them, at most; over it the connection ends. So many find a server that stood
+/// still for five seconds: whatever of `connection_streams_max` is given up after a second has its place taken by another. With h2's own bound, 20, it
+/// would wake to end the connections of all who still wait.
+const GIVEN_UP_UNSEEN_MAX: usize = 500;
 /// The beginning of an HTTP/2 connection. Source: RFC 9113, 3.4.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The shortest HTTP/1.1 request, in bytes: `GET / HTTP/1.1` and two line ends.
@@ -151,7 +155,7 @@ impl Connections {
         builder
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.connection_streams_max)
-            .max_pending_accept_reset_streams(20)
+            .max_pending_accept_reset_streams(GIVEN_UP_UNSEEN_MAX)
             .max_local_error_reset_streams(128)
             .max_header_list_size(16 * 1024)
             .max_frame_size(16 * 1024)
