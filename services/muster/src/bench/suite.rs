@@ -47,8 +47,10 @@ impl Suite {
         migrate::up(&database, &[]).await?;
         let ports = free_ports()?;
         let mut environment = serve::environment(&stack, &ports);
-        // Whoever gives a wrong password here does so from one address, and is not to wait for that.
-        environment.push(("MUSTER__IDENTITY__THROTTLE__ADDRESS_ATTEMPTS".to_owned(), "1000000".to_owned()));
+        // Whoever gives a wrong password here, or asks for mails, does so from one address, and is not to wait for that.
+        for limit in ["ADDRESS_ATTEMPTS", "MAILS_PER_ADDRESS"] {
+            environment.push((format!("MUSTER__IDENTITY__THROTTLE__{limit}"), "1000000".to_owned()));
+        }
         Ok(Suite { stack, ports, environment })
     }
 
