@@ -91,8 +91,7 @@ impl Section for SuiteConfig {
 
     fn validate(&self, faults: &mut Faults) {
         for (name, address) in &self.peers {
-            let right = address.starts_with("http://") || address.starts_with("https://");
-            faults.require(&format!("peers.{name}"), right, "must begin with http:// or https://");
+            faults.require(&format!("peers.{name}"), address.starts_with("http://"), "must begin with http://");
         }
     }
 }

@@ -6,26 +6,33 @@
 //!
 //! Deliberately absent: retries. One layer retries, the edge; a loop of a feed tries again by itself, with backoff.
 
+mod connection;
+mod exchange;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::header::{AUTHORIZATION, USER_AGENT};
+use http::uri::{Parts, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, Version};
 use http_body::Frame;
 use tokio::time::Sleep;
+use tonic::Status;
 use tonic::body::Body;
-use tonic::transport::Endpoint;
-use tonic::{Status, TimeoutExpired};
-use tower::{Service, ServiceExt};
+use tower::Service;
 
 use crate::authn::{MUSTER_PEER, PeerKeys};
 use crate::deadline::{self, GRPC_TIMEOUT};
 use crate::request_id::REQUEST_ID;
 use crate::trace::TRACEPARENT;
 use crate::{CallContext, Deadline, Error};
+use connection::Connection;
+use exchange::Incoming;
+
+pub use connection::NoAddress;
 
 /// What a hop keeps of its time for itself. Source: field note reliability, 7.1.
 const MARGIN: Duration = Duration::from_millis(10);
@@ -36,13 +43,13 @@ pub const UNREAD_MAX: u32 = 128;
 /// What a peer may send of one answer before this side has read of it, in bytes; and of all together on a connection.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = UNREAD_MAX * STREAM_WINDOW_BYTES;
-/// Calls that wait for the connection, before further ones wait for them.
-const BUFFER: usize = 64;
+/// What a peer is told that it is called by.
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("muster/", env!("CARGO_PKG_VERSION")));
 
 /// A channel to one peer, for generated clients: `ProductServiceClient::new(channel)`. Cheap to clone; clones share one connection.
 #[derive(Clone, Debug)]
 pub struct Channel {
-    inner: tonic::transport::Channel,
+    connection: Connection,
     peer: Arc<str>,
     keys: PeerKeys,
 }
@@ -51,19 +58,9 @@ pub struct Channel {
 /// whenever it must.
 ///
 /// # Errors
-/// `uri` is none.
-pub fn channel(peer: &str, uri: &str, keys: &PeerKeys) -> Result<Channel, tonic::transport::Error> {
-    let endpoint = Endpoint::from_shared(uri.to_owned())?
-        .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")))?
-        .connect_timeout(Duration::from_secs(2))
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(Duration::from_secs(20))
-        .keep_alive_timeout(Duration::from_secs(10))
-        .keep_alive_while_idle(true)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .buffer_size(BUFFER);
-    Ok(Channel { inner: endpoint.connect_lazy(), peer: peer.into(), keys: keys.clone() })
+/// `uri` is none, or one of another form.
+pub fn channel(peer: &str, uri: &str, keys: &PeerKeys) -> Result<Channel, NoAddress> {
+    Ok(Channel { connection: Connection::new(uri)?, peer: peer.into(), keys: keys.clone() })
 }
 
 impl Service<Request<Body>> for Channel {
@@ -78,15 +75,13 @@ impl Service<Request<Body>> for Channel {
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let context = CallContext::current();
-        let deadline = match self.prepare(&mut request, context.as_deref()) {
-            Ok(deadline) => deadline,
-            Err(error) => return Box::pin(async move { Err(error.into()) }),
-        };
-        let mut inner = self.inner.clone();
+        let prepared = self.prepare(&mut request, context.as_deref());
+        let connection = self.connection.clone();
         Box::pin(async move {
-            let called = async { inner.ready().await?.call(request).await };
-            let answer = deadline.limit(called).await?.map_err(|error| failed(error.into()))?;
-            Ok(answer.map(|body| InTime { body, deadline, timer: None }))
+            let deadline = prepared?;
+            let called = async { exchange::send(connection.ready().await?, request).await };
+            let answer = deadline.limit(called).await??;
+            Ok(answer.map(|frames| InTime { frames: Some(frames), deadline, timer: None }))
         })
     }
 }
@@ -99,7 +94,10 @@ impl Channel {
         if remaining.is_zero() {
             return Err(Error::DeadlineExceeded);
         }
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() = self.target(request.uri())?;
         let headers = request.headers_mut();
+        headers.insert(USER_AGENT, AGENT);
         headers.insert(GRPC_TIMEOUT, deadline::format(remaining));
         headers.insert(MUSTER_PEER, self.keys.sign(&self.peer)?);
         if let Some(context) = context {
@@ -113,18 +111,15 @@ impl Channel {
         }
         Ok(deadline)
     }
-}
 
-/// The status of a call that got no answer. tonic watches `grpc-timeout` too and calls its expiry CANCELLED; it is a deadline like any other.
-fn failed(error: Box<dyn std::error::Error + Send + Sync>) -> Status {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&*error);
-    while let Some(error) = cause {
-        if error.is::<TimeoutExpired>() {
-            return Error::DeadlineExceeded.into();
-        }
-        cause = error.source();
+    /// The path of `uri`, at the peer.
+    fn target(&self, uri: &Uri) -> Result<Uri, Error> {
+        let mut parts = Parts::default();
+        parts.scheme = Some(Scheme::HTTP);
+        parts.authority = Some(self.connection.authority().clone());
+        parts.path_and_query = uri.path_and_query().cloned();
+        Uri::from_parts(parts).map_err(|error| Error::Internal(format!("a call without a path: {error}")))
     }
-    Status::from_error(error)
 }
 
 /// What is left of the call this one is made for, less the margin; what the request itself asks for; what the method allows: the least of it.
@@ -151,7 +146,8 @@ fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
 /// The body of an answer, which breaks off when the call's time runs out, also when the peer is silent.
 #[derive(Debug)]
 pub struct InTime {
-    body: Body,
+    /// None when its time ran out.
+    frames: Option<Incoming>,
     deadline: Deadline,
     /// Made when the body first has to wait.
     timer: Option<Pin<Box<Sleep>>>,
@@ -162,17 +158,18 @@ impl http_body::Body for InTime {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+        let Some(frames) = &mut self.frames else { return Poll::Ready(None) };
+        if let Poll::Ready(frame) = Pin::new(frames).poll_frame(cx) {
             return Poll::Ready(frame);
         }
         let at = self.deadline.instant();
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
         ready!(timer.as_mut().poll(cx));
-        self.body = Body::empty();
+        self.frames = None;
         Poll::Ready(Some(Err(Error::DeadlineExceeded.into())))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.frames.as_ref().is_none_or(http_body::Body::is_end_stream)
     }
 }
