@@ -28,7 +28,7 @@ use crate::authn::{MUSTER_PEER, PeerKeys};
 use crate::deadline::{self, GRPC_TIMEOUT};
 use crate::request_id::REQUEST_ID;
 use crate::trace::TRACEPARENT;
-use crate::{CallContext, Deadline, Error};
+use crate::{CallContext, Deadline, Error, fleeting};
 use connection::Connection;
 use exchange::Incoming;
 
@@ -98,8 +98,12 @@ impl Channel {
         *request.uri_mut() = self.target(request.uri())?;
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, AGENT);
-        headers.insert(GRPC_TIMEOUT, deadline::format(remaining));
-        headers.insert(MUSTER_PEER, self.keys.sign(&self.peer)?);
+        headers.insert(GRPC_TIMEOUT, fleeting(deadline::format(remaining)));
+        // The same for half a minute, so that HTTP/2 may index it: what is 300 bytes the first time is one from then on. That is kept from short
+        // secrets, which can be guessed by it (RFC 7541, 7.1); nobody guesses a signature.
+        let mut token = self.keys.sign(&self.peer)?;
+        token.set_sensitive(false);
+        headers.insert(MUSTER_PEER, token);
         if let Some(context) = context {
             if let Some(authorization) = context.authorization() {
                 headers.entry(AUTHORIZATION).or_insert_with(|| authorization.clone());
@@ -139,7 +143,7 @@ fn time_of(request: &Request<Body>, context: Option<&CallContext>) -> Deadline {
 fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
     // Neither a request id nor a traceparent can hold what a header can't.
     if let Ok(value) = HeaderValue::try_from(value) {
-        headers.insert(HeaderName::from_static(name), value);
+        headers.insert(HeaderName::from_static(name), fleeting(value));
     }
 }
 

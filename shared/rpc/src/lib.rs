@@ -17,6 +17,7 @@ mod caller;
 mod context;
 mod deadline;
 mod error;
+mod fleeting;
 mod limit;
 mod open;
 mod request_id;
@@ -33,3 +34,5 @@ pub use limit::answer::UnreadAnswers;
 pub use limit::message::Message;
 pub use limit::share::{Share, Shares, subscriber};
 pub use open::open;
+
+use fleeting::fleeting;

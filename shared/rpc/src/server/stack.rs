@@ -29,6 +29,7 @@ use super::probes::Probes;
 use super::record::Record;
 use super::route::{Class, Route, Table};
 use crate::authn::{GATEWAY, MUSTER_PEER};
+use crate::fleeting;
 use crate::limit::message::Message;
 use crate::limit::{Lane, Limiter, Place};
 use crate::request_id::{self, REQUEST_ID};
@@ -95,7 +96,7 @@ impl Stack {
         };
         let context = Arc::new(context);
         record.attach(context.clone());
-        let request_id = HeaderValue::try_from(context.request_id()).ok();
+        let request_id = HeaderValue::try_from(context.request_id()).ok().map(fleeting);
         let mut answer = match admitted {
             Ok((body, place)) => self.call(route, Request::from_parts(parts, body), context, record, place).instrument(span).await,
             Err(error) => refuse(&context, record, error),

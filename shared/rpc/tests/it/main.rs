@@ -4,6 +4,7 @@
 mod admin;
 mod app;
 mod calls;
+mod channel;
 mod client;
 mod connections;
 mod crowds;
