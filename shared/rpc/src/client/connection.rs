@@ -31,6 +31,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How often a connection is asked for a sign of life, and how long it may take to give one.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Calls at once on a connection whose peer has not said yet how many it takes. Source: RFC 9113, 6.5.2 (the least that one should take).
+const STREAMS: usize = 100;
 /// The port of an address that names none.
 const PORT: u16 = 80;
 
@@ -133,6 +135,7 @@ async fn connect(authority: &Authority) -> io::Result<SendRequest<Bytes>> {
 /// Begins HTTP/2 on `socket`, and drives it in a task until it ends, its peer is silent, or nobody is left to use it.
 async fn begin(socket: TcpStream) -> Result<SendRequest<Bytes>, h2::Error> {
     let (requests, mut connection) = Builder::new()
+        .initial_max_send_streams(STREAMS)
         .initial_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_header_list_size(16 * 1024)

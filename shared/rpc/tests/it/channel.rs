@@ -49,7 +49,9 @@ impl Peer {
     ) {
         let (socket, _) = timeout(SOON, self.listener.accept()).await.expect("it connects").unwrap();
         self.connections += 1;
-        self.serving.spawn(serve(h2::server::handshake(socket).await.unwrap(), self.held.0.clone(), self.connections));
+        // As many as a service of the suite takes.
+        let connection = h2::server::Builder::new().max_concurrent_streams(100).handshake(socket).await.unwrap();
+        self.serving.spawn(serve(connection, self.held.0.clone(), self.connections));
     }
 
     /// The next call that is held.
@@ -104,12 +106,12 @@ async fn ask(channel: &Channel) -> Result<usize, Code> {
 }
 
 #[tokio::test]
-async fn a_crowd_that_comes_at_once_shares_one_connection() {
+async fn a_crowd_that_comes_at_once_shares_one_connection_and_none_is_refused() {
     let mut peer = Peer::start().await;
     let channel = peer.channel();
-    let crowd = futures::future::join_all((0..50).map(|_| ask(&channel)));
+    let crowd = futures::future::join_all((0..150).map(|_| ask(&channel)));
     let (numbers, ()) = tokio::join!(crowd, peer.accept(serve));
-    assert_eq!(numbers, vec![Ok(1); 50]);
+    assert_eq!(numbers, vec![Ok(1); 150]);
 }
 
 #[tokio::test]
