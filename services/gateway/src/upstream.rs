@@ -20,8 +20,8 @@ const CONNECTIONS_MAX: usize = 64;
 #[derive(Clone, Debug)]
 pub(crate) struct Upstreams(Arc<BTreeMap<&'static str, Upstream>>);
 
-/// One service: connections that are made when they are first used and made anew, its name resolved anew, when they end. A server asks each to
-/// end at its age, so that calls reach replicas that came later.
+/// One service: connections to its addresses in turns, made when they are first used and made anew, its name resolved anew, when they end. A server
+/// asks each to end at its age, so that calls reach replicas that came later.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pub(crate) name: &'static str,
@@ -45,8 +45,8 @@ impl Upstreams {
     pub(crate) fn new(peers: &Peers, connection_streams_max: u32) -> anyhow::Result<Self> {
         let (mut upstreams, calls_max) = (BTreeMap::new(), calls_max(connection_streams_max));
         for name in crate::owners().into_keys() {
-            let connection = |_| Ok(Connection { channel: peers.channel(name)?, places: Arc::new(Semaphore::new(calls_max)) });
-            let connections = (0..CONNECTIONS_MAX).map(connection).collect::<anyhow::Result<_>>()?;
+            let connection = |channel| Connection { channel, places: Arc::new(Semaphore::new(calls_max)) };
+            let connections = peers.channels(name, CONNECTIONS_MAX)?.into_iter().map(connection).collect();
             upstreams.insert(name, Upstream { name, connections, next: AtomicUsize::new(0), budget: Budget::new() });
         }
         Ok(Self(Arc::new(upstreams)))

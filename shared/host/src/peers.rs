@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 
 use anyhow::Context;
-use rpc::{authn::PeerKeys, client::Channel};
+use rpc::{
+    authn::PeerKeys,
+    client::{Channel, Names},
+};
 
 use crate::{Bound, SuiteConfig};
 
@@ -26,8 +29,17 @@ impl Peers {
     /// # Errors
     /// `suite.peers` has no address of that name, or none that is one.
     pub fn channel(&self, peer: &str) -> anyhow::Result<Channel> {
+        Ok(self.channels(peer, 1)?.remove(0))
+    }
+
+    /// `count` such channels, each with a connection of its own, spread over the addresses of the peer's name.
+    ///
+    /// # Errors
+    /// `suite.peers` has no address of that name, or none that is one.
+    pub fn channels(&self, peer: &str, count: usize) -> anyhow::Result<Vec<Channel>> {
         let own = (peer == self.name).then(|| format!("http://{}", self.own_address));
         let address = own.or_else(|| self.config.peers.get(peer).cloned()).with_context(|| format!("suite.peers.{peer} is not set"))?;
-        rpc::client::channel(peer, &address, &self.keys).with_context(|| format!("suite.peers.{peer} is no address"))
+        let channels = rpc::client::channels(&Names::system(), peer, &address, &self.keys, count);
+        channels.with_context(|| format!("suite.peers.{peer} is no address"))
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: retries. One layer retries, the edge; a loop of a feed tries again by itself, with backoff.
 
+mod address;
 mod connection;
 mod exchange;
 
@@ -29,10 +30,11 @@ use crate::deadline::{self, GRPC_TIMEOUT};
 use crate::request_id::REQUEST_ID;
 use crate::trace::TRACEPARENT;
 use crate::{CallContext, Deadline, Error, fleeting};
+use address::Address;
 use connection::Connection;
 use exchange::Incoming;
 
-pub use connection::NoAddress;
+pub use address::{Names, NoAddress};
 
 /// What a hop keeps of its time for itself. Source: field note reliability, 7.1.
 const MARGIN: Duration = Duration::from_millis(10);
@@ -47,20 +49,42 @@ const CONNECTION_WINDOW_BYTES: u32 = UNREAD_MAX * STREAM_WINDOW_BYTES;
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("muster/", env!("CARGO_PKG_VERSION")));
 
 /// A channel to one peer, for generated clients: `ProductServiceClient::new(channel)`. Cheap to clone; clones share one connection.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Channel {
     connection: Connection,
     peer: Arc<str>,
     keys: PeerKeys,
 }
 
-/// A channel from the service of `keys` to the service `peer` at `uri` (`http://127.0.0.1:7101`). It connects when it is first used, and again
+impl std::fmt::Debug for Channel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Channel")
+            .field("peer", &self.peer)
+            .field("authority", self.connection.address().authority())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A channel to the service `peer` at `uri` (`http://host:port`), which proves with `keys` who calls. It connects when it is first used, and again
 /// whenever it must.
 ///
 /// # Errors
 /// `uri` is none, or one of another form.
 pub fn channel(peer: &str, uri: &str, keys: &PeerKeys) -> Result<Channel, NoAddress> {
-    Ok(Channel { connection: Connection::new(uri)?, peer: peer.into(), keys: keys.clone() })
+    Ok(channels(&Names::system(), peer, uri, keys, 1)?.remove(0))
+}
+
+/// `count` such channels, each with a connection of its own. Where `names` knows several addresses they take them in turns, beginning anywhere.
+///
+/// # Errors
+/// `uri` is none, or one of another form.
+pub fn channels(names: &Names, peer: &str, uri: &str, keys: &PeerKeys, count: usize) -> Result<Vec<Channel>, NoAddress> {
+    let first = usize::from(rand::random::<u16>());
+    let channel = |turn| {
+        let connection = Connection::new(Address::new(names, uri, turn)?);
+        Ok(Channel { connection, peer: peer.into(), keys: keys.clone() })
+    };
+    (first..first + count).map(channel).collect()
 }
 
 impl Service<Request<Body>> for Channel {
@@ -120,7 +144,7 @@ impl Channel {
     fn target(&self, uri: &Uri) -> Result<Uri, Error> {
         let mut parts = Parts::default();
         parts.scheme = Some(Scheme::HTTP);
-        parts.authority = Some(self.connection.authority().clone());
+        parts.authority = Some(self.connection.address().authority().clone());
         parts.path_and_query = uri.path_and_query().cloned();
         Uri::from_parts(parts).map_err(|error| Error::Internal(format!("a call without a path: {error}")))
     }

@@ -4,7 +4,8 @@
 //! Why not `tonic::transport::Channel`: it passes each call from task to task, through a queue, hyper's dispatcher and one more for the answer, and has
 //! no time for the name. Here a call writes to its stream itself and wakes nobody but the connection.
 //!
-//! Deliberately absent: TLS (the mesh's or a later issue's), more than one connection (who wants several makes several), and second tries.
+//! Deliberately absent: TLS (the mesh's or a later issue's), more than one connection (who wants several makes several), and second tries: also a call
+//! that was on its way when its peer asked to end, and that the peer did not take any more, is UNAVAILABLE. The edge tries it again if it may.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,63 +16,48 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use h2::client::{Builder, SendRequest};
 use h2::{Ping, PingPong};
-use http::Uri;
-use http::uri::{Authority, Scheme};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tonic::Status;
 
+use super::address::Address;
 use super::{CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES};
 
-/// How long a peer's name may take to resolve, and its addresses together to be reached.
-const CONNECT: Duration = Duration::from_secs(2);
-/// How long after a failure nobody tries again; calls wait for it. So a crowd of them costs a peer that is away 50 connections a second, and none is
-/// refused for what was true before it came.
+/// How long after the beginning of one connection none is begun in its place; calls wait for it. So a crowd of them costs a peer that is away, or hangs
+/// up at once, 50 connections a second, and none is refused for what was true before it came.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How often a connection is asked for a sign of life, and how long it may take to give one.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Calls at once on a connection whose peer has not said yet how many it takes. Source: RFC 9113, 6.5.2 (the least that one should take).
 const STREAMS: usize = 100;
-/// The port of an address that names none.
-const PORT: u16 = 80;
 
 /// The connection. Cheap to clone; clones share it, and it ends with the last of them and of its calls.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Connection(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
-    authority: Authority,
-    attempt: Mutex<Option<Attempt>>,
+    address: Address,
+    last: Mutex<Option<Attempt>>,
 }
 
-/// A connection that is being made, or was made.
-type Attempt = Shared<BoxFuture<'static, Result<SendRequest<Bytes>, Unreachable>>>;
-
-/// A connection that was not made.
-#[derive(Clone, Debug)]
-struct Unreachable {
-    cause: Arc<io::Error>,
-    at: Instant,
+/// A connection that is being made, was made, or could not be made.
+struct Attempt {
+    begin: Instant,
+    made: Made,
 }
 
-/// An address that is none: not `http://host` or `http://host:port`.
-#[derive(Debug, thiserror::Error)]
-#[error("no address of the form http://host:port")]
-pub struct NoAddress;
+type Made = Shared<BoxFuture<'static, Result<SendRequest<Bytes>, Arc<io::Error>>>>;
 
 impl Connection {
-    /// To the peer at `uri`. Nothing is sent yet.
-    pub(super) fn new(uri: &str) -> Result<Self, NoAddress> {
-        let uri: Uri = uri.parse().map_err(|_| NoAddress)?;
-        let authority = uri.authority().filter(|_| uri.scheme() == Some(&Scheme::HTTP)).ok_or(NoAddress)?;
-        Ok(Self(Arc::new(Inner { authority: authority.clone(), attempt: Mutex::default() })))
+    /// To the peer at `address`. Nothing is sent yet.
+    pub(super) fn new(address: Address) -> Self {
+        Self(Arc::new(Inner { address, last: Mutex::default() }))
     }
 
-    /// Where it leads, as requests say it.
-    pub(super) fn authority(&self) -> &Authority {
-        &self.0.authority
+    /// Where it leads.
+    pub(super) fn address(&self) -> &Address {
+        &self.0.address
     }
 
     /// A handle to send one request with.
@@ -81,59 +67,43 @@ impl Connection {
     pub(super) async fn ready(&self) -> Result<SendRequest<Bytes>, Status> {
         let mut ended = None;
         loop {
-            let attempt = self.attempt(ended.as_ref());
-            let requests = attempt.clone().await.map_err(|error| Status::unavailable(error.cause.to_string()))?;
+            let made = self.made(ended.as_ref());
+            let requests = made.clone().await.map_err(|error| Status::unavailable(error.to_string()))?;
             match requests.ready().await {
                 Ok(requests) => return Ok(requests),
                 Err(error) if ended.is_some() => return Err(Status::unavailable(error.to_string())),
-                Err(_) => ended = Some(attempt),
+                Err(_) => ended = Some(made),
             }
         }
     }
 
     /// The connection that is there or being made; a new one if there is none, the last could not be made, or is the one that `ended`.
-    fn attempt(&self, ended: Option<&Attempt>) -> Attempt {
-        let mut last = self.0.attempt.lock().unwrap_or_else(PoisonError::into_inner);
-        let failed = last.as_ref().and_then(|last| last.peek()?.as_ref().err()).map(|error| error.at);
-        match &*last {
-            Some(last) if failed.is_none() && !ended.is_some_and(|ended| ended.ptr_eq(last)) => last.clone(),
-            _ => last.insert(attempt(self.0.authority.clone(), failed.map(|at| at + PAUSE))).clone(),
+    fn made(&self, ended: Option<&Made>) -> Made {
+        let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let stands = |made: &Made| made.peek().is_none_or(Result::is_ok) && !ended.is_some_and(|ended| ended.ptr_eq(made));
+        if let Some(last) = last.as_ref().filter(|last| stands(&last.made)) {
+            return last.made.clone();
         }
+        let now = Instant::now();
+        let begin = last.as_ref().map_or(now, |last| now.max(last.begin + PAUSE));
+        last.insert(Attempt { begin, made: make(self.0.address.clone(), begin) }).made.clone()
     }
 }
 
-/// A new connection, which is begun at `begin` or at once. It is made in a task of its own: who waits for it may go away, and others wait for it too.
-fn attempt(authority: Authority, begin: Option<Instant>) -> Attempt {
+/// A new connection, which is begun at `begin`. It is made in a task of its own: who waits for it may go away, and others wait for it too.
+fn make(address: Address, begin: Instant) -> Made {
+    let making = async move {
+        sleep_until(begin).await;
+        start(address.connect().await?).await.map_err(io::Error::other)
+    };
+    let made = making.map(|made| made.map_err(Arc::new)).boxed().shared();
     #[expect(clippy::disallowed_methods, reason = "ends by itself: connecting has its time")]
-    let task = tokio::spawn(async move {
-        if let Some(begin) = begin {
-            sleep_until(begin).await;
-        }
-        connect(&authority).await
-    });
-    let made = task.map(|ended| ended.unwrap_or_else(|panic| Err(io::Error::other(panic))));
-    made.map(|made| made.map_err(|cause| Unreachable { cause: Arc::new(cause), at: Instant::now() })).boxed().shared()
-}
-
-async fn connect(authority: &Authority) -> io::Result<SendRequest<Bytes>> {
-    let host = authority.host().trim_matches(['[', ']']);
-    let addresses: Vec<_> = timeout(CONNECT, lookup_host((host, authority.port_u16().unwrap_or(PORT)))).await??.collect();
-    let mut connected = Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
-    for address in &addresses {
-        // One that is silent leaves the others their part of the time.
-        let part = CONNECT / u32::try_from(addresses.len()).unwrap_or(u32::MAX);
-        connected = timeout(part, TcpStream::connect(address)).await.unwrap_or_else(|late| Err(late.into()));
-        if connected.is_ok() {
-            break;
-        }
-    }
-    let socket = connected?;
-    socket.set_nodelay(true)?;
-    begin(socket).await.map_err(io::Error::other)
+    tokio::spawn(made.clone());
+    made
 }
 
 /// Begins HTTP/2 on `socket`, and drives it in a task until it ends, its peer is silent, or nobody is left to use it.
-async fn begin(socket: TcpStream) -> Result<SendRequest<Bytes>, h2::Error> {
+async fn start(socket: TcpStream) -> Result<SendRequest<Bytes>, h2::Error> {
     let (requests, mut connection) = Builder::new()
         .initial_max_send_streams(STREAMS)
         .initial_window_size(STREAM_WINDOW_BYTES)

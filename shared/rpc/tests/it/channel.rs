@@ -1,6 +1,6 @@
 //! The connection under a channel: how it ends, and what becomes of the calls on it.
 
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use h2::Reason;
@@ -19,31 +19,34 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Service;
 
-use crate::app::{GET_PRODUCT, listener};
+use crate::app::{GET_PRODUCT, SOON, listener};
 
-/// How long a test waits for what must happen.
-const SOON: Duration = Duration::from_secs(20);
+/// The header that tells the number of a connection.
+pub(crate) const NUMBER: &str = "connection-number";
 
 /// A peer that speaks HTTP/2 and nothing above it. It answers with the number of the connection, and what is `held` it hands over in place of that.
-struct Peer {
+pub(crate) struct Peer {
     listener: TcpListener,
     serving: JoinSet<()>,
     held: (mpsc::UnboundedSender<SendResponse<Bytes>>, mpsc::UnboundedReceiver<SendResponse<Bytes>>),
-    connections: usize,
+    pub(crate) connections: usize,
 }
 
 impl Peer {
-    async fn start() -> Peer {
+    pub(crate) async fn start() -> Peer {
         Peer { listener: listener().await, serving: JoinSet::new(), held: mpsc::unbounded_channel(), connections: 0 }
     }
 
     fn channel(&self) -> Channel {
-        let keys = PeerKeys::generate(&["tasks", "identity"], &Clock::system()).unwrap();
-        channel("tasks", &format!("http://{}", self.listener.local_addr().unwrap()), &keys["identity"]).unwrap()
+        channel("tasks", &format!("http://{}", self.address()), &keys()).unwrap()
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap()
     }
 
     /// Takes one connection, and serves it with `serve` and its number.
-    async fn accept<F: Future<Output = ()> + Send + 'static>(
+    pub(crate) async fn accept<F: Future<Output = ()> + Send + 'static>(
         &mut self,
         serve: impl FnOnce(Connection<TcpStream, Bytes>, mpsc::UnboundedSender<SendResponse<Bytes>>, usize) -> F,
     ) {
@@ -55,13 +58,26 @@ impl Peer {
     }
 
     /// The next call that is held.
-    async fn held(&mut self) -> SendResponse<Bytes> {
+    pub(crate) async fn held(&mut self) -> SendResponse<Bytes> {
         timeout(SOON, self.held.1.recv()).await.expect("a call comes").unwrap()
+    }
+
+    /// Answers the next call that is held and was not given up.
+    async fn answer_one(&mut self) {
+        let mut held = self.held().await;
+        while futures::poll!(std::future::poll_fn(|cx| held.poll_reset(cx))).is_ready() {
+            held = self.held().await;
+        }
+        answer(held, 1);
     }
 }
 
+pub(crate) fn keys() -> PeerKeys {
+    PeerKeys::generate(&["tasks", "identity"], &Clock::system()).unwrap()["identity"].clone()
+}
+
 /// Answers all calls, and asks to end when one is held.
-async fn serve(mut connection: Connection<TcpStream, Bytes>, held: mpsc::UnboundedSender<SendResponse<Bytes>>, number: usize) {
+pub(crate) async fn serve(mut connection: Connection<TcpStream, Bytes>, held: mpsc::UnboundedSender<SendResponse<Bytes>>, number: usize) {
     while let Some(Ok((request, respond))) = connection.accept().await {
         if request.headers().contains_key("held") {
             held.send(respond).unwrap();
@@ -72,18 +88,25 @@ async fn serve(mut connection: Connection<TcpStream, Bytes>, held: mpsc::Unbound
     }
 }
 
+/// Hands over all calls.
+async fn hold(mut connection: Connection<TcpStream, Bytes>, held: mpsc::UnboundedSender<SendResponse<Bytes>>, _: usize) {
+    while let Some(Ok((_, respond))) = connection.accept().await {
+        held.send(respond).unwrap();
+    }
+}
+
 /// Breaks off at the first call.
 async fn die(mut connection: Connection<TcpStream, Bytes>, _: mpsc::UnboundedSender<SendResponse<Bytes>>, _: usize) {
     drop(connection.accept().await);
 }
 
 fn answer(mut respond: SendResponse<Bytes>, number: usize) {
-    let mut frames = respond.send_response(Response::builder().header("connection-number", number).body(()).unwrap(), false).unwrap();
+    let mut frames = respond.send_response(Response::builder().header(NUMBER, number).body(()).unwrap(), false).unwrap();
     frames.send_data(Bytes::from_static(b"frame"), false).unwrap();
     frames.send_trailers(HeaderMap::from_iter([("grpc-status".parse().unwrap(), HeaderValue::from_static("0"))])).unwrap();
 }
 
-async fn call(mut channel: Channel, held: bool, message: Bytes) -> Result<Response<InTime>, Status> {
+pub(crate) async fn call(mut channel: Channel, held: bool, message: Bytes) -> Result<Response<InTime>, Status> {
     let mut request = Request::post(GET_PRODUCT).header("grpc-timeout", "1H").body(Body::new(Full::new(message))).unwrap();
     if held {
         request.headers_mut().insert("held", HeaderValue::from_static("1"));
@@ -92,16 +115,16 @@ async fn call(mut channel: Channel, held: bool, message: Bytes) -> Result<Respon
 }
 
 /// The number of the connection that a call is answered over, in full.
-async fn number(answer: Result<Response<InTime>, Status>) -> Result<usize, Code> {
+pub(crate) async fn number(answer: Result<Response<InTime>, Status>) -> Result<usize, Code> {
     let answer = answer.map_err(|status| status.code())?;
-    let number = answer.headers()["connection-number"].to_str().unwrap().parse().unwrap();
+    let number = answer.headers()[NUMBER].to_str().unwrap().parse().unwrap();
     let whole = answer.into_body().collect().await.map_err(|status| status.code())?;
     assert_eq!(whole.trailers().unwrap()["grpc-status"], "0");
     assert_eq!(whole.to_bytes(), "frame");
     Ok(number)
 }
 
-async fn ask(channel: &Channel) -> Result<usize, Code> {
+pub(crate) async fn ask(channel: &Channel) -> Result<usize, Code> {
     number(timeout(SOON, call(channel.clone(), false, Bytes::new())).await.expect("it is answered")).await
 }
 
@@ -145,7 +168,7 @@ async fn a_peer_that_dies_mid_call_is_unavailable_and_the_next_call_goes_over_a_
 #[tokio::test]
 async fn a_peer_that_was_away_is_reached_by_the_first_call_after_it_is_back() {
     let mut peer = Peer::start().await;
-    let (address, channel) = (peer.listener.local_addr().unwrap(), peer.channel());
+    let (address, channel) = (peer.address(), peer.channel());
     peer.listener = listener().await;
     assert_eq!([ask(&channel).await, ask(&channel).await], [Err(Code::Unavailable); 2]);
     peer.listener = TcpListener::bind(address).await.unwrap();
@@ -163,6 +186,27 @@ async fn a_call_that_is_given_up_ends_its_stream() {
     calls.shutdown().await;
     let reset = timeout(SOON, std::future::poll_fn(|cx| held.poll_reset(cx))).await.expect("it is told");
     assert_eq!(reset.unwrap(), Reason::CANCEL);
+}
+
+#[tokio::test]
+async fn calls_beyond_what_a_peer_takes_at_once_wait_their_turn_and_one_that_is_given_up_keeps_nobody_waiting() {
+    let mut peer = Peer::start().await;
+    let (channel, mut calls, mut held) = (peer.channel(), JoinSet::new(), Vec::new());
+    let given_up = calls.spawn(call(channel.clone(), true, Bytes::from_static(b"message")));
+    (1..100).for_each(|_| drop(calls.spawn(call(channel.clone(), true, Bytes::new()))));
+    peer.accept(hold).await;
+    for _ in 0..100 {
+        held.push(peer.held().await);
+    }
+    let waiting = || Box::pin(call(channel.clone(), true, Bytes::from_static(b"message")));
+    let [mut leaves, mut next, mut last] = [waiting(), waiting(), waiting()];
+    assert!(futures::poll!(&mut leaves).is_pending() && futures::poll!(&mut next).is_pending() && futures::poll!(&mut last).is_pending());
+    drop(leaves);
+    given_up.abort();
+    let (answered, ()) = tokio::join!(timeout(SOON, next), peer.answer_one());
+    assert_eq!(number(answered.expect("it has the place of the one that was given up")).await, Ok(1));
+    let (answered, ()) = tokio::join!(timeout(SOON, last), peer.answer_one());
+    assert_eq!(number(answered.expect("it has the place of the one that was answered")).await, Ok(1));
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod handlers;
 mod health;
 mod keys;
 mod metadata;
+mod names;
 mod peers;
 mod reflection;
 mod scopes;
