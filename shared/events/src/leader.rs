@@ -4,6 +4,9 @@
 //! SIGSTOP). What only the leader may change is changed over this same connection, so a leader that was frozen and thaws finds its session
 //! gone and can't write. Every statement is one implicit transaction: a frozen leader never holds a row lock.
 //!
+//! It reads by indexes alone: what it works off is empty most of the time, and a plan that PostgreSQL made then, and keeps, would read all of a
+//! backlog for each batch.
+//!
 //! Deliberately absent: terms and fencing tokens. Two who both believe to lead are kept apart by the row that they lock.
 
 use std::time::Duration;
@@ -30,7 +33,8 @@ impl Leader {
         let mut connection = within(STATEMENT_TIMEOUT, async { db.worker_connection().await.map_err(Error::from) }).await?;
         let prepare = sqlx::query(
             "SELECT set_config('idle_session_timeout', $1, false), set_config('idle_in_transaction_session_timeout', $1, false), \
-             set_config('statement_timeout', $2, false), set_config('lock_timeout', '2s', false), set_config('tcp_user_timeout', $1, false)",
+             set_config('statement_timeout', $2, false), set_config('lock_timeout', '2s', false), set_config('tcp_user_timeout', $1, false), \
+             set_config('enable_seqscan', 'off', false)",
         );
         let prepare = prepare.bind(silence_max.as_millis().to_string()).bind(STATEMENT_TIMEOUT.as_millis().to_string());
         within(STATEMENT_TIMEOUT, async { Ok(prepare.execute(&mut connection).await.map_err(db::Error::from)?) }).await?;

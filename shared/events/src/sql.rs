@@ -41,10 +41,11 @@ impl Sql {
         Self {
             // $1 rows at most. The head is locked first, and only when there is something to number; the second of two waits for it and
             // then finds the rows gone. The outbox order is the order of commits for one aggregate, because its row was locked.
+            // By a bound and not by `seq IN`: a plan that was kept from when the outbox was empty joined each row with all of it (400 events/s).
             sequence: format!(
                 "WITH head AS MATERIALIZED (SELECT position FROM {schema}.event_head WHERE EXISTS (SELECT 1 FROM {schema}.outbox) FOR UPDATE), \
                  moved AS (DELETE FROM {schema}.outbox WHERE EXISTS (SELECT 1 FROM head) \
-                   AND seq IN (SELECT seq FROM {schema}.outbox ORDER BY seq LIMIT $1) RETURNING *), \
+                   AND seq <= (SELECT max(seq) FROM (SELECT seq FROM {schema}.outbox ORDER BY seq LIMIT $1) AS oldest) RETURNING *), \
                  logged AS (INSERT INTO {schema}.event (position, {COLUMNS}) \
                    SELECT head.position + row_number() OVER (ORDER BY moved.seq), {COLUMNS} FROM moved, head RETURNING position), \
                  counted AS (UPDATE {schema}.event_head SET position = event_head.position + (SELECT count(*) FROM logged) \

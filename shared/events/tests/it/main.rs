@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing step fails its test, also in what tests share")]
 
 mod admin;
+mod backlog;
 mod child;
 mod conservation;
 mod crash;
