@@ -1,9 +1,10 @@
 //! The folder of a stack: found, moved when it can't serve, locked against a second stack.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -126,7 +127,12 @@ impl Home {
         let copy = self.run().join(name);
         let fresh = |path: &Path| fs::metadata(path).map(|found| found.size()).ok();
         if fresh(&copy) != fresh(&found) {
-            fs::copy(&found, &copy).map_err(Error::io(format!("copy {}", found.display())))?;
+            // By a program of its own: what this process has open to write, a child that another thread starts has too for a moment, and then nobody
+            // can run it (ETXTBSY).
+            let copied = Command::new("cp").arg("--").arg(&found).arg(&copy).output();
+            let copied =
+                copied.and_then(|cp| if cp.status.success() { Ok(()) } else { Err(io::Error::other(String::from_utf8_lossy(&cp.stderr))) });
+            copied.map_err(Error::io(format!("copy {}", found.display())))?;
             restrict(&copy, 0o755)?;
         }
         Ok(copy)
